@@ -1,0 +1,3 @@
+//! `tikv-chaos`: break a TiKV cluster in Docker on purpose, and always put it back.
+
+pub mod chaos;
