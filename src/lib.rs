@@ -1,3 +1,4 @@
 //! `tikv-chaos`: break a TiKV cluster in Docker on purpose, and always put it back.
 
 pub mod chaos;
+pub mod holder;

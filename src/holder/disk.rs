@@ -1,0 +1,205 @@
+//! Fill files: made as large as asked where there is room, measured by what is really allocated.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FallocateFlags, fallocate},
+    sys::statvfs::{FsFlags, statvfs},
+};
+
+use super::protocol::{Disk, Failure};
+use crate::chaos::Metadata;
+
+/// Docker mounts this file from its own folder into every container: the device under it is Docker's.
+const DOCKERS_OWN: &str = "/etc/hosts";
+
+/// The file system behind `path`, every link followed: a container may have made its data folder a link to anywhere.
+pub fn stat(path: &str) -> Result<Disk, Failure> {
+    let cannot = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot look at {path} in the node: {error}"));
+    let real = fs::canonicalize(path).map_err(|error| cannot(&error))?;
+    let real = real.to_str().ok_or_else(|| cannot(&"its name is not UTF-8"))?;
+    let folder = fs::metadata(real).map_err(|error| cannot(&error))?;
+    if !folder.is_dir() {
+        return Err(cannot(&"it is not a folder"));
+    }
+    let figures = statvfs(real).map_err(|error| cannot(&error))?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|error| cannot(&error))?;
+    let mount = mount_of(real, &mounts).ok_or_else(|| cannot(&"it is on no mount"))?;
+    let dockers = fs::metadata(DOCKERS_OWN).is_ok_and(|file| file.dev() == folder.dev());
+    let shared = if dockers {
+        Some("it lies on the file system of Docker's own folder, which every container of this host shares".to_owned())
+    } else if mount.root != "/" {
+        Some(format!("it is the folder {} of a larger file system", mount.root))
+    } else {
+        None
+    };
+    let block = figures.fragment_size();
+    Ok(Disk {
+        folder: real.to_owned(),
+        mount_point: mount.point,
+        total: figures.blocks() * block,
+        available: figures.blocks_available() * block,
+        kind: mount.kind.to_owned(),
+        shared,
+        read_only: figures.flags().contains(FsFlags::ST_RDONLY),
+    })
+}
+
+/// Whether the fill file is there.
+pub fn is_there(file: &str) -> bool {
+    Metadata::is_fill_file(file) && fs::symlink_metadata(file).is_ok()
+}
+
+struct Mount<'a> {
+    point: String,
+    root: &'a str,
+    kind: &'a str,
+}
+
+/// The mount that the path lies on, from the text of `/proc/self/mountinfo` (proc(5)): the longest mount point.
+fn mount_of<'a>(path: &str, mountinfo: &'a str) -> Option<Mount<'a>> {
+    let mounts = mountinfo.lines().filter_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let words: Vec<&str> = left.split(' ').collect();
+        let point = unescape(words.get(4)?);
+        let kind = right.split(' ').next()?;
+        Path::new(path).starts_with(&point).then(|| Mount { point, root: words[3], kind })
+    });
+    mounts.max_by_key(|mount| mount.point.len())
+}
+
+/// mountinfo writes space, tab, newline and backslash as octal.
+fn unescape(text: &str) -> String {
+    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+/// Makes the file and gives the bytes that it really takes. What cannot be made whole for want of space is made as
+/// large as there is room; on any other error the file is removed again.
+pub fn fill(file: &str, bytes: u64, to_the_last_byte: bool) -> Result<u64, Failure> {
+    if !Metadata::is_fill_file(file) {
+        return Err(Failure::failed(format!("{file} is not a fill file's name")));
+    }
+    let cannot = |error: io::Error| Failure::failed(format!("cannot fill {file}: {error}"));
+    let handle =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW).open(file);
+    let mut handle = handle.map_err(cannot)?;
+    let made = allocate(&mut handle, bytes)
+        .and_then(|()| if to_the_last_byte { write_noise(&mut handle, u64::MAX) } else { Ok(()) })
+        .and_then(|()| handle.sync_all().or_else(no_space_is_fine))
+        .and_then(|()| handle.metadata());
+    match made {
+        Ok(metadata) => Ok(metadata.blocks() * 512),
+        Err(error) => {
+            let _ = fs::remove_file(file);
+            Err(cannot(error))
+        }
+    }
+}
+
+/// fallocate where the file system has it, else plain writing. ENOSPC half-way is success with less: some file
+/// systems undo a failed fallocate whole, so the rest is written.
+fn allocate(handle: &mut File, bytes: u64) -> io::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    let length = i64::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    match fallocate(&*handle, FallocateFlags::empty(), 0, length) {
+        Ok(()) => Ok(()),
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::ENOSPC) => write_noise(handle, bytes),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Grows the file to `bytes` at most by writing, in ever smaller blocks as the space runs out.
+fn write_noise(handle: &mut File, bytes: u64) -> io::Result<()> {
+    let mut length = handle.metadata()?.len();
+    io::Seek::seek(handle, io::SeekFrom::End(0))?;
+    for block in [1 << 20, 1 << 12] {
+        // Noise, since a file system that compresses would make nothing of zeros.
+        let mut noise = vec![0u8; block];
+        rand::fill(&mut noise[..]);
+        while length < bytes {
+            let most = usize::try_from(bytes - length).unwrap_or(block).min(block);
+            match handle.write(&noise[..most]) {
+                Ok(0) => break,
+                Ok(written) => length += written as u64,
+                Err(error) if error.raw_os_error() == Some(nix::libc::ENOSPC) => break,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn no_space_is_fine(error: io::Error) -> io::Result<()> {
+    if error.raw_os_error() == Some(nix::libc::ENOSPC) { Ok(()) } else { Err(error) }
+}
+
+/// Removes the file; true if it was there.
+pub fn unfill(file: &str) -> Result<bool, Failure> {
+    if !Metadata::is_fill_file(file) {
+        return Err(Failure::failed(format!("{file} is not a fill file's name, so it is not removed")));
+    }
+    match fs::remove_file(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Failure::failed(format!("cannot remove {file}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_mount_point_wins_and_octal_is_read() {
+        let text = "22 1 0:20 / / rw - overlay overlay rw\n\
+                    30 22 8:1 /volumes/tikv0/_data /data rw,relatime - ext4 /dev/sda1 rw\n\
+                    31 22 0:44 / /data/ti\\040kv rw - tmpfs tmpfs rw,size=65536k\n";
+        let mount = mount_of("/data/db", text).unwrap();
+        assert_eq!((mount.root, mount.kind), ("/volumes/tikv0/_data", "ext4"));
+        let mount = mount_of("/data/ti kv", text).unwrap();
+        assert_eq!((mount.root, mount.kind), ("/", "tmpfs"));
+        assert_eq!(mount_of("/database", text).unwrap().kind, "overlay");
+    }
+
+    #[test]
+    fn a_fill_file_takes_what_it_says_and_goes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chaos-fill-1.tmp");
+        let file = file.to_str().unwrap();
+        let made = fill(file, 1 << 20, false).unwrap();
+        assert_eq!(made, 1 << 20);
+        assert!(fill(file, 1, false).is_err(), "an existing file is never taken over");
+        assert_eq!(unfill(file), Ok(true));
+        assert_eq!(unfill(file), Ok(false));
+    }
+
+    #[test]
+    fn where_there_is_no_fallocate_the_file_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chaos-fill-2.tmp");
+        let mut file = File::create_new(&path).unwrap();
+        write_noise(&mut file, (3 << 20) + 5000).unwrap();
+        file.sync_all().unwrap();
+        let made = fs::metadata(&path).unwrap();
+        assert_eq!(made.len(), (3 << 20) + 5000);
+        assert!(made.blocks() * 512 >= made.len());
+    }
+
+    #[test]
+    fn no_other_file_is_ever_made_or_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wal.log");
+        fs::write(&file, "precious").unwrap();
+        let file = file.to_str().unwrap();
+        assert!(unfill(file).is_err() && fill(file, 1, false).is_err());
+        assert_eq!(fs::read_to_string(file).unwrap(), "precious");
+    }
+}

@@ -1,0 +1,137 @@
+//! The lines between the engine and the holder: one JSON object a line, a request's `id` comes back in its answer.
+//! Several programs may be attached to one holder; each takes the answers to the ids that it made.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chaos::{
+    InjectionId,
+    network::{Flavour, Kernel, NetworkFault},
+};
+
+/// Raised when a line changes its meaning; the image's name carries it, so that old and new never talk.
+pub const VERSION: u32 = 1;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    pub id: String,
+    #[serde(flatten)]
+    pub ask: Ask,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// What is here, the kernel as it was last read.
+    Hello,
+    /// Read the root qdiscs again.
+    Qdiscs,
+    /// Make a network fault hold until `ttl_ms` from now.
+    Add { injection: InjectionId, fault: NetworkFault, ttl_ms: Option<u64> },
+    /// Take over a network fault that a former holder made, as far as the kernel shows it, and its deadline.
+    Adopt { injection: InjectionId, fault: NetworkFault, ttl_ms: Option<u64> },
+    /// Take over the deadline of a fill file, if it is there.
+    AdoptFill { injection: InjectionId, file: String, ttl_ms: Option<u64> },
+    /// End a network fault. The fault is named whole, for a holder that does not know the id.
+    Remove { injection: InjectionId, fault: NetworkFault },
+    /// The file system behind a folder.
+    Disk { path: String },
+    /// Make a file of `bytes`, or of all there is with `to_the_last_byte`, until `ttl_ms` from now.
+    Fill { injection: InjectionId, file: String, bytes: u64, to_the_last_byte: bool, ttl_ms: Option<u64> },
+    /// Remove a fill file.
+    Unfill { injection: InjectionId, file: String },
+    /// Whether this kernel has netem, tried on the loopback interface: only for a namespace of the holder's own.
+    TryNetem,
+    /// End the process if it holds no fault.
+    QuitIfIdle,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reply {
+    pub id: String,
+    #[serde(flatten)]
+    pub result: Result<Answer, Failure>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    Hello {
+        version: u32,
+        flavour: Flavour,
+        interfaces: Vec<Interface>,
+        kernel: Kernel,
+    },
+    /// The kernel as read back after the change.
+    Network {
+        flavour: Flavour,
+        kernel: Kernel,
+    },
+    Disk(Disk),
+    /// What is really allocated, in bytes.
+    Filled {
+        bytes: u64,
+    },
+    Unfilled {
+        existed: bool,
+    },
+    /// Whether what was to be taken over is there.
+    Adopted {
+        held: bool,
+    },
+    Netem,
+    Quitting {
+        idle: bool,
+    },
+}
+
+/// An interface of the namespace, the loopback left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    pub name: String,
+    pub ips: Vec<IpAddr>,
+}
+
+/// A file system as the target sees it, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// The folder with every symbolic link followed.
+    pub folder: String,
+    /// Where the file system that it lies on is mounted.
+    pub mount_point: String,
+    pub total: u64,
+    /// What an unprivileged process may still take, as `df` prints it.
+    pub available: u64,
+    pub kind: String,
+    /// Why a full disk here would be felt elsewhere; `None` where the file system is the folder's own.
+    pub shared: Option<String>,
+    pub read_only: bool,
+}
+
+/// Why a request could not be met. Nothing of it is left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub cause: Cause,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The kernel has no sch_netem.
+    NoNetem,
+    /// Somebody else's qdisc, or an interface that is not there.
+    Refused,
+    /// The holder's image has no such tool.
+    NoTool,
+    /// A tool, a file or the kernel said no.
+    Failed,
+}
+
+impl Failure {
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { cause: Cause::Failed, message: message.into() }
+    }
+}

@@ -1,0 +1,201 @@
+//! The holder's loop: a request, a deadline or SIGTERM, one at a time. Its standard error is its log, read with
+//! `docker logs`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    disk,
+    faults::Faults,
+    netns,
+    protocol::{Answer, Ask, Failure, Reply, Request, VERSION},
+};
+use crate::chaos::{Command, InjectionId, network::NetworkFault, network::QDISC_HANDLE};
+
+/// A holder that holds nothing and is asked nothing for so long ends, and Docker removes its container.
+const IDLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long to sleep while something is held that has no deadline.
+const A_LONG_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Something that ends at its deadline.
+#[derive(Clone)]
+enum Held {
+    Network(NetworkFault),
+    Fill(String),
+}
+
+struct Holder {
+    faults: Faults,
+    held: BTreeMap<InjectionId, (Held, Option<Instant>)>,
+}
+
+/// Serves standard input until there is nothing more to hold. SIGTERM ends every network fault first: `docker stop`
+/// on the holder is a clean-up too.
+pub async fn serve() -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut stdout = tokio::io::stdout();
+    let faults = Faults::find().map_err(std::io::Error::other)?;
+    let mut holder = Holder { faults, held: BTreeMap::new() };
+    let mut asked = Instant::now();
+    let mut open = true;
+    tracing::info!(flavour = holder.faults.flavour.name(), "holding");
+    loop {
+        let idle_end = if holder.is_idle() { asked + IDLE_LIMIT } else { Instant::now() + A_LONG_TIME };
+        let wake = holder.next_deadline().unwrap_or(idle_end);
+        tokio::select! {
+            _ = term.recv() => return holder.end(),
+            line = lines.next_line(), if open => match line? {
+                Some(line) => {
+                    asked = Instant::now();
+                    let Some((reply, quit)) = holder.answer(&line) else { continue };
+                    stdout.write_all(&reply).await?;
+                    stdout.flush().await?;
+                    if quit {
+                        return Ok(());
+                    }
+                }
+                None => open = false,
+            },
+            () = sleep_until(wake) => {
+                holder.end_overdue();
+                if holder.is_idle() && asked.elapsed() >= IDLE_LIMIT {
+                    tracing::info!("nothing to hold and nobody asking: ending");
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+impl Holder {
+    fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.faults.is_empty()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.held.values().filter_map(|(_, deadline)| *deadline).min()
+    }
+
+    /// The line to write back, and whether to quit after it. A line that is no request is logged and has no answer.
+    fn answer(&mut self, line: &str) -> Option<(Vec<u8>, bool)> {
+        let request: Request = match serde_json::from_str(line) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(%error, "a line that is no request");
+                return None;
+            }
+        };
+        tracing::debug!(?request, "asked");
+        let result = self.carry_out(request.ask).inspect_err(|failure| tracing::warn!(%failure, "failed"));
+        let quit = matches!(result, Ok(Answer::Quitting { idle: true }));
+        let mut reply = serde_json::to_vec(&Reply { id: request.id, result }).ok()?;
+        reply.push(b'\n');
+        Some((reply, quit))
+    }
+
+    fn carry_out(&mut self, ask: Ask) -> Result<Answer, Failure> {
+        match ask {
+            Ask::Hello => {
+                let (flavour, kernel) = (self.faults.flavour, self.faults.kernel.clone());
+                Ok(Answer::Hello { version: VERSION, flavour, interfaces: netns::interfaces()?, kernel })
+            }
+            Ask::Qdiscs => {
+                self.faults.read_qdiscs()?;
+                Ok(self.network())
+            }
+            Ask::Add { injection, fault, ttl_ms } => {
+                self.faults.add(&injection, fault.clone())?;
+                self.hold(injection, Held::Network(fault), ttl_ms);
+                Ok(self.network())
+            }
+            Ask::Adopt { injection, fault, ttl_ms } => {
+                let held = self.faults.adopt(&injection, fault.clone())?;
+                if held {
+                    self.hold(injection, Held::Network(fault), ttl_ms);
+                }
+                Ok(Answer::Adopted { held })
+            }
+            Ask::AdoptFill { injection, file, ttl_ms } => {
+                let held = disk::is_there(&file);
+                if held {
+                    self.hold(injection, Held::Fill(file), ttl_ms);
+                }
+                Ok(Answer::Adopted { held })
+            }
+            Ask::Remove { injection, fault } => {
+                self.faults.remove(&injection, &fault)?;
+                self.held.remove(&injection);
+                Ok(self.network())
+            }
+            Ask::Disk { path } => disk::stat(&path).map(Answer::Disk),
+            Ask::Fill { injection, file, bytes, to_the_last_byte, ttl_ms } => {
+                let bytes = disk::fill(&file, bytes, to_the_last_byte)?;
+                tracing::info!(file, bytes, "filled");
+                self.hold(injection, Held::Fill(file), ttl_ms);
+                Ok(Answer::Filled { bytes })
+            }
+            Ask::Unfill { injection, file } => {
+                let existed = disk::unfill(&file)?;
+                tracing::info!(file, existed, "removed");
+                self.held.remove(&injection);
+                Ok(Answer::Unfilled { existed })
+            }
+            Ask::TryNetem => try_netem().map(|()| Answer::Netem),
+            Ask::QuitIfIdle => Ok(Answer::Quitting { idle: self.is_idle() }),
+        }
+    }
+
+    fn network(&self) -> Answer {
+        Answer::Network { flavour: self.faults.flavour, kernel: self.faults.kernel.clone() }
+    }
+
+    fn hold(&mut self, id: InjectionId, held: Held, ttl_ms: Option<u64>) {
+        let deadline = ttl_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+        self.held.insert(id, (held, deadline));
+    }
+
+    /// Ends what is past its deadline; what cannot be ended is tried again in a second.
+    fn end_overdue(&mut self) {
+        let now = Instant::now();
+        let overdue: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, (_, deadline))| deadline.is_some_and(|deadline| deadline <= now))
+            .map(|(id, (held, _))| (id.clone(), held.clone()))
+            .collect();
+        for (id, held) in overdue {
+            tracing::info!(%id, "its time is over");
+            let ended = match &held {
+                Held::Network(fault) => self.faults.remove(&id, fault),
+                Held::Fill(file) => disk::unfill(file).map(|_| ()),
+            };
+            match ended {
+                Ok(()) => drop(self.held.remove(&id)),
+                Err(failure) => {
+                    tracing::error!(%id, %failure, "cannot end it, trying again");
+                    self.held.insert(id, (held, Some(now + Duration::from_secs(1))));
+                }
+            }
+        }
+    }
+
+    /// Fill files stay: they outlive containers, and their record brings somebody to remove them.
+    fn end(&mut self) -> std::io::Result<()> {
+        tracing::info!("asked to stop: ending every network fault");
+        self.faults.clear().map_err(std::io::Error::other)
+    }
+}
+
+fn try_netem() -> Result<(), Failure> {
+    let root = ["dev", "lo", "root", "handle", QDISC_HANDLE];
+    let add = ["qdisc", "add"].into_iter().chain(root).chain(["netem", "delay", "1ms"]);
+    netns::run(&Command::new("tc", add))?;
+    netns::run(&Command::new("tc", ["qdisc", "del"].into_iter().chain(root))).map(|_| ())
+}
