@@ -1,0 +1,139 @@
+//! Acts: the changes themselves, each read back, and their undoing whatever became of the target meanwhile.
+
+use bollard::query_parameters::{KillContainerOptionsBuilder, WaitContainerOptions};
+use futures_util::StreamExt as _;
+use tokio::time::timeout;
+
+use super::{
+    beside::Beside,
+    client, disk,
+    holder::Holder,
+    host::TikvSubject,
+    node::{Node, State},
+};
+use crate::{
+    chaos::{DataMount, Metadata, Signal},
+    holder::protocol::{Answer, Ask},
+    subject::{Cleaned, SubjectError},
+};
+
+impl TikvSubject {
+    /// The target, if it is still in the life that the plan was made for.
+    pub(super) async fn unchanged(&self, metadata: &Metadata) -> Result<Node, SubjectError> {
+        match self.find_target(metadata).await? {
+            None => Err(changed(metadata, "was removed")),
+            Some(node) if !is_alive(&node) => Err(changed(metadata, "stopped")),
+            Some(node) if node.started_at != metadata.container_started_at => Err(changed(metadata, "was restarted")),
+            Some(node) => Ok(node),
+        }
+    }
+
+    /// Sends the signal and waits until Docker shows that the container has ended.
+    pub(super) async fn kill(&self, metadata: &Metadata, signal: Signal) -> Result<(), SubjectError> {
+        let node = self.unchanged(metadata).await.map_err(|error| SubjectError::NotBegun(Box::new(error)))?;
+        let docker = self.docker().await?;
+        let options = KillContainerOptionsBuilder::new().signal(signal.name()).build();
+        client::ask("kill", &node.name, docker.kill_container(&node.id, Some(options))).await?;
+        let ended = self.ends(metadata).await?;
+        match self.find_target(metadata).await? {
+            None => Err(changed(metadata, "was removed")),
+            Some(now) if now.started_at != metadata.container_started_at => {
+                Err(changed(metadata, "was started again by its restart policy"))
+            }
+            Some(_) if !ended => {
+                let (target, seconds) = (metadata.target().to_owned(), client::PATIENCE.as_secs());
+                Err(SubjectError::StillRunning { target, signal: signal.name(), seconds })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Waits until the container does not run, for a while; whether it came to that.
+    async fn ends(&self, metadata: &Metadata) -> Result<bool, SubjectError> {
+        let docker = self.docker().await?;
+        let options = WaitContainerOptions { condition: "not-running".to_owned() };
+        let mut ended = std::pin::pin!(docker.wait_container(&metadata.container_id, Some(options)));
+        // An exit status other than 0 arrives as an error; either way it has ended.
+        Ok(timeout(client::PATIENCE, ended.next()).await.is_ok())
+    }
+
+    /// Starts the container again. One that still runs in the life that was signalled may be about to end, and then
+    /// nothing else would start it: it is given the time that the signal was given.
+    pub(super) async fn start(&self, metadata: &Metadata, signal: Signal) -> Result<Cleaned, SubjectError> {
+        let Some(node) = self.find_target(metadata).await? else { return Ok(lost(metadata, "was removed")) };
+        let may_end = node.started_at == metadata.container_started_at && signal != Signal::Kill;
+        if is_alive(&node) && !(may_end && self.ends(metadata).await?) {
+            return Ok(Cleaned::Clean);
+        }
+        let docker = self.docker().await?;
+        client::ask("start", &node.name, docker.start_container(&node.id, None)).await?;
+        match self.find_target(metadata).await? {
+            Some(now) if is_alive(&now) => Ok(Cleaned::Clean),
+            Some(now) => {
+                let reason =
+                    format!("it was started and is {} again; `docker logs {}` may say why", now.state, now.name);
+                Err(SubjectError::Docker { operation: "start", object: now.name, reason })
+            }
+            None => Ok(lost(metadata, "was removed")),
+        }
+    }
+
+    pub(super) async fn end_network(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
+        let Some(fault) = metadata.network() else { return Ok(Cleaned::Clean) };
+        match self.ask_beside(metadata, Ask::Remove { injection: metadata.id.clone(), fault }).await {
+            Ok(_) => Ok(Cleaned::Clean),
+            Err(SubjectError::TargetChanged { what, .. }) => Ok(lost(metadata, &what)),
+            // It may have stopped while we asked.
+            Err(error) => match self.unchanged(metadata).await {
+                Err(SubjectError::TargetChanged { what, .. }) => Ok(lost(metadata, &what)),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Through the target's holder where it runs, else through one beside the volume alone.
+    pub(super) async fn remove_fill(
+        &self,
+        metadata: &Metadata,
+        file: &str,
+        mount: &DataMount,
+    ) -> Result<Cleaned, SubjectError> {
+        let ask = Ask::Unfill { injection: metadata.id.clone(), file: file.to_owned() };
+        let target = self.find_target(metadata).await?;
+        if let Some(node) = target.as_ref().filter(|node| is_alive(node) && node.mounts.contains(mount)) {
+            self.ask(node, ask).await?;
+            return Ok(Cleaned::Clean);
+        }
+        let (docker, image) = (self.docker().await?, self.image().await?);
+        if !disk::exists(&docker, mount).await? {
+            return Ok(Cleaned::Lost(format!("the volume {} is gone", mount.source)));
+        }
+        let beside = Beside::Mount { mount: mount.clone(), name: metadata.target().to_owned() };
+        let holder = match Holder::open(&docker, image, &beside).await {
+            Err(SubjectError::Docker { reason, .. }) if reason.contains("does not exist") => {
+                return Ok(Cleaned::Lost(format!("the folder {} is gone", mount.source)));
+            }
+            opened => opened?,
+        };
+        let removed = holder.ask(ask).await;
+        holder.release(&docker).await;
+        removed.map(|_| Cleaned::Clean)
+    }
+}
+
+/// Its namespaces exist: a paused container's do too.
+pub(super) fn is_alive(node: &Node) -> bool {
+    matches!(node.state, State::Running | State::Paused)
+}
+
+pub(super) fn changed(metadata: &Metadata, what: &str) -> SubjectError {
+    SubjectError::TargetChanged { target: metadata.target().to_owned(), what: what.to_owned() }
+}
+
+pub(super) fn lost(metadata: &Metadata, what: &str) -> Cleaned {
+    Cleaned::Lost(format!("{} {what}, and the fault went with it", metadata.target()))
+}
+
+pub(super) fn unexpected(metadata: &Metadata, answer: &Answer) -> SubjectError {
+    SubjectError::Holder { target: metadata.target().to_owned(), reason: format!("it answered {answer:?}") }
+}

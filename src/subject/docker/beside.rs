@@ -1,0 +1,137 @@
+//! What a holder stands beside, and the container that this makes of it: its name, its rights, what it shares.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
+use bollard::{
+    Docker,
+    models::{ContainerCreateBody, HostConfig, Mount, MountType},
+};
+
+use super::{client, discovery::ROLE_LABEL, node::Node};
+use crate::{
+    chaos::{DataMount, MountKind},
+    subject::SubjectError,
+};
+
+pub const TARGET_LABEL: &str = "tikv-chaos.target";
+const NAME_LABEL: &str = "tikv-chaos.target-name";
+
+/// What a holder is beside.
+#[derive(Debug, Clone)]
+pub enum Beside {
+    /// A running container: its volumes, and its network if that is its own.
+    Node { id: String, name: String, started_at: String, network: bool },
+    /// A volume or folder alone, for what was left on it.
+    Mount { mount: DataMount, name: String },
+    /// Nothing: a namespace of its own, to find out what the kernel can do.
+    Nothing,
+}
+
+impl Beside {
+    pub fn node(node: &Node) -> Self {
+        Self::Node {
+            id: node.id.clone(),
+            name: node.name.clone(),
+            started_at: node.started_at.clone(),
+            network: node.shares_network().is_none(),
+        }
+    }
+
+    /// The name of the thing, for messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Node { name, .. } | Self::Mount { name, .. } => name,
+            Self::Nothing => "this Docker host",
+        }
+    }
+
+    /// A target that was restarted just now has put the new holder beside its new life, under the old one's name.
+    pub async fn still_lives(&self, docker: &Docker) -> Result<(), SubjectError> {
+        let Self::Node { id, name, started_at, .. } = self else { return Ok(()) };
+        let found = client::find("inspect", name, docker.inspect_container(id, None)).await?;
+        let now = found.and_then(|found| found.state?.started_at);
+        if now.as_ref() == Some(started_at) {
+            return Ok(());
+        }
+        let what = if now.is_some() { "was restarted" } else { "was removed" };
+        Err(SubjectError::TargetChanged { target: name.clone(), what: what.to_owned() })
+    }
+
+    /// The same for every program, so that only one of them can make it.
+    pub fn container_name(&self) -> String {
+        let hash = |value: &dyn Fn(&mut DefaultHasher)| {
+            let mut hasher = DefaultHasher::new();
+            value(&mut hasher);
+            hasher.finish()
+        };
+        match self {
+            Self::Node { id, started_at, .. } => {
+                let life = hash(&|hasher| started_at.hash(hasher)) & 0xffff_ffff;
+                format!("tikv-chaos-holder-{}-{life:08x}", &id[..id.len().min(12)])
+            }
+            Self::Mount { mount, .. } => {
+                let place = hash(&|hasher| (&mount.source, &mount.destination).hash(hasher));
+                format!("tikv-chaos-holder-volume-{place:016x}")
+            }
+            Self::Nothing => format!("tikv-chaos-holder-probe-{:08x}", rand::random::<u32>()),
+        }
+    }
+
+    pub fn body(&self, image: &str) -> ContainerCreateBody {
+        let mut labels = HashMap::from([
+            (ROLE_LABEL.to_owned(), "holder".to_owned()),
+            (NAME_LABEL.to_owned(), self.name().to_owned()),
+        ]);
+        let (network, volumes_from, mounts) = match self {
+            Self::Node { id, network, .. } => {
+                labels.insert(TARGET_LABEL.to_owned(), id.clone());
+                // Beside a network that is not the target's alone, nothing of the network may be touched.
+                let network = if *network { format!("container:{id}") } else { "none".to_owned() };
+                (network, Some(vec![id.clone()]), None)
+            }
+            Self::Mount { mount, .. } => ("none".to_owned(), None, Some(vec![docker_mount(mount)])),
+            Self::Nothing => ("none".to_owned(), None, None),
+        };
+        // NET_RAW is for iptables-legacy, DAC_OVERRIDE for a data folder that belongs to another user.
+        let capabilities = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"].map(str::to_owned).to_vec();
+        ContainerCreateBody {
+            image: Some(image.to_owned()),
+            entrypoint: Some(vec!["/tikv-chaos".to_owned()]),
+            cmd: Some(vec!["holder".to_owned()]),
+            user: Some("0".to_owned()),
+            labels: Some(labels),
+            open_stdin: Some(true),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            host_config: Some(HostConfig {
+                network_mode: Some(network),
+                volumes_from,
+                mounts,
+                cap_drop: Some(vec!["ALL".to_owned()]),
+                cap_add: Some(capabilities),
+                security_opt: Some(vec!["no-new-privileges".to_owned()]),
+                readonly_rootfs: Some(true),
+                // iptables-legacy keeps its lock in /run.
+                tmpfs: Some(HashMap::from([("/run".to_owned(), "size=64k".to_owned())])),
+                auto_remove: Some(true),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        }
+    }
+}
+
+fn docker_mount(mount: &DataMount) -> Mount {
+    Mount {
+        typ: Some(match mount.kind {
+            MountKind::Volume => MountType::VOLUME,
+            MountKind::Bind => MountType::BIND,
+        }),
+        source: Some(mount.source.clone()),
+        target: Some(mount.destination.clone()),
+        ..Mount::default()
+    }
+}

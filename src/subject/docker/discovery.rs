@@ -1,0 +1,300 @@
+//! Which containers are nodes, and of which cluster. Pure: Docker's answers in, nodes out.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, EndpointSettings, HealthStatusEnum,
+    MountPoint,
+};
+use jiff::Timestamp;
+
+use super::node::{Health, Network, Node, Role, Snapshot, State};
+use crate::chaos::{DataMount, MountKind};
+
+pub const ROLE_LABEL: &str = "tikv-chaos.role";
+/// Labels of Compose (docker/compose, pkg/api/labels.go); version 1 writes the same.
+const PROJECT_LABEL: &str = "com.docker.compose.project";
+const ONE_OFF_LABEL: &str = "com.docker.compose.oneoff";
+const SERVICE_LABEL: &str = "com.docker.compose.service";
+
+/// What tells that a container is a node, in the order of the questions asked.
+pub fn role(summary: &ContainerSummary) -> Option<Role> {
+    let label = |name: &str| summary.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
+    match label(ROLE_LABEL) {
+        Some("tikv") => return Some(Role::Tikv),
+        Some("pd") => return Some(Role::Pd),
+        // Marked as something else: a holder, or a bystander that must not be taken for a node.
+        Some(_) => return None,
+        None => {}
+    }
+    // `docker compose run`: a tool in a node's image.
+    if label(ONE_OFF_LABEL).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    let program = summary.command.as_deref().and_then(program_of);
+    if program.is_some_and(is_tool) {
+        return None;
+    }
+    let repository = summary.image.as_deref().map(repository_end);
+    let service = label(SERVICE_LABEL);
+    if program == Some("tikv-server")
+        || repository == Some("tikv")
+        || service.is_some_and(|name| name.starts_with("tikv"))
+    {
+        return Some(Role::Tikv);
+    }
+    let is_pd = program == Some("pd-server") || repository == Some("pd") || service.is_some_and(is_pd_service);
+    is_pd.then_some(Role::Pd)
+}
+
+/// The base name of the program that the container runs, behind an init such as tini.
+fn program_of(command: &str) -> Option<&str> {
+    const INITS: [&str; 4] = ["tini", "dumb-init", "docker-init", "catatonit"];
+    let mut words = command.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or(word));
+    let first = words.next()?;
+    if INITS.contains(&first) { words.find(|word| !word.starts_with('-')) } else { Some(first) }
+}
+
+/// `tikv-ctl` and the like, run from a node's own image, are no node.
+fn is_tool(program: &str) -> bool {
+    matches!(program, "tikv-ctl" | "pd-ctl" | "pd-recover" | "sleep")
+}
+
+/// `pd`, `pd0`, `pd-a`, but not `pdns`: two letters are too few to take whatever follows.
+fn is_pd_service(service: &str) -> bool {
+    let rest = service.strip_prefix("pd").map(|rest| rest.bytes().next());
+    rest.is_some_and(|next| next.is_none_or(|byte| !byte.is_ascii_alphabetic()))
+}
+
+/// The last part of an image's repository: `tikv` of `registry:5000/pingcap/tikv:v8.5.5@sha256:…`.
+fn repository_end(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or(image);
+    let last = image.rsplit('/').next().unwrap_or(image);
+    last.split(':').next().unwrap_or(last)
+}
+
+/// One node from Docker's full answer. The cluster is filled in by [`group`].
+pub fn node(role: Role, inspect: &ContainerInspectResponse) -> Option<Node> {
+    let state = inspect.state.as_ref()?;
+    let config = inspect.config.as_ref()?;
+    let label = |name: &str| config.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
+    let running = matches!(state_of(state.status), State::Running | State::Paused);
+    let started_at = state.started_at.clone().unwrap_or_default();
+    let args = inspect.args.as_deref().unwrap_or_default();
+    Some(Node {
+        id: inspect.id.clone()?,
+        name: inspect.name.as_deref()?.trim_start_matches('/').to_owned(),
+        role,
+        cluster: String::new(),
+        project: label(PROJECT_LABEL),
+        service: label(SERVICE_LABEL),
+        image: config.image.clone().unwrap_or_default(),
+        state: state_of(state.status),
+        health: health_of(state.health.as_ref().and_then(|health| health.status)),
+        exit_code: state.exit_code.filter(|_| !running),
+        restart_count: inspect.restart_count.unwrap_or(0),
+        up_since: started_at.parse::<Timestamp>().ok().filter(|_| running),
+        started_at,
+        networks: networks(inspect.network_settings.as_ref().and_then(|settings| settings.networks.as_ref())),
+        network_mode: inspect.host_config.as_ref().and_then(|host| host.network_mode.clone()).unwrap_or_default(),
+        auto_remove: inspect.host_config.as_ref().and_then(|host| host.auto_remove).unwrap_or(false),
+        data_dir: flag(args, "--data-dir").or_else(|| flag(args, "-s").filter(|_| role == Role::Tikv)),
+        mounts: inspect.mounts.iter().flatten().filter_map(mount).collect(),
+    })
+}
+
+fn state_of(status: Option<ContainerStateStatusEnum>) -> State {
+    match status {
+        Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING) => State::Running,
+        Some(ContainerStateStatusEnum::PAUSED) => State::Paused,
+        Some(ContainerStateStatusEnum::RESTARTING) => State::Restarting,
+        Some(ContainerStateStatusEnum::REMOVING) => State::Removing,
+        Some(ContainerStateStatusEnum::EXITED) => State::Exited,
+        Some(ContainerStateStatusEnum::DEAD) => State::Dead,
+        Some(ContainerStateStatusEnum::CREATED | ContainerStateStatusEnum::EMPTY) | None => State::Created,
+    }
+}
+
+fn health_of(status: Option<HealthStatusEnum>) -> Health {
+    match status {
+        Some(HealthStatusEnum::STARTING) => Health::Starting,
+        Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+        Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => Health::None,
+    }
+}
+
+fn networks(endpoints: Option<&HashMap<String, EndpointSettings>>) -> Vec<Network> {
+    let mut networks: Vec<Network> = endpoints
+        .into_iter()
+        .flatten()
+        .map(|(name, endpoint)| {
+            let addresses = [&endpoint.ip_address, &endpoint.global_ipv6_address];
+            let ips = addresses.into_iter().flatten().filter_map(|text| text.parse::<IpAddr>().ok()).collect();
+            Network { name: name.clone(), ips }
+        })
+        .collect();
+    networks.sort_by(|a, b| a.name.cmp(&b.name));
+    networks
+}
+
+fn mount(point: &MountPoint) -> Option<DataMount> {
+    let destination = point.destination.clone()?;
+    match point.typ.as_deref()? {
+        "volume" => Some(DataMount { kind: MountKind::Volume, source: point.name.clone()?, destination }),
+        "bind" => Some(DataMount { kind: MountKind::Bind, source: point.source.clone()?, destination }),
+        _ => None,
+    }
+}
+
+/// The value of a flag in either spelling: `--data-dir=/data`, `--data-dir /data`.
+fn flag(args: &[String], name: &str) -> Option<String> {
+    args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix(name) {
+        Some("") => args.get(at + 1).cloned(),
+        Some(rest) => rest.strip_prefix('=').map(str::to_owned),
+        None => None,
+    })
+}
+
+/// Puts every node in its cluster and in the order of the screen. Nodes without a Compose project belong together
+/// where they share a network, and the cluster has the name of the first one shared.
+pub fn group(mut nodes: Vec<Node>) -> Snapshot {
+    let lonely: Vec<usize> = (0..nodes.len()).filter(|at| nodes[*at].project.is_none()).collect();
+    let mut named: BTreeMap<usize, String> = BTreeMap::new();
+    for component in components(&nodes, &lonely) {
+        let name = component_name(&nodes, &component);
+        named.extend(component.into_iter().map(|at| (at, name.clone())));
+    }
+    for (at, node) in nodes.iter_mut().enumerate() {
+        node.cluster = node.project.clone().or_else(|| named.remove(&at)).unwrap_or_default();
+    }
+    nodes.sort_by(|a, b| (&a.cluster, a.role, natural(&a.name)).cmp(&(&b.cluster, b.role, natural(&b.name))));
+    Snapshot { nodes }
+}
+
+/// Sets of nodes that are connected by the networks they share.
+fn components(nodes: &[Node], members: &[usize]) -> Vec<Vec<usize>> {
+    let share = |a: &Node, b: &Node| a.networks.iter().any(|net| b.networks.iter().any(|other| other.name == net.name));
+    let mut components: Vec<Vec<usize>> = Vec::new();
+    for &at in members {
+        let (mut joined, rest): (Vec<_>, Vec<_>) =
+            components.into_iter().partition(|group| group.iter().any(|&other| share(&nodes[at], &nodes[other])));
+        let mut merged = vec![at];
+        merged.extend(joined.drain(..).flatten());
+        components = rest;
+        components.push(merged);
+    }
+    components
+}
+
+fn component_name(nodes: &[Node], component: &[usize]) -> String {
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for &at in component {
+        for network in &nodes[at].networks {
+            *count.entry(&network.name).or_default() += 1;
+        }
+    }
+    let widest = count.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
+    widest.map_or_else(|| "no network".to_owned(), |(name, _)| (*name).to_owned())
+}
+
+/// Names in the order in which people count: `tikv2` before `tikv10`.
+fn natural(name: &str) -> (String, u64, String) {
+    let digits = name.len() - name.bytes().rev().take_while(u8::is_ascii_digit).count();
+    (name[..digits].to_owned(), name[digits..].parse().unwrap_or(0), name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(image: &str, command: &str, labels: &[(&str, &str)]) -> ContainerSummary {
+        ContainerSummary {
+            image: Some(image.into()),
+            command: Some(command.into()),
+            labels: Some(labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()),
+            ..ContainerSummary::default()
+        }
+    }
+
+    #[test]
+    fn a_node_is_told_by_label_program_image_or_service() {
+        let service = |name| [(SERVICE_LABEL, name)];
+        let cases = [
+            (summary("x", "/x", &[(ROLE_LABEL, "tikv")]), Some(Role::Tikv)),
+            (summary("x", "/x", &[(ROLE_LABEL, "pd")]), Some(Role::Pd)),
+            (summary("pingcap/tikv:v8.5.5", "/tikv-server", &[(ROLE_LABEL, "holder")]), None),
+            (summary("my/thing", "/tikv-server --addr=0.0.0.0:20160", &[]), Some(Role::Tikv)),
+            (summary("my/thing", "/bin/tini -g -- /pd-server", &[]), Some(Role::Pd)),
+            (summary("registry:5000/pingcap/tikv:v8.5.5@sha256:abc", "/entry.sh", &[]), Some(Role::Tikv)),
+            (summary("pingcap/pd", "/entry.sh", &[]), Some(Role::Pd)),
+            (summary("pingcap/tikv", "sleep infinity", &[]), None),
+            (summary("tikv-exporter", "/x", &[]), None),
+            (summary("x", "/x", &service("tikv0")), Some(Role::Tikv)),
+            (summary("x", "/x", &service("tikv-main")), Some(Role::Tikv)),
+            (summary("x", "/x", &service("pd1")), Some(Role::Pd)),
+            (summary("x", "/x", &service("pdns-server")), None),
+            (summary("pingcap/tikv", "/tikv-ctl", &[(SERVICE_LABEL, "tikv0"), (ONE_OFF_LABEL, "True")]), None),
+            (summary("sha256:0123", "/x", &[]), None),
+        ];
+        for (summary, expected) in cases {
+            assert_eq!(role(&summary), expected, "{summary:?}");
+        }
+    }
+
+    #[test]
+    fn flags_are_read_in_both_spellings() {
+        let args = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(flag(&args(&["--data-dir=/var/lib/tikv"]), "--data-dir"), Some("/var/lib/tikv".into()));
+        assert_eq!(flag(&args(&["--data-dir", "/a b"]), "--data-dir"), Some("/a b".into()));
+        assert_eq!(flag(&args(&["--data-dir-x=/y", "--data-dir"]), "--data-dir"), None);
+    }
+
+    fn bare(name: &str, project: Option<&str>, networks: &[&str]) -> Node {
+        Node {
+            id: name.into(),
+            name: name.into(),
+            role: Role::Tikv,
+            cluster: String::new(),
+            project: project.map(str::to_owned),
+            service: None,
+            image: String::new(),
+            state: State::Running,
+            health: Health::None,
+            exit_code: None,
+            restart_count: 0,
+            started_at: String::new(),
+            up_since: None,
+            networks: networks.iter().map(|name| Network { name: name.to_string(), ips: vec![] }).collect(),
+            network_mode: String::new(),
+            auto_remove: false,
+            data_dir: None,
+            mounts: vec![],
+        }
+    }
+
+    #[test]
+    fn clusters_are_projects_or_shared_networks() {
+        let nodes = vec![
+            bare("tikv10", None, &["left"]),
+            bare("tikv2", None, &["left", "between"]),
+            bare("tikv3", None, &["between"]),
+            bare("other", None, &["right"]),
+            bare("composed", Some("demo"), &["left"]),
+        ];
+        let snapshot = group(nodes);
+        let found: Vec<_> = snapshot.nodes.iter().map(|node| (node.cluster.as_str(), node.name.as_str())).collect();
+        let expected = [
+            ("between", "tikv2"),
+            ("between", "tikv3"),
+            ("between", "tikv10"),
+            ("demo", "composed"),
+            ("right", "other"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(snapshot.clusters(), ["between", "demo", "right"]);
+    }
+}

@@ -1,0 +1,333 @@
+//! Holder containers from outside: made beside a target, talked to over their standard input, replaced when they die.
+//!
+//! One holder for each life of a target, found by its name, so that several programs share it.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bollard::{
+    Docker,
+    container::{AttachContainerResults, LogOutput},
+    models::ContainerStateStatusEnum,
+    query_parameters::{
+        AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
+        RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
+    },
+};
+use futures_util::{Stream, StreamExt as _};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt as _},
+    sync::oneshot,
+    time::timeout,
+};
+
+use super::{
+    beside::{Beside, TARGET_LABEL},
+    client,
+    discovery::ROLE_LABEL,
+};
+use crate::{
+    chaos::{FaultMetadata, Metadata},
+    holder::protocol::{Answer, Ask, Failure, Reply, Request},
+    subject::SubjectError,
+};
+
+/// How long a change of the network may take.
+const SOON: Duration = Duration::from_secs(20);
+/// How long filling a disk may take where it must be written byte by byte.
+const LONG: Duration = Duration::from_secs(3600);
+
+type Pending = Arc<Mutex<HashMap<String, oneshot::Sender<Result<Answer, Failure>>>>>;
+
+/// A conversation with one holder.
+pub struct Holder {
+    /// The container's id.
+    container: String,
+    target: String,
+    input: tokio::sync::Mutex<Pin<Box<dyn AsyncWrite + Send>>>,
+    pending: Pending,
+    /// Sets our requests apart from those of other programs at the same holder.
+    nonce: u32,
+    count: AtomicU64,
+    dead: Arc<AtomicBool>,
+    /// It said that it quits, to whichever program asked it to.
+    quitting: Arc<AtomicBool>,
+    /// This program made it, so it has no memory of what a former one held.
+    pub fresh: bool,
+}
+
+impl Holder {
+    /// Talks to the holder that is there, or makes one.
+    pub async fn open(docker: &Docker, image: &str, beside: &Beside) -> Result<Self, SubjectError> {
+        let name = beside.container_name();
+        // Two programs may make it at the same moment, and one that ends holds its name until it is removed.
+        for attempt in 0..40 {
+            match Self::try_open(docker, image, beside, &name, attempt > 30).await {
+                Err(SubjectError::Docker { reason, .. }) if is_in_between(&reason) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                result => return result,
+            }
+        }
+        let reason = format!("its container {name} neither starts nor goes away; remove it: docker rm -f {name}");
+        Err(SubjectError::Holder { target: beside.name().to_owned(), reason })
+    }
+
+    /// With `impatient` a container that somebody made and never started is replaced.
+    async fn try_open(
+        docker: &Docker,
+        image: &str,
+        beside: &Beside,
+        name: &str,
+        impatient: bool,
+    ) -> Result<Self, SubjectError> {
+        if let Some(found) = client::find("inspect", name, docker.inspect_container(name, None)).await? {
+            let id = found.id.unwrap_or_default();
+            let status = found.state.and_then(|state| state.status);
+            if status == Some(ContainerStateStatusEnum::CREATED) && !impatient {
+                let reason = format!("{name} is not running yet");
+                return Err(SubjectError::Docker { operation: "attach to", object: name.to_owned(), reason });
+            }
+            if status == Some(ContainerStateStatusEnum::RUNNING) {
+                let holder = Self::attach(docker, id, beside, false).await?;
+                return holder.greet(docker, name).await.map(|()| holder);
+            }
+            // By its id: another program may have put a living one in its place.
+            remove(docker, &id).await?;
+        }
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        let made = docker.create_container(Some(options), beside.body(image));
+        let id = client::ask("make the helper container", name, made).await?.id;
+        // Attached before it starts, so that not a line is lost.
+        let holder = Self::attach(docker, id.clone(), beside, true).await?;
+        if let Err(error) = client::ask("start the helper container", name, docker.start_container(&id, None)).await {
+            // Docker removes only what has run.
+            remove(docker, &id).await?;
+            return Err(error);
+        }
+        if let Err(error) = beside.still_lives(docker).await {
+            remove(docker, &id).await?;
+            return Err(error);
+        }
+        Ok(holder)
+    }
+
+    async fn attach(docker: &Docker, container: String, beside: &Beside, fresh: bool) -> Result<Self, SubjectError> {
+        let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).build();
+        let attached = client::ask("attach to", &container, docker.attach_container(&container, Some(options))).await?;
+        let AttachContainerResults { output, input } = attached;
+        let (pending, dead, quitting) =
+            (Pending::default(), Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        tokio::spawn(listen(output, Arc::clone(&pending), Arc::clone(&dead), Arc::clone(&quitting)));
+        Ok(Self {
+            container,
+            target: beside.name().to_owned(),
+            input: tokio::sync::Mutex::new(input),
+            pending,
+            nonce: rand::random(),
+            count: AtomicU64::new(0),
+            dead,
+            quitting,
+            fresh,
+        })
+    }
+
+    /// Waits until an existing holder answers. One that lives and is busy keeps other programs' deadlines and is not
+    /// replaced; the output of one that was just ending when we attached may stay open with nothing in it.
+    async fn greet(&self, docker: &Docker, name: &str) -> Result<(), SubjectError> {
+        tokio::select! {
+            answer = self.ask(Ask::Hello) => match answer {
+                Err(error) if self.is_alive() => return Err(error),
+                Err(_) => {}
+                Ok(_) => return Ok(()),
+            },
+            () = wait_ended(docker, &self.container) => {}
+        }
+        let reason = format!("{name} is not running any more");
+        Err(SubjectError::Docker { operation: "attach to", object: name.to_owned(), reason })
+    }
+
+    /// Whether it can still be talked to.
+    pub fn is_alive(&self) -> bool {
+        !self.dead.load(Ordering::Acquire) && !self.has_quit()
+    }
+
+    /// Whether it quit for want of anything to hold. It answers every request that it read before, so one without an
+    /// answer was not carried out and may be sent to its successor.
+    pub fn has_quit(&self) -> bool {
+        self.quitting.load(Ordering::Acquire)
+    }
+
+    /// Sends one request and waits for its answer.
+    pub async fn ask(&self, ask: Ask) -> Result<Answer, SubjectError> {
+        let patience = if matches!(ask, Ask::Fill { .. }) { LONG } else { SOON };
+        let id = format!("{:08x}-{}", self.nonce, self.count.fetch_add(1, Ordering::Relaxed));
+        let request = Request { id: id.clone(), ask };
+        let mut line = serde_json::to_vec(&request).map_err(|error| self.failed(error.to_string()))?;
+        line.push(b'\n');
+        let (sender, answer) = oneshot::channel();
+        lock(&self.pending).insert(id.clone(), sender);
+        if !self.is_alive() {
+            return Err(self.failed("it has ended".to_owned()));
+        }
+        {
+            let written = async {
+                let mut input = self.input.lock().await;
+                input.write_all(&line).await?;
+                input.flush().await
+            };
+            let written = timeout(SOON, written).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+            written.map_err(|error| self.failed(format!("it cannot be written to: {error}")))?;
+        }
+        match timeout(patience, answer).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(failure))) => Err(SubjectError::Fault { target: self.target.clone(), failure }),
+            Ok(Err(_)) => Err(self.failed("it ended before it answered".to_owned())),
+            Err(_) => {
+                lock(&self.pending).remove(&id);
+                Err(self.failed(format!("it did not answer within {} s", patience.as_secs())))
+            }
+        }
+    }
+
+    fn failed(&self, reason: String) -> SubjectError {
+        SubjectError::Holder { target: self.target.clone(), reason }
+    }
+
+    /// Ends the holder if it holds nothing, and waits until its container is gone.
+    pub async fn release(&self, docker: &Docker) {
+        match self.ask(Ask::QuitIfIdle).await {
+            Ok(Answer::Quitting { idle: true }) => wait_gone(docker, &self.container).await,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "a holder could not be released"),
+        }
+    }
+}
+
+/// Hands answers to those who wait for them, until the stream ends.
+async fn listen(
+    mut output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+    pending: Pending,
+    dead: Arc<AtomicBool>,
+    quitting: Arc<AtomicBool>,
+) {
+    let mut buffer = Vec::new();
+    while let Some(Ok(chunk)) = output.next().await {
+        if let LogOutput::StdOut { message } = chunk {
+            buffer.extend_from_slice(&message);
+        }
+        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = buffer.drain(..=end).collect();
+            let Ok(reply) = serde_json::from_slice::<Reply>(&line) else { continue };
+            if matches!(reply.result, Ok(Answer::Quitting { idle: true })) {
+                quitting.store(true, Ordering::Release);
+            }
+            if let Some(waiting) = lock(&pending).remove(&reply.id) {
+                let _ = waiting.send(reply.result);
+            }
+        }
+    }
+    dead.store(true, Ordering::Release);
+    lock(&pending).clear();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Docker's words for a container that is on its way in or out.
+fn is_in_between(reason: &str) -> bool {
+    ["already in use", "is already in progress", "marked for removal", "No such container", "is not running"]
+        .iter()
+        .any(|words| reason.contains(words))
+}
+
+/// Removes a container whatever it does; one that is gone is fine.
+async fn remove(docker: &Docker, container: &str) -> Result<(), SubjectError> {
+    let options = RemoveContainerOptionsBuilder::new().force(true).build();
+    match client::find("remove", container, docker.remove_container(container, Some(options))).await {
+        Err(SubjectError::Docker { reason, .. }) if is_in_between(&reason) => {}
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    wait_gone(docker, container).await;
+    Ok(())
+}
+
+/// Waits until Docker has removed the container, for a few seconds at most.
+async fn wait_gone(docker: &Docker, container: &str) {
+    // Docker's own wait for "removed" misses a removal that is under way, and then waits for ever (seen with 20.10).
+    let gone = async {
+        while let Ok(Some(_)) = client::find("inspect", container, docker.inspect_container(container, None)).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let _ = timeout(client::PATIENCE, gone).await;
+}
+
+/// Waits for Docker to say that the container has ended, or that there is none.
+async fn wait_ended(docker: &Docker, container: &str) {
+    let options = WaitContainerOptions { condition: "not-running".to_owned() };
+    let mut answers = std::pin::pin!(docker.wait_container(container, Some(options)));
+    let _ = answers.next().await;
+}
+
+/// A holder container as Docker lists it.
+pub struct Listed {
+    pub container: String,
+    pub name: String,
+    /// The id of the container that it is beside; `None` for one beside a volume.
+    pub target: Option<String>,
+}
+
+/// Every holder container there is.
+pub async fn list(docker: &Docker) -> Result<Vec<Listed>, SubjectError> {
+    let label = format!("{ROLE_LABEL}=holder");
+    let filters = HashMap::from([("label", vec![label.as_str()])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    let found = client::ask("list", "the helper containers", docker.list_containers(Some(options))).await?;
+    let listed = found.into_iter().filter_map(|one| {
+        let name = one.names?.first()?.trim_start_matches('/').to_owned();
+        Some(Listed { container: one.id?, name, target: one.labels.and_then(|mut labels| labels.remove(TARGET_LABEL)) })
+    });
+    Ok(listed.collect())
+}
+
+/// Lets go of the holders that are beside a former life of the target. Such a holder has no network to change any more,
+/// but it may keep the deadline of a fill file: it ends when it holds nothing.
+pub async fn reap(docker: &Docker, metadata: &Metadata, living: Option<&Beside>) -> Result<(), SubjectError> {
+    let keep = living.map(Beside::container_name);
+    for listed in list(docker).await? {
+        if listed.target.as_deref() != Some(&metadata.container_id) || Some(&listed.name) == keep.as_ref() {
+            continue;
+        }
+        tracing::info!(name = listed.name, "letting go of a holder beside a life that is over");
+        let beside = Beside::Nothing;
+        let farewell = async {
+            let holder = Holder::attach(docker, listed.container.clone(), &beside, false).await?;
+            let injection = metadata.id.clone();
+            if let Some(fault) = metadata.network() {
+                holder.ask(Ask::Remove { injection, fault }).await?;
+            } else if let FaultMetadata::DiskPressure { fill_file, .. } = &metadata.fault {
+                holder.ask(Ask::Unfill { injection, file: fill_file.clone() }).await?;
+            }
+            holder.release(docker).await;
+            Ok::<_, SubjectError>(())
+        };
+        if let Err(error) = farewell.await {
+            // SIGTERM, on which it ends its network faults; not SIGKILL, which would leave them.
+            tracing::warn!(%error, name = listed.name, "it does not answer: stopping it");
+            let stop = StopContainerOptionsBuilder::new().t(2).build();
+            client::find("stop", &listed.name, docker.stop_container(&listed.container, Some(stop))).await?;
+            wait_gone(docker, &listed.container).await;
+        }
+    }
+    Ok(())
+}

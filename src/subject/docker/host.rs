@@ -1,0 +1,281 @@
+//! The Docker host as the subject holds it: one client, one image, one holder for each life of a target.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use bollard::Docker;
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, OnceCell};
+
+use super::{
+    beside::Beside,
+    client, disk,
+    holder::Holder,
+    image,
+    node::{Node, Role, Snapshot},
+    watch,
+};
+use crate::{
+    chaos::{DataMount, FaultMetadata, FaultType, InjectionId, Metadata, network::Flavour},
+    holder::protocol::{Answer, Ask, Disk},
+    subject::SubjectError,
+};
+
+/// Where the contract's stack keeps its data.
+pub(super) const DEFAULT_DATA_DIR: &str = "/data";
+
+/// Told what takes time.
+pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
+/// The open injections that are written down, each with the time it has left: what a new holder must know of a
+/// former one's work.
+pub type Known = Arc<dyn Fn() -> Vec<(Metadata, Option<Duration>)> + Send + Sync>;
+
+/// The holder of one life of a container; locked while one is being opened.
+type Slot = Arc<Mutex<Option<Arc<Holder>>>>;
+
+pub struct Options {
+    pub project: Option<String>,
+    pub image: image::Source,
+    pub progress: Progress,
+    pub known: Known,
+}
+
+/// The TiKV containers of this Docker host, or of one cluster.
+pub struct TikvSubject {
+    pub(super) options: Options,
+    docker: Mutex<Option<(Docker, String)>>,
+    pub(super) image: OnceCell<String>,
+    /// What a watch says now, where one runs beside us.
+    live: std::sync::Mutex<Option<Snapshot>>,
+    /// The id of the next injection, so that what is shown before it is what runs.
+    next_id: std::sync::Mutex<InjectionId>,
+    /// By the id of the container and its start: one for each life.
+    holders: Mutex<HashMap<(String, String), Slot>>,
+}
+
+impl TikvSubject {
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            docker: Mutex::default(),
+            image: OnceCell::new(),
+            live: std::sync::Mutex::default(),
+            next_id: std::sync::Mutex::new(InjectionId::random()),
+            holders: Mutex::default(),
+        }
+    }
+
+    /// The client, connected on first use and again after Docker was away.
+    pub async fn docker(&self) -> Result<Docker, SubjectError> {
+        self.connected().await.map(|(docker, _)| docker)
+    }
+
+    /// The id that the daemon gives itself: a record belongs to one daemon, and another knows nothing of it.
+    pub(super) async fn daemon(&self) -> Result<String, SubjectError> {
+        self.connected().await.map(|(_, id)| id)
+    }
+
+    async fn connected(&self) -> Result<(Docker, String), SubjectError> {
+        let mut docker = self.docker.lock().await;
+        if let Some(connected) = &*docker {
+            return Ok(connected.clone());
+        }
+        let client = client::connect().await?;
+        let id = client::ask("ask about", "the daemon", client.info()).await?.id.unwrap_or_default();
+        Ok(docker.insert((client, id)).clone())
+    }
+
+    pub(super) fn next_id(&self) -> InjectionId {
+        self.next_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives the next injection another id once one has this.
+    pub(super) fn use_up(&self, id: &InjectionId) {
+        let mut next = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
+        if *next == *id {
+            *next = InjectionId::random();
+        }
+    }
+
+    /// Takes what a watch over the same cluster says, so that planning need not ask Docker again; `None` when the watch
+    /// has lost Docker.
+    pub fn see(&self, snapshot: Option<Snapshot>) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    /// Every node, as the watch says, else as Docker says now.
+    pub async fn snapshot(&self) -> Result<Snapshot, SubjectError> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(live) = live {
+            return Ok(live);
+        }
+        watch::snapshot(&self.docker().await?, self.options.project.as_deref()).await
+    }
+
+    pub async fn image(&self) -> Result<&str, SubjectError> {
+        let docker = self.docker().await?;
+        let make = image::ensure(&docker, &self.options.image, &*self.options.progress);
+        Ok(self.image.get_or_try_init(|| make).await?.as_str())
+    }
+
+    /// The holder of a running node: the one we talk to, else the one that is there, else a new one.
+    pub async fn holder(&self, node: &Node) -> Result<Arc<Holder>, SubjectError> {
+        let key = (node.id.clone(), node.started_at.clone());
+        let slot = Arc::clone(self.holders.lock().await.entry(key).or_default());
+        let mut slot = slot.lock().await;
+        if let Some(holder) = slot.as_ref().filter(|holder| holder.is_alive()) {
+            return Ok(Arc::clone(holder));
+        }
+        let (docker, image) = (self.docker().await?, self.image().await?);
+        let opened = Arc::new(Holder::open(&docker, image, &Beside::node(node)).await?);
+        if opened.fresh {
+            self.hand_over(&opened, node).await;
+        }
+        *slot = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Tells a new holder what a former one held here: the delays, which bear no name in the kernel, and every deadline.
+    /// What cannot be handed over stays as it is, and its record brings somebody to undo it.
+    async fn hand_over(&self, holder: &Holder, node: &Node) {
+        for (metadata, left) in (self.options.known)() {
+            let ttl_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            let injection = metadata.id.clone();
+            let same_life = metadata.container_started_at == node.started_at;
+            let ask = match (metadata.network(), &metadata.fault) {
+                (Some(fault), _) if same_life => Ask::Adopt { injection, fault, ttl_ms },
+                (_, FaultMetadata::DiskPressure { fill_file, .. }) => {
+                    Ask::AdoptFill { injection, file: fill_file.clone(), ttl_ms }
+                }
+                _ => continue,
+            };
+            if metadata.container_id == node.id
+                && let Err(error) = holder.ask(ask).await
+            {
+                tracing::warn!(%error, id = %metadata.id, "a new holder could not take it over");
+            }
+        }
+    }
+
+    /// Replaces the holder of an injection's target if it died, so that its deadline is kept.
+    pub async fn keep(&self, metadata: &Metadata) -> Result<(), SubjectError> {
+        let key = (metadata.container_id.clone(), metadata.container_started_at.clone());
+        let slot = self.holders.lock().await.get(&key).cloned();
+        let Some(slot) = slot.filter(|_| metadata.fault_type() != FaultType::NodeKill) else { return Ok(()) };
+        if slot.lock().await.as_ref().is_none_or(|holder| holder.is_alive()) {
+            return Ok(());
+        }
+        match self.find_target(metadata).await? {
+            Some(node) if node.is_running() && node.started_at == metadata.container_started_at => {
+                self.holder(&node).await.map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What this Docker host's kernel can do, found out in a namespace of its own.
+    pub async fn capabilities(&self) -> Result<Capabilities, SubjectError> {
+        let (docker, image) = (self.docker().await?, self.image().await?);
+        let holder = Holder::open(&docker, image, &Beside::Nothing).await?;
+        let found = async {
+            let netem = match holder.ask(Ask::TryNetem).await {
+                Ok(_) => Ok(()),
+                Err(SubjectError::Fault { failure, .. }) => Err(failure.message),
+                Err(error) => return Err(error),
+            };
+            match holder.ask(Ask::Hello).await? {
+                Answer::Hello { flavour, .. } => Ok(Capabilities { netem, flavour }),
+                _ => Err(SubjectError::Image("its holder answered something else".into())),
+            }
+        };
+        let found = found.await;
+        holder.release(&docker).await;
+        found
+    }
+
+    /// The file system of a running node's data directory, and why its fill would be felt elsewhere.
+    pub async fn data_disk(&self, snapshot: &Snapshot, node: &Node) -> Result<Disk, SubjectError> {
+        let folder = node.data_dir.as_deref().unwrap_or(DEFAULT_DATA_DIR);
+        self.disk_at(snapshot, node, folder).await.map(|(_, found)| found)
+    }
+
+    /// The mount under a folder of a running node, and the file system there.
+    pub(super) async fn disk_at(
+        &self,
+        snapshot: &Snapshot,
+        node: &Node,
+        folder: &str,
+    ) -> Result<(DataMount, Disk), SubjectError> {
+        let named = disk::place(snapshot, node, folder)?;
+        match self.ask(node, Ask::Disk { path: folder.to_owned() }).await? {
+            Answer::Disk(found) => {
+                // Behind a link it may be another place than it seems, and one that Docker does not name.
+                let real = if found.folder == folder { named } else { disk::place(snapshot, node, &found.folder)? };
+                disk::same_mount(node, &real.mount, &found)?;
+                Ok((real.mount, Disk { shared: real.shared_with.or(found.shared), ..found }))
+            }
+            other => Err(SubjectError::Holder { target: node.name.clone(), reason: format!("it answered {other:?}") }),
+        }
+    }
+
+    /// Ends the holders that hold nothing.
+    pub async fn release(&self) {
+        let Ok(docker) = self.docker().await else { return };
+        let slots: Vec<_> = self.holders.lock().await.drain().map(|(_, slot)| slot).collect();
+        let releases = slots.iter().map(|slot| async {
+            if let Some(holder) = slot.lock().await.take().filter(|holder| holder.is_alive()) {
+                holder.release(&docker).await;
+            }
+        });
+        join_all(releases).await;
+    }
+
+    /// The holder of this life of the target, if we talk to it already.
+    pub(super) async fn warm(&self, metadata: &Metadata) -> Option<Arc<Holder>> {
+        let key = (metadata.container_id.clone(), metadata.container_started_at.clone());
+        let slot = self.holders.lock().await.get(&key).cloned()?;
+        let holder = slot.lock().await.clone();
+        holder.filter(|holder| holder.is_alive())
+    }
+
+    /// Asks the holder of a running node; its successor, where another program let it go before it read the request.
+    pub(super) async fn ask(&self, node: &Node, ask: Ask) -> Result<Answer, SubjectError> {
+        for _ in 0..5 {
+            let holder = self.holder(node).await?;
+            match holder.ask(ask.clone()).await {
+                Err(_) if holder.has_quit() => tracing::info!(node = node.name, "its holder has quit: asking the next"),
+                answer => return answer,
+            }
+        }
+        self.holder(node).await?.ask(ask).await
+    }
+
+    /// Asks the holder of the target, in the life that the metadata names. A holder that outlives its target answers
+    /// from a namespace that nobody is in any more, so Docker is asked as well, at the same time where we talk to the
+    /// holder already, and afterwards where it may have been opened for another life.
+    pub(super) async fn ask_beside(&self, metadata: &Metadata, ask: Ask) -> Result<Answer, SubjectError> {
+        let Some(holder) = self.warm(metadata).await else {
+            let answer = self.ask(&self.unchanged(metadata).await?, ask).await;
+            self.unchanged(metadata).await?;
+            return answer;
+        };
+        let (answer, unchanged) = tokio::join!(holder.ask(ask.clone()), self.unchanged(metadata));
+        let node = unchanged?;
+        if answer.is_err() && holder.has_quit() { self.ask(&node, ask).await } else { answer }
+    }
+
+    /// The target as it is now, by its id.
+    pub(super) async fn find_target(&self, metadata: &Metadata) -> Result<Option<Node>, SubjectError> {
+        watch::inspect(&self.docker().await?, &metadata.container_id, Role::Tikv).await
+    }
+}
+
+/// What a Docker host's kernel can do for us.
+pub struct Capabilities {
+    /// Why not, where it has no netem.
+    pub netem: Result<(), String>,
+    pub flavour: Flavour,
+}

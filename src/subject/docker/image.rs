@@ -1,0 +1,227 @@
+//! The holder's image, made on the spot from this program and the host's own `tc`, `iptables` and `rm`: no registry.
+//!
+//! Its name carries a fingerprint of what is in it, so that a later start only asks whether that name is there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use bollard::{
+    Docker, body_full,
+    query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions},
+};
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::client;
+use crate::{holder::protocol, subject::SubjectError};
+
+const REPOSITORY: &str = "tikv-chaos-holder";
+const PROGRAM: &str = "/tikv-chaos";
+const TOOL_FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+/// iptables' match and target extensions, by distribution.
+const EXTENSIONS: [&str; 3] =
+    ["/usr/lib/x86_64-linux-gnu/xtables", "/usr/lib/aarch64-linux-gnu/xtables", "/usr/lib64/xtables"];
+const MULTI: [(&str, &str); 2] = [("xtables-nft-multi", "nft"), ("xtables-legacy-multi", "legacy")];
+
+/// Longer than the longest time to live.
+const KEEP_S: i64 = 8 * 24 * 3600;
+/// How long Docker may take for the import, which is over in a second or two.
+const IMPORT_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Where the image comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// One that is there already, by name.
+    Ready(String),
+    /// Made from this executable.
+    Made { exe: PathBuf },
+}
+
+/// The image's name; made first where it is not there yet. `progress` is told what takes time.
+pub async fn ensure(
+    docker: &Docker,
+    source: &Source,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<String, SubjectError> {
+    let exe = match source {
+        Source::Ready(name) => {
+            let found = client::find("look for the image", name, docker.inspect_image(name)).await?;
+            return found.map(|_| name.clone()).ok_or_else(|| SubjectError::Image(format!("there is no image {name}")));
+        }
+        Source::Made { exe } => exe,
+    };
+    let tag = fingerprint(exe).map_err(|error| SubjectError::Image(format!("{}: {error}", exe.display())))?;
+    let name = format!("{REPOSITORY}:{tag}");
+    if client::find("look for the image", &name, docker.inspect_image(&name)).await?.is_some() {
+        return Ok(name);
+    }
+    progress("making the holder's image from this program and the host's tc and iptables");
+    let pack = || {
+        let packed = Contents::of_this_host(exe)?.archive();
+        packed.map_err(|error| SubjectError::Image(format!("packing it failed: {error}")))
+    };
+    let import = import(docker, &tag, tokio::task::block_in_place(pack)?);
+    let late = |_| Err(SubjectError::Image(format!("Docker took longer than {} s", IMPORT_PATIENCE.as_secs())));
+    timeout(IMPORT_PATIENCE, import).await.unwrap_or_else(late)?;
+    progress("the holder's image is made");
+    remove_old(docker, &name).await;
+    Ok(name)
+}
+
+async fn import(docker: &Docker, tag: &str, archive: Vec<u8>) -> Result<(), SubjectError> {
+    let changes = vec![
+        "LABEL tikv-chaos.role=holder-image".to_owned(),
+        "ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        format!("ENTRYPOINT [\"{PROGRAM}\"]"),
+        "CMD [\"holder\"]".to_owned(),
+    ];
+    let options = CreateImageOptionsBuilder::new().from_src("-").repo(REPOSITORY).tag(tag).changes(changes).build();
+    let mut steps = std::pin::pin!(docker.create_image(Some(options), Some(body_full(archive.into())), None));
+    while let Some(step) = steps.next().await {
+        step.map_err(|error| SubjectError::Image(format!("Docker would not import it: {}", client::reason(&error))))?;
+    }
+    Ok(())
+}
+
+/// Images that no injection can still name in its undo go. Docker keeps those that a container uses.
+async fn remove_old(docker: &Docker, keep: &str) {
+    let filters = [("reference", vec![REPOSITORY])].into();
+    let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+    let Ok(images) = docker.list_images(Some(options)).await else { return };
+    let long_ago = Timestamp::now().as_second() - KEEP_S;
+    for image in images.iter().filter(|image| image.created < long_ago) {
+        for tag in image.repo_tags.iter().filter(|tag| *tag != keep) {
+            if let Err(error) = docker.remove_image(tag, None::<RemoveImageOptions>, None).await {
+                tracing::debug!(tag, reason = client::reason(&error), "an older image stays");
+            }
+        }
+    }
+}
+
+/// What goes into the image: files by the path that they have there, and links.
+struct Contents {
+    files: BTreeMap<PathBuf, PathBuf>,
+    links: BTreeMap<PathBuf, String>,
+}
+
+impl Contents {
+    fn of_this_host(exe: &Path) -> Result<Self, SubjectError> {
+        if !cfg!(target_os = "linux") {
+            let message = "this host is not Linux, so its program cannot run in a container: build assets/holder.Dockerfile \
+                           and name the image with --holder-image";
+            return Err(SubjectError::Image(message.to_owned()));
+        }
+        let mut files = BTreeMap::from([(PathBuf::from(PROGRAM), exe.to_owned())]);
+        let mut links = BTreeMap::new();
+        add_libraries(exe, &mut files)?;
+        for (tool, path) in tools() {
+            add_libraries(&path, &mut files)?;
+            let folder = if tool == "rm" { "/usr/bin" } else { "/usr/sbin" };
+            files.insert(Path::new(folder).join(tool), path);
+        }
+        for (multi, flavour) in MULTI.into_iter().filter(|(multi, _)| find_tool(multi).is_some()) {
+            for name in [format!("iptables-{flavour}"), format!("ip6tables-{flavour}")] {
+                for end in ["", "-save", "-restore"] {
+                    links.insert(Path::new("/usr/sbin").join(format!("{name}{end}")), multi.to_owned());
+                }
+            }
+        }
+        for folder in EXTENSIONS {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                files.insert(entry.path(), entry.path());
+            }
+        }
+        Ok(Self { files, links })
+    }
+
+    fn archive(&self) -> io::Result<Vec<u8>> {
+        let mut archive = tar::Builder::new(Vec::new());
+        // Mount points and tools' scratch space, which a container FROM scratch would lack.
+        let mut folders: BTreeSet<&Path> = ["/run", "/tmp"].map(Path::new).into();
+        for path in self.files.keys().chain(self.links.keys()) {
+            folders.extend(path.ancestors().skip(1).filter(|folder| folder.parent().is_some()));
+        }
+        for folder in folders {
+            archive.append_data(&mut header(tar::EntryType::Directory, 0o755, 0), relative(folder), io::empty())?;
+        }
+        for (path, source) in &self.files {
+            let mut file = fs::File::open(source)?;
+            let size = file.metadata()?.len();
+            archive.append_data(&mut header(tar::EntryType::Regular, 0o755, size), relative(path), &mut file)?;
+        }
+        for (path, target) in &self.links {
+            archive.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), relative(path), target)?;
+        }
+        archive.into_inner()
+    }
+}
+
+fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header
+}
+
+fn relative(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
+}
+
+fn find_tool(name: &str) -> Option<PathBuf> {
+    let from_path = std::env::var_os("PATH");
+    let folders = from_path.iter().flat_map(std::env::split_paths).chain(TOOL_FOLDERS.map(PathBuf::from));
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// The shared libraries and the loader of a program, at the paths where the loader looks for them.
+#[cfg(target_os = "linux")]
+fn add_libraries(program: &Path, files: &mut BTreeMap<PathBuf, PathBuf>) -> Result<(), SubjectError> {
+    let unreadable =
+        |error| SubjectError::Image(format!("cannot tell the libraries of {}: {error}", program.display()));
+    let tree = lddtree::DependencyAnalyzer::new("/".into()).analyze(program).map_err(unreadable)?;
+    // The loader stands under the name that the program asks for, wherever the host keeps it.
+    if let Some(loader) = tree.interpreter.map(PathBuf::from) {
+        let real =
+            loader.canonicalize().map_err(|error| SubjectError::Image(format!("{}: {error}", loader.display())))?;
+        files.insert(loader, real);
+    }
+    for library in tree.libraries.values() {
+        let Some(real) = library.realpath.as_ref() else {
+            let message = format!("{} needs {}, which is not on this host", program.display(), library.name);
+            return Err(SubjectError::Image(message));
+        };
+        files.insert(library.path.clone(), real.clone());
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn add_libraries(_program: &Path, _files: &mut BTreeMap<PathBuf, PathBuf>) -> Result<(), SubjectError> {
+    Ok(())
+}
+
+/// The tools that this host has, with their paths here.
+fn tools() -> impl Iterator<Item = (&'static str, PathBuf)> {
+    let names = ["tc", "rm"].into_iter().chain(MULTI.map(|(multi, _)| multi));
+    names.filter_map(|name| Some((name, find_tool(name)?)))
+}
+
+/// Sizes and times of the programs in it: cheaper than reading them, and another build has another time.
+fn fingerprint(exe: &Path) -> io::Result<String> {
+    let mut hasher = DefaultHasher::new();
+    (env!("CARGO_PKG_VERSION"), protocol::VERSION).hash(&mut hasher);
+    for (name, path) in [("exe", exe.to_owned())].into_iter().chain(tools()) {
+        let metadata = fs::metadata(&path)?;
+        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        (name, metadata.len(), modified).hash(&mut hasher);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
+}

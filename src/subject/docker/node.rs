@@ -1,0 +1,176 @@
+//! A node of a cluster as Docker shows it: plain values, made by `discovery`, shown by screens.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::chaos::DataMount;
+
+/// Every node found, in the order in which it is shown: by cluster, TiKV before PD, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    pub nodes: Vec<Node>,
+}
+
+impl Snapshot {
+    /// The names of the clusters that have a TiKV node.
+    pub fn clusters(&self) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.nodes.iter().filter(|node| node.role == Role::Tikv).map(|node| node.cluster.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Only the nodes of one cluster, or all where none is named.
+    pub fn only(mut self, cluster: Option<&str>) -> Self {
+        self.nodes.retain(|node| cluster.is_none_or(|cluster| node.cluster == cluster));
+        self
+    }
+
+    pub fn by_id(&self, id: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Node {
+    /// Docker's full id.
+    pub id: String,
+    /// The container's name, without Docker's leading slash.
+    pub name: String,
+    pub role: Role,
+    /// The Compose project, else the network that the nodes share.
+    pub cluster: String,
+    pub project: Option<String>,
+    pub service: Option<String>,
+    pub image: String,
+    pub state: State,
+    pub health: Health,
+    pub exit_code: Option<i64>,
+    pub restart_count: i64,
+    /// Docker's own text; together with the id it names one life of the container.
+    pub started_at: String,
+    /// When it was started, while it runs.
+    pub up_since: Option<Timestamp>,
+    pub networks: Vec<Network>,
+    /// `host`, `none`, `bridge`, `container:<id>` or a network's name.
+    pub network_mode: String,
+    /// Docker removes it when it ends.
+    pub auto_remove: bool,
+    /// `--data-dir` of its command.
+    pub data_dir: Option<String>,
+    pub mounts: Vec<DataMount>,
+}
+
+impl Node {
+    pub fn ips(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.networks.iter().flat_map(|network| network.ips.iter().copied())
+    }
+
+    /// Why a fault of its network would be felt elsewhere, if it would.
+    pub fn shares_network(&self) -> Option<&'static str> {
+        match self.network_mode.as_str() {
+            "host" => Some("uses the Docker host's own network, which a fault would hit; give it a network of its own"),
+            mode if mode.starts_with("container:") => {
+                Some("shares another container's network, which a fault would hit too; name that container instead")
+            }
+            _ => None,
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+
+    /// The mount that a path in the node lies on, if it is a volume or a folder of the host.
+    pub fn mount_of(&self, path: &str) -> Option<&DataMount> {
+        let path = std::path::Path::new(path);
+        self.mounts
+            .iter()
+            .filter(|mount| path.starts_with(&mount.destination))
+            .max_by_key(|mount| mount.destination.len())
+    }
+}
+
+/// A network that the node is on, with its addresses there: none while it does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Network {
+    pub name: String,
+    pub ips: Vec<IpAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Tikv,
+    Pd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    Dead,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// The image or the container has no health check.
+    None,
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tikv => "tikv",
+            Self::Pd => "pd",
+        })
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        })
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "-",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        })
+    }
+}
+
+/// Names grouped under their clusters, for a message: `a: tikv0, tikv1; b: tikv0`.
+pub fn names_by_cluster<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
+    let mut clusters: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in nodes {
+        clusters.entry(&node.cluster).or_default().push(&node.name);
+    }
+    let lines: Vec<String> =
+        clusters.iter().map(|(cluster, names)| format!("{cluster}: {}", names.join(", "))).collect();
+    if lines.is_empty() { "none".to_owned() } else { lines.join("; ") }
+}

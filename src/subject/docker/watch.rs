@@ -1,0 +1,195 @@
+//! Live status: Docker's event stream drives the list, and only what an event names is asked for again.
+//!
+//! Events can be lost when the stream breaks or a daemon is replaced, so every connection begins with a full list, and
+//! a cheap list now and then (not a call per container) shows that the daemon still answers.
+
+use std::{collections::BTreeMap, collections::HashMap, time::Duration};
+
+use bollard::{
+    Docker,
+    models::{ContainerSummary, EventMessage, EventMessageTypeEnum},
+    query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder},
+};
+use futures_util::{StreamExt as _, future::join_all};
+use jiff::Timestamp;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval_at, sleep},
+};
+
+use super::{
+    client, discovery,
+    node::{Node, Role, Snapshot},
+};
+use crate::subject::SubjectError;
+
+/// How long until the next try after Docker went away.
+pub const RETRY: Duration = Duration::from_secs(2);
+/// How often the whole list is compared although nothing happened.
+const RECHECK: Duration = Duration::from_secs(10);
+
+/// How far back the event stream begins, in seconds.
+const OVERLAP_S: i64 = 5;
+
+/// What Docker is known to be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Live {
+    Up { version: String, snapshot: Snapshot },
+    Down { host: String, reason: String, retry: Duration },
+}
+
+/// Tells `sender` of every change, for as long as somebody listens. Never ends by itself: a daemon that goes away is
+/// a state, not an error.
+pub async fn watch(project: Option<String>, sender: mpsc::Sender<Live>) {
+    loop {
+        let Err(error) = follow(project.as_deref(), &sender).await else { return };
+        let reason = match error {
+            SubjectError::NoDocker { reason, .. } => reason,
+            other => other.to_string(),
+        };
+        tracing::warn!(reason, "Docker is not answering");
+        if sender.send(Live::Down { host: client::host(), reason, retry: RETRY }).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            () = sleep(RETRY) => {}
+            () = sender.closed() => return,
+        }
+    }
+}
+
+/// Follows one connection to its end, which is an error; `Ok` when nobody listens any more.
+async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<(), SubjectError> {
+    let docker = client::connect().await?;
+    let version = client::ask("ask the version of", "Docker", docker.version()).await?.version.unwrap_or_default();
+    // Docker tells again what happened since shortly before the list, so that nothing falls between the two.
+    let mut events = std::pin::pin!(docker.events(Some(event_filter())));
+    let mut known = Known { nodes: list_nodes(&docker).await? };
+    let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
+    recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told: Option<Snapshot> = None;
+    loop {
+        let snapshot = known.snapshot().only(project);
+        if told.as_ref() != Some(&snapshot) {
+            let up = Live::Up { version: version.clone(), snapshot: snapshot.clone() };
+            if sender.send(up).await.is_err() {
+                return Ok(());
+            }
+            told = Some(snapshot);
+        }
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(event)) => known.refresh(&docker, &event).await?,
+                Some(Err(error)) => return Err(client::failed("follow the events of", "Docker", &error)),
+                None => return Err(SubjectError::NoDocker { host: client::host(), reason: "it closed the event stream".into() }),
+            },
+            _ = recheck.tick() => known.recheck(&docker).await?,
+            () = sender.closed() => return Ok(()),
+        }
+    }
+}
+
+fn event_filter() -> bollard::query_parameters::EventsOptions {
+    // Health checks run as exec; their events would wake us every few seconds for each node.
+    let actions = [
+        "create",
+        "start",
+        "restart",
+        "die",
+        "stop",
+        "kill",
+        "oom",
+        "pause",
+        "unpause",
+        "rename",
+        "destroy",
+        "update",
+        "health_status",
+        "connect",
+        "disconnect",
+    ];
+    let filters = HashMap::from([("type", vec!["container", "network"]), ("event", actions.to_vec())]);
+    let since = Timestamp::now().as_second() - OVERLAP_S;
+    EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters).build()
+}
+
+/// The nodes by id.
+struct Known {
+    nodes: BTreeMap<String, Node>,
+}
+
+impl Known {
+    fn snapshot(&self) -> Snapshot {
+        discovery::group(self.nodes.values().cloned().collect())
+    }
+
+    /// Asks again for the container that the event is about, if it is or may be a node.
+    async fn refresh(&mut self, docker: &Docker, event: &EventMessage) -> Result<(), SubjectError> {
+        let Some(actor) = &event.actor else { return Ok(()) };
+        // A container's own attributes are its labels, which may have any name.
+        let of_network = actor.attributes.as_ref().filter(|_| event.typ == Some(EventMessageTypeEnum::NETWORK));
+        let of_network = of_network.and_then(|attributes| attributes.get("container"));
+        let Some(id) = of_network.or(actor.id.as_ref()) else { return Ok(()) };
+        if event.action.as_deref() == Some("destroy") {
+            self.nodes.remove(id);
+            return Ok(());
+        }
+        let role = match self.nodes.get(id) {
+            Some(node) => node.role,
+            None => {
+                let filters = HashMap::from([("id", vec![id.as_str()])]);
+                let found = summaries(docker, &filters).await?;
+                let Some(role) = found.first().and_then(discovery::role) else {
+                    return Ok(());
+                };
+                role
+            }
+        };
+        match inspect(docker, id, role).await? {
+            Some(node) => self.nodes.insert(id.clone(), node),
+            None => self.nodes.remove(id),
+        };
+        Ok(())
+    }
+
+    /// Compares the list's states with ours, and starts afresh where they differ.
+    async fn recheck(&mut self, docker: &Docker) -> Result<(), SubjectError> {
+        let found = summaries(docker, &HashMap::new()).await?;
+        let listed: BTreeMap<String, String> = found
+            .iter()
+            .filter(|one| discovery::role(one).is_some())
+            .filter_map(|one| Some((one.id.clone()?, one.state.map(|state| state.to_string())?)))
+            .collect();
+        let ours = self.nodes.iter().map(|(id, node)| (id.clone(), node.state.to_string()));
+        if listed != ours.collect() {
+            tracing::info!("the list differs from what the events told: asking for everything");
+            self.nodes = list_nodes(docker).await?;
+        }
+        Ok(())
+    }
+}
+
+/// All nodes there are now.
+pub async fn snapshot(docker: &Docker, project: Option<&str>) -> Result<Snapshot, SubjectError> {
+    let nodes = list_nodes(docker).await?;
+    Ok(discovery::group(nodes.into_values().collect()).only(project))
+}
+
+async fn list_nodes(docker: &Docker) -> Result<BTreeMap<String, Node>, SubjectError> {
+    let found = summaries(docker, &HashMap::new()).await?;
+    let candidates = found.iter().filter_map(|one| Some((one.id.as_deref()?, discovery::role(one)?)));
+    let nodes = join_all(candidates.map(|(id, role)| inspect(docker, id, role))).await;
+    let nodes: Result<Vec<Option<Node>>, SubjectError> = nodes.into_iter().collect();
+    Ok(nodes?.into_iter().flatten().map(|node| (node.id.clone(), node)).collect())
+}
+
+async fn summaries(docker: &Docker, filters: &HashMap<&str, Vec<&str>>) -> Result<Vec<ContainerSummary>, SubjectError> {
+    let options = ListContainersOptionsBuilder::new().all(true).filters(filters).build();
+    client::ask("list", "the containers", docker.list_containers(Some(options))).await
+}
+
+/// The node as it is now; `None` if it is gone.
+pub async fn inspect(docker: &Docker, id: &str, role: Role) -> Result<Option<Node>, SubjectError> {
+    let found = client::find("inspect", id, docker.inspect_container(id, None)).await?;
+    Ok(found.and_then(|answer| discovery::node(role, &answer)))
+}

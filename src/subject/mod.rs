@@ -1,0 +1,57 @@
+//! A subject is a system that chaos is done to: it can say what it takes, plan a fault, make it and clean it up.
+//!
+//! The order in which these happen, and what is written down in between, is `session`'s business.
+
+pub mod docker;
+mod error;
+
+pub use error::{ErrorKind, SubjectError};
+
+use std::{future::Future, time::Duration};
+
+use crate::chaos::{Command, Fault, FaultType, Metadata};
+
+/// The contract's operations, with planning set apart from doing so that the intent can be on disk in between.
+pub trait Subject: Send + Sync {
+    /// The names of what [`Self::plan`] takes; `node_kill` first.
+    fn chaos_types(&self) -> Vec<&'static str> {
+        FaultType::ALL.map(FaultType::name).to_vec()
+    }
+
+    /// What injecting the fault would do. Changes nothing in the target. Without a target a random running TiKV node
+    /// is taken.
+    fn plan(&self, fault: &Fault, target: Option<&str>) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
+
+    /// Makes the fault, reads it back, and gives the metadata with what was really done. The fault ends by itself
+    /// after `ttl` where it has a holder.
+    fn inject(
+        &self,
+        metadata: &Metadata,
+        ttl: Option<Duration>,
+    ) -> impl Future<Output = Result<Metadata, SubjectError>> + Send;
+
+    /// Undoes the fault and reads back that it is gone. Nothing left to undo is not an error, and twice is as good as
+    /// once.
+    fn cleanup(&self, metadata: &Metadata) -> impl Future<Output = Result<Cleaned, SubjectError>> + Send;
+}
+
+/// An injection that could begin now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub metadata: Metadata,
+    /// Exactly what will run, in order.
+    pub commands: Vec<Command>,
+    /// The undo as a person would type it.
+    pub undo: Vec<Command>,
+    /// What the user should know before it happens.
+    pub warnings: Vec<String>,
+}
+
+/// How a clean-up ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cleaned {
+    /// Read back and gone.
+    Clean,
+    /// The target went away and took the fault with it; the text says how.
+    Lost(String),
+}
