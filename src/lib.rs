@@ -2,4 +2,5 @@
 
 pub mod chaos;
 pub mod holder;
+pub mod session;
 pub mod subject;

@@ -1,0 +1,416 @@
+//! The journal: one file a session, written so that a crash at any moment leaves either the old text or the new.
+//!
+//! The files are the truth that every running program shares; nobody keeps a copy and writes it back. A change is
+//! read, made and written under one lock, so that a program may also write down that it reverted another's injection.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use super::record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};
+use crate::chaos::InjectionId;
+
+/// Why the journal could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("cannot {what} {path}: {reason}", path = path.display())]
+    Io { what: &'static str, path: PathBuf, reason: io::Error },
+    #[error("the session's file {path} cannot be used: {reason}", path = path.display())]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("neither XDG_STATE_HOME nor HOME is set: say where the journal goes with --state-dir")]
+    NoHome,
+}
+
+/// Whether a change must be on the disk before we go on, or only in sight of other programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a loss of power: for intents, and for the news that one is clean.
+    Synced,
+    /// It survives the death of the program. Enough between two states that are recovered alike.
+    Visible,
+}
+
+/// How long a change waits for another program's, which takes milliseconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
+
+/// The folder of journals.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+    own: Arc<Mutex<Option<Own>>>,
+}
+
+/// The session of this program, from its first injection on.
+#[derive(Debug)]
+struct Own {
+    session: String,
+    /// Held while the program lives: how others know that it does.
+    _alive: File,
+}
+
+impl Store {
+    /// The journals under this state folder. Nothing is made or touched until there is something to write.
+    pub fn at(state_dir: &Path) -> Self {
+        Self { folder: state_dir.join("sessions"), own: Arc::default() }
+    }
+
+    /// `$XDG_STATE_HOME/tikv-chaos`, by default `~/.local/state/tikv-chaos` (XDG Base Directory Specification 0.8).
+    pub fn default_dir() -> Result<PathBuf, JournalError> {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+        state.map(|state| state.join("tikv-chaos")).ok_or(JournalError::NoHome)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether an injection could be written down now, tried by doing so.
+    pub fn check_writable(&self) -> Result<(), JournalError> {
+        self.make_folder()?;
+        let _lock = self.lock()?;
+        let probe = tempfile::NamedTempFile::new_in(&self.folder).map_err(io("write in", &self.folder))?;
+        probe.as_file().sync_all().map_err(io("write in", &self.folder))
+    }
+
+    /// Writes a new injection down, in this program's session. When this returns, it is on the disk.
+    pub fn record(&self, command: &str, injection: Injection) -> Result<(), JournalError> {
+        self.make_folder()?;
+        let _lock = self.lock()?;
+        let session = self.own_session()?;
+        let path = self.path(&session);
+        let mut file = if path.exists() { read(&path)? } else { new_file(&session, command) };
+        if file.injections.iter().any(|other| other.metadata.id == injection.metadata.id) {
+            let reason = format!("it has an injection {} already", injection.metadata.id);
+            return Err(JournalError::Unreadable { path, reason });
+        }
+        file.injections.push(injection);
+        self.write(&path, &file, Durability::Synced)
+    }
+
+    /// Changes one injection, wherever it is written down; gives what it is now, or `None` where nobody knows it.
+    pub fn update(
+        &self,
+        id: &InjectionId,
+        durability: Durability,
+        change: impl FnOnce(&mut Injection),
+    ) -> Result<Option<Injection>, JournalError> {
+        if !self.folder.exists() {
+            return Ok(None);
+        }
+        let _lock = self.lock()?;
+        for path in self.files()? {
+            let Ok(mut file) = read(&path) else { continue };
+            let Some(injection) = file.injections.iter_mut().find(|injection| injection.metadata.id == *id) else {
+                continue;
+            };
+            let before = injection.clone();
+            change(injection);
+            let after = injection.clone();
+            if after != before {
+                self.write(&path, &file, durability)?;
+            }
+            return Ok(Some(after));
+        }
+        Ok(None)
+    }
+
+    /// Marks this session's open injections as left on purpose, until their deadlines.
+    pub fn leave(&self) -> Result<(), JournalError> {
+        let Some(session) = self.own_name() else { return Ok(()) };
+        let _lock = self.lock()?;
+        let path = self.path(&session);
+        let mut file = read(&path)?;
+        file.injections.iter_mut().filter(|injection| injection.is_open()).for_each(|injection| injection.left = true);
+        self.write(&path, &file, Durability::Synced)
+    }
+
+    /// All sessions there are. A folder that does not exist yet holds none.
+    pub fn load(&self) -> Result<Loaded, JournalError> {
+        let mut loaded = Loaded::default();
+        let own = self.own_name();
+        for path in self.files()? {
+            match read(&path) {
+                Ok(file) => {
+                    let mine = own.as_ref() == Some(&file.session);
+                    let alive = mine || is_held(&path.with_extension("lock"));
+                    loaded.sessions.push(Seen { file, alive, mine });
+                }
+                Err(JournalError::Unreadable { path, reason }) => loaded.unreadable.push(Unreadable { path, reason }),
+                // Its session ended between the listing and the reading.
+                Err(JournalError::Io { reason, .. }) if reason.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => loaded.unreadable.push(Unreadable { path, reason: error.to_string() }),
+            }
+        }
+        loaded.sessions.sort_by_key(|seen| seen.file.started_at);
+        Ok(loaded)
+    }
+
+    /// Removes the files of ended sessions that have nothing open.
+    pub fn prune(&self) -> Result<(), JournalError> {
+        if !self.folder.exists() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        for seen in self.load()?.sessions {
+            if !seen.alive && seen.file.injections.iter().all(|injection| !injection.is_open()) {
+                self.forget(&seen.file.session)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends this program's session: its file goes if nothing is open in it, and others see from now on that it ended.
+    pub fn end(&self) -> Result<(), JournalError> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if own.is_some() {
+            drop(own);
+            self.prune()?;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, session: &str) -> Result<(), JournalError> {
+        let path = self.path(session);
+        fs::remove_file(&path).map_err(io("remove", &path))?;
+        let _ = fs::remove_file(path.with_extension("lock"));
+        Ok(())
+    }
+
+    fn own_name(&self) -> Option<String> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.as_ref().map(|own| own.session.clone())
+    }
+
+    /// This program's session, begun on the first call.
+    fn own_session(&self) -> Result<String, JournalError> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = &*own {
+            return Ok(own.session.clone());
+        }
+        let session = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), InjectionId::random());
+        let path = self.path(&session).with_extension("lock");
+        let alive = private(&path).create_new(true).open(&path).map_err(io("make", &path))?;
+        alive.lock().map_err(io("lock", &path))?;
+        *own = Some(Own { session: session.clone(), _alive: alive });
+        Ok(session)
+    }
+
+    fn path(&self, session: &str) -> PathBuf {
+        self.folder.join(format!("{session}.json"))
+    }
+
+    fn make_folder(&self) -> Result<(), JournalError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(io("make the journal's folder", &self.folder))
+    }
+
+    /// Held for the time of one change.
+    fn lock(&self) -> Result<File, JournalError> {
+        let path = self.folder.join("journal.lock");
+        let file = private(&path).create(true).truncate(false).open(&path).map_err(io("make", &path))?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    let busy = io::Error::new(io::ErrorKind::TimedOut, "another program has held it for seconds");
+                    return Err(io("lock", &path)(busy));
+                }
+                Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
+            }
+        }
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, JournalError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io("read", &self.folder)(error)),
+        };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+        files.sort();
+        Ok(files)
+    }
+
+    /// Temporary file, fsync, rename, fsync of the folder.
+    fn write(&self, path: &Path, file: &SessionFile, durability: Durability) -> Result<(), JournalError> {
+        let write = || -> io::Result<()> {
+            // Made with mode 0600 by tempfile.
+            let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
+            let mut text = serde_json::to_vec_pretty(file)?;
+            text.push(b'\n');
+            new.write_all(&text)?;
+            // Even a change that may be lost must not leave an empty file in its place, as some file systems would.
+            new.as_file().sync_all()?;
+            new.persist(path)?;
+            if durability == Durability::Synced {
+                File::open(&self.folder)?.sync_all()?;
+            }
+            Ok(())
+        };
+        write().map_err(io("write the journal", path))
+    }
+}
+
+fn new_file(session: &str, command: &str) -> SessionFile {
+    SessionFile {
+        schema: SCHEMA,
+        session: session.to_owned(),
+        program: concat!("tikv-chaos ", env!("CARGO_PKG_VERSION")).to_owned(),
+        command: command.to_owned(),
+        pid: std::process::id(),
+        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
+        started_at: Timestamp::now(),
+        injections: Vec::new(),
+    }
+}
+
+fn read(path: &Path) -> Result<SessionFile, JournalError> {
+    let text = fs::read_to_string(path).map_err(io("read", path))?;
+    let unreadable = |reason: String| JournalError::Unreadable { path: path.to_owned(), reason };
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| unreadable(format!("no JSON: {error}")))?;
+    match value["schema"].as_u64() {
+        Some(schema) if schema == u64::from(SCHEMA) => {}
+        Some(schema) => return Err(unreadable(format!("its schema is {schema}; this program knows {SCHEMA}"))),
+        None => return Err(unreadable("no journal of tikv-chaos: it has no schema".to_owned())),
+    }
+    let file: SessionFile = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
+    // The name is how a session's lock is found, so the two must agree.
+    match path.file_stem() {
+        Some(stem) if stem == file.session.as_str() => Ok(file),
+        _ => Err(unreadable(format!("it says that it is session {:?}", file.session))),
+    }
+}
+
+/// Whether a living program holds the lock. A missing lock file is an ended session.
+fn is_held(lock: &Path) -> bool {
+    let Ok(file) = File::open(lock) else { return false };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+fn private(_path: &Path) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).read(true).mode(0o600);
+    options
+}
+
+fn io<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> JournalError + 'a {
+    move |reason| JournalError::Io { what, path: path.to_owned(), reason }
+}
+
+/// The change that a state needs, for [`Store::update`].
+pub fn to(state: Life) -> impl FnOnce(&mut Injection) {
+    move |injection| injection.state = state
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::chaos::{FaultMetadata, Metadata, Signal};
+
+    fn injection(number: u32) -> Injection {
+        let fault = FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill };
+        Injection {
+            state: Life::Planned,
+            metadata: Metadata {
+                fault,
+                id: InjectionId::from_number(number),
+                container_id: "c".into(),
+                container_started_at: String::new(),
+                daemon_id: None,
+                holder_image: None,
+            },
+            undo: vec!["docker start tikv0".into()],
+            created_at: Timestamp::now(),
+            deadline: None,
+            left: false,
+            note: None,
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(&folder.path().join("state"));
+        (folder, store)
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_by_another_and_private() {
+        let (_folder, store) = store();
+        store.record("inject", injection(1)).unwrap();
+        let other = Store { folder: store.folder.clone(), own: Arc::default() };
+        let loaded = other.load().unwrap();
+        assert_eq!(loaded.sessions.len(), 1);
+        assert!(loaded.sessions[0].alive && !loaded.sessions[0].mine);
+        assert_eq!(loaded.open()[0].1.metadata.id, InjectionId::from_number(1));
+        for path in store.files().unwrap() {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_session_whose_program_is_gone_is_dead_and_keeps_what_is_open() {
+        let (_folder, store) = store();
+        store.record("inject", injection(1)).unwrap();
+        store.end().unwrap();
+        let loaded = store.load().unwrap();
+        assert_eq!(loaded.sessions.len(), 1);
+        assert!(!loaded.sessions[0].alive);
+        store.update(&InjectionId::from_number(1), Durability::Synced, to(Life::Clean)).unwrap();
+        store.prune().unwrap();
+        assert_eq!(store.load().unwrap(), Loaded::default());
+        let left: Vec<_> = fs::read_dir(&store.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["journal.lock"]);
+    }
+
+    #[test]
+    fn another_program_may_write_that_it_reverted_ours() {
+        let (_folder, store) = store();
+        store.record("tui", injection(1)).unwrap();
+        store.record("tui", injection(2)).unwrap();
+        let other = Store { folder: store.folder.clone(), own: Arc::default() };
+        other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Clean)).unwrap();
+        let open: Vec<_> = store.load().unwrap().open().iter().map(|(_, one)| one.metadata.id.to_string()).collect();
+        assert_eq!(open, ["00000002"]);
+        assert_eq!(other.update(&InjectionId::from_number(9), Durability::Visible, to(Life::Clean)).unwrap(), None);
+    }
+
+    #[test]
+    fn an_unreadable_file_is_named_kept_and_stops_nobody() {
+        let (_folder, store) = store();
+        store.record("tui", injection(1)).unwrap();
+        let cases = [("cut.json", "{\"schema\": 1, \"sess"), ("newer.json", "{\"schema\": 99}"), ("notes.json", "[1]")];
+        for (name, text) in cases {
+            fs::write(store.folder.join(name), text).unwrap();
+        }
+        let loaded = store.load().unwrap();
+        assert_eq!(loaded.sessions.len(), 1);
+        assert_eq!(loaded.unreadable.len(), 3);
+        assert!(loaded.unreadable.iter().any(|one| one.reason.contains("schema is 99")));
+        store.update(&InjectionId::from_number(1), Durability::Synced, to(Life::Clean)).unwrap();
+        store.end().unwrap();
+        assert_eq!(store.load().unwrap().unreadable.len(), 3);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
+        let store = Store::at(Path::new("/proc/nowhere"));
+        let error = store.record("inject", injection(1)).unwrap_err().to_string();
+        assert!(error.contains("/proc/nowhere/sessions"), "{error}");
+    }
+}

@@ -1,0 +1,10 @@
+//! A session is one run of the program: what it did is on disk before it is done, and stays there until it is proven
+//! undone. Knows no terminal.
+
+mod journal;
+mod life;
+mod record;
+
+pub use journal::{Durability, JournalError, Store};
+pub use life::{Injected, LifeError, Request, Reverted, inject, recoverable, revert};
+pub use record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};
