@@ -1,0 +1,28 @@
+//! What the screen wants done, as values. The loop outside does it, in order, and answers with a message.
+
+use std::time::Duration;
+
+use crate::chaos::{Fault, InjectionId};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask what injecting the fault would run. Only the answer to the greatest `seq` counts.
+    Plan {
+        seq: u64,
+        fault: Fault,
+        target: String,
+    },
+    /// Inject the fault into the container of that id; it ends by itself after `ttl`.
+    Inject {
+        fault: Fault,
+        target: String,
+        ttl: Option<Duration>,
+    },
+    Revert {
+        ids: Vec<InjectionId>,
+    },
+    /// Mark this session's open injections as left on purpose until their deadline.
+    Leave,
+    /// End the program.
+    Quit,
+}

@@ -1,0 +1,334 @@
+//! Carries effects out, each in a task that answers with a message, and keeps the promises that need nobody's key:
+//! deadlines, holders that died, targets that went away.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{Effect, Level, Live, Message};
+use crate::{
+    chaos::{Fault, InjectionId},
+    config::Config,
+    session::{self, Injection, Life, LifeError, Loaded, Request, Store},
+    subject::{
+        Cleaned, Subject as _,
+        docker::{self, Snapshot, TikvSubject},
+    },
+};
+
+/// How long a choice must rest before its commands are asked for: a held key would ask for every step.
+const REST: Duration = Duration::from_millis(120);
+/// How long the end may wait for work that is under way.
+const END_PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may wait for what only leaves a helper idle: that ends by itself.
+const TIDY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long until what is overdue and could not be undone is tried again by itself; a key tries at once.
+const AGAIN: Duration = Duration::from_secs(30);
+
+type Wanted = Option<(u64, Fault, String)>;
+
+/// What the tasks share.
+#[derive(Clone)]
+struct Shared {
+    subject: Arc<TikvSubject>,
+    store: Store,
+    messages: mpsc::Sender<Message>,
+    /// Reverts under way, so that a deadline and a key do not both start one.
+    reverting: Arc<Mutex<HashSet<InjectionId>>>,
+    /// When each overdue injection was last tried to be ended; `None` where the next try need not wait.
+    tried: Arc<Mutex<HashMap<InjectionId, Option<Instant>>>>,
+    /// A look at the journal is under way.
+    looking: Arc<AtomicBool>,
+    /// What was last told of the journal.
+    told: Arc<Mutex<Option<Loaded>>>,
+}
+
+pub struct Executor {
+    shared: Shared,
+    planned: watch::Sender<Wanted>,
+    /// Asks for plans until nobody wants any more.
+    planner: JoinHandle<()>,
+    /// Injections and reverts, which the end waits for.
+    work: JoinSet<()>,
+    /// Everything else, which ends with the program.
+    _watchers: JoinSet<()>,
+}
+
+impl Executor {
+    pub fn start(config: &Config, messages: mpsc::Sender<Message>) -> Self {
+        let progress = messages.clone();
+        let subject = config.subject(Arc::new(move |text: &str| {
+            let _ = progress.try_send(Message::Log { at: Timestamp::now(), level: Level::Info, text: text.to_owned() });
+        }));
+        let shared = Shared {
+            subject: Arc::new(subject),
+            store: config.store.clone(),
+            messages,
+            reverting: Arc::default(),
+            tried: Arc::default(),
+            looking: Arc::default(),
+            told: Arc::default(),
+        };
+        let mut watchers = JoinSet::new();
+        let (sender, receiver) = mpsc::channel(16);
+        watchers.spawn(docker::watch(config.project.clone(), sender));
+        watchers.spawn(forward(receiver, shared.messages.clone()));
+        let (planned, wanted) = watch::channel(None);
+        let planner = tokio::spawn(plan(shared.clone(), wanted));
+        Self { shared, planned, planner, work: JoinSet::new(), _watchers: watchers }
+    }
+
+    pub fn carry_out(&mut self, effect: Effect) {
+        let shared = self.shared.clone();
+        match effect {
+            Effect::Plan { seq, fault, target } => {
+                self.planned.send_replace(Some((seq, fault, target)));
+            }
+            Effect::Inject { fault, target, ttl } => {
+                let request = Request { fault, target: Some(target), ttl, command: "tui" };
+                self.work.spawn(async move { shared.inject(request).await });
+            }
+            Effect::Revert { ids } => {
+                let open = shared.open();
+                for injection in open.into_iter().filter(|injection| ids.contains(&injection.metadata.id)) {
+                    let shared = shared.clone();
+                    self.work.spawn(async move { shared.revert(injection).await });
+                }
+            }
+            Effect::Leave => {
+                if let Err(error) = shared.store.leave() {
+                    tracing::error!(%error, "what is left could not be marked as left");
+                }
+            }
+            Effect::Quit => {}
+        }
+    }
+
+    /// Once a second: the journal is looked at, what is overdue is ended, dead holders are replaced.
+    pub fn tick(&mut self) {
+        while self.work.try_join_next().is_some() {}
+        let shared = self.shared.clone();
+        if shared.looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.work.spawn(async move {
+            let loaded = shared.tell_sessions().await;
+            let now = Timestamp::now();
+            for (seen, injection) in loaded.open() {
+                let ours_to_end = seen.mine || !seen.alive;
+                if ours_to_end && injection.is_overdue(now) {
+                    shared.end_overdue(injection).await;
+                } else if seen.mine
+                    && injection.state == Life::Active
+                    && let Err(error) = shared.subject.keep(&injection.metadata).await
+                {
+                    tracing::warn!(%error, "a holder could not be replaced");
+                }
+            }
+            shared.looking.store(false, Ordering::Release);
+        });
+    }
+
+    /// Hands the news on, and looks for targets that went away or were restarted, whose faults of the network went with them.
+    pub fn seen(&mut self, live: &Live) {
+        let Live::Up { snapshot, .. } = live else { return self.shared.subject.see(None) };
+        self.shared.subject.see(Some(snapshot.clone()));
+        // What Docker's absence kept from being undone can be undone now.
+        self.shared.tried.lock().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(|last| *last = None);
+        let gone: Vec<Injection> = {
+            let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(loaded) = &*told else { return };
+            let mine = loaded.open().into_iter().filter(|(seen, _)| seen.mine);
+            mine.map(|(_, one)| one.clone()).filter(|one| is_gone(one, snapshot)).collect()
+        };
+        for injection in gone {
+            let shared = self.shared.clone();
+            self.work.spawn(async move { shared.revert(injection).await });
+        }
+    }
+
+    /// Waits for what is under way, lets go of the holders, ends the session; gives what the user should know.
+    pub async fn end(mut self) -> Vec<String> {
+        let finish = async { while self.work.join_next().await.is_some() {} };
+        if timeout(END_PATIENCE, finish).await.is_err() {
+            tracing::error!("ending although work is still under way");
+        }
+        // A question that is being asked would make a new holder after the others were released.
+        drop(self.planned);
+        let _ = timeout(TIDY_PATIENCE, self.planner).await;
+        let Shared { subject, store, .. } = &self.shared;
+        let _ = timeout(TIDY_PATIENCE, subject.release()).await;
+        let left = self.shared.left();
+        if let Err(error) = store.end() {
+            tracing::error!(%error, "the session could not be ended");
+        }
+        left
+    }
+}
+
+impl Shared {
+    async fn send(&self, message: Message) {
+        // Nobody listens any more when the program ends.
+        let _ = self.messages.send(message).await;
+    }
+
+    async fn say(&self, level: Level, text: String) {
+        self.send(Message::Log { at: Timestamp::now(), level, text }).await;
+    }
+
+    fn open(&self) -> Vec<Injection> {
+        let loaded = self.store.load().unwrap_or_default();
+        loaded.open().into_iter().map(|(_, injection)| injection.clone()).collect()
+    }
+
+    /// Tells the screen what the journal says, if that is news.
+    async fn tell_sessions(&self) -> Loaded {
+        let loaded = match self.store.load() {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be read");
+                return Loaded::default();
+            }
+        };
+        let news = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let news = told.as_ref() != Some(&loaded);
+            *told = Some(loaded.clone());
+            news
+        };
+        if news {
+            self.send(Message::Sessions(loaded.clone())).await;
+        }
+        loaded
+    }
+
+    async fn inject(&self, request: Request) {
+        let (planned, warnings) = tokio::sync::oneshot::channel();
+        let before = move |plan: &crate::subject::Plan| drop(planned.send(plan.warnings.clone()));
+        let result = session::inject(&*self.subject, &self.store, &request, before).await;
+        for warning in warnings.await.unwrap_or_default() {
+            self.say(Level::Warn, warning).await;
+        }
+        self.tell_sessions().await;
+        let result = result.map(|injected| Box::new(injected.injection)).map_err(|error| error.to_string());
+        self.send(Message::Injected { result }).await;
+    }
+
+    fn is_reverting(&self, id: &InjectionId) -> bool {
+        self.reverting.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// Ends what is over its time. Where that fails it is tried now and then, not at every look.
+    async fn end_overdue(&self, injection: &Injection) {
+        let id = &injection.metadata.id;
+        if self.is_reverting(id) {
+            return;
+        }
+        let before = {
+            let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+            if tried.get(id).is_some_and(|last| last.is_some_and(|last| last.elapsed() < AGAIN)) {
+                return;
+            }
+            tried.insert(id.clone(), Some(Instant::now()))
+        };
+        if before.is_none() {
+            self.say(Level::Info, format!("{} is over its time", name(injection))).await;
+        }
+        self.revert(injection.clone()).await;
+    }
+
+    async fn revert(&self, injection: Injection) {
+        let id = injection.metadata.id.clone();
+        if !self.reverting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
+            return;
+        }
+        let result = match session::revert(&*self.subject, &self.store, &injection).await {
+            Ok(reverted) => {
+                if let Some(error) = reverted.journal_error {
+                    self.say(Level::Warn, format!("{id} is undone, but the journal cannot say so: {error}")).await;
+                }
+                Ok(match reverted.cleaned {
+                    Cleaned::Clean => format!("{} is reverted: read back and gone", name(&injection)),
+                    Cleaned::Lost(how) => format!("{}: nothing left to undo: {how}", name(&injection)),
+                })
+            }
+            // The undo by hand is a key away; in the log it would push the reason out of sight.
+            Err(LifeError::NotReverted { cause, .. }) => {
+                Err(format!("{} could not be reverted: {cause}", name(&injection)))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        self.reverting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.send(Message::Reverted { id, result }).await;
+        self.tell_sessions().await;
+        if let Err(error) = self.store.prune() {
+            tracing::warn!(%error, "ended sessions stay listed");
+        }
+    }
+
+    fn left(&self) -> Vec<String> {
+        let loaded = self.store.load().unwrap_or_default();
+        let open = loaded.open();
+        let mine: Vec<_> = open.iter().filter(|(seen, _)| seen.mine).map(|(_, injection)| name(injection)).collect();
+        if mine.is_empty() {
+            return Vec::new();
+        }
+        vec![format!("left in place: {}. To undo: tikv-chaos recover", mine.join(", "))]
+    }
+}
+
+fn name(injection: &Injection) -> String {
+    let metadata = &injection.metadata;
+    format!("{} {} on {}", metadata.id, metadata.fault_type(), metadata.target())
+}
+
+/// Whether the target's namespace, and so its network fault, is no more.
+fn is_gone(injection: &Injection, snapshot: &Snapshot) -> bool {
+    let metadata = &injection.metadata;
+    if injection.state != Life::Active || metadata.network().is_none() {
+        return false;
+    }
+    let node = snapshot.by_id(&metadata.container_id);
+    node.is_none_or(|node| node.started_at != metadata.container_started_at || node.up_since.is_none())
+}
+
+async fn forward(mut lives: mpsc::Receiver<docker::Live>, messages: mpsc::Sender<Message>) {
+    while let Some(live) = lives.recv().await {
+        let live = match live {
+            docker::Live::Up { version, snapshot } => Live::Up { version, snapshot },
+            docker::Live::Down { host, reason, retry } => Live::Down { host, reason, retry_s: retry.as_secs() },
+        };
+        if messages.send(Message::Docker(live)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Answers the newest question once it has rested; older ones are never asked. Ends when there will be no more.
+async fn plan(shared: Shared, mut wanted: watch::Receiver<Wanted>) {
+    while wanted.changed().await.is_ok() {
+        while let Ok(changed) = timeout(REST, wanted.changed()).await {
+            if changed.is_err() {
+                return;
+            }
+        }
+        let Some((seq, fault, target)) = wanted.borrow_and_update().clone() else { continue };
+        let result = shared.subject.plan(&fault, Some(&target)).await;
+        let result = result.map(Box::new).map_err(|error| error.to_string());
+        shared.send(Message::Planned { seq, result }).await;
+        sleep(Duration::ZERO).await;
+    }
+}

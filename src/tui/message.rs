@@ -1,0 +1,73 @@
+//! Whatever can happen to the screen: keys and clicks, the clock, Docker, the journal, and the answers to effects.
+//! Plain values, so that any order of them can be replayed.
+
+use jiff::Timestamp;
+use ratatui::crossterm::event::Event;
+
+use crate::{
+    chaos::InjectionId,
+    session::{Injection, Loaded},
+    subject::{Plan, docker::Snapshot},
+};
+
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// A key, the mouse, a paste, a new size.
+    Input(Event),
+    /// The time, about once a second.
+    Clock(Timestamp),
+    /// A signal asked the program to end: no question is put.
+    Quit,
+    Docker(Live),
+    /// Every session on disk, whenever one of them changed.
+    Sessions(Loaded),
+    /// The answer to [`super::Effect::Plan`] of the same number.
+    Planned {
+        seq: u64,
+        result: Result<Box<Plan>, String>,
+    },
+    /// The answer to [`super::Effect::Inject`].
+    Injected {
+        result: Result<Box<Injection>, String>,
+    },
+    /// The answer to [`super::Effect::Revert`], one for each injection: how it ended, in a sentence.
+    Reverted {
+        id: InjectionId,
+        result: Result<String, String>,
+    },
+    /// Something slow that is going on, until the next one; `None` when it is over.
+    Progress(Option<String>),
+    Log {
+        at: Timestamp,
+        level: Level,
+        text: String,
+    },
+}
+
+/// How the connection to Docker is.
+#[derive(Debug, Clone)]
+pub enum Live {
+    Connecting,
+    Up { version: String, snapshot: Snapshot },
+    Down { host: String, reason: String, retry_s: u64 },
+}
+
+/// What a line of the log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Info,
+    Warn,
+    Error,
+    Done,
+}
+
+impl Level {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Done => "done",
+        }
+    }
+}

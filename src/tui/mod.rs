@@ -1,0 +1,34 @@
+//! The screen: one [`Model`], a [`Message`] for whatever happens, a pure [`update`] that answers with [`Effect`]s, and
+//! a pure [`view`].
+//!
+//! Only [`run`] waits, reads the clock and touches the terminal: it turns what happens into messages and carries the
+//! effects out. The rest knows neither Docker's nor the journal's ways.
+
+mod effect;
+mod executor;
+mod glyphs;
+mod hits;
+mod keys;
+mod log;
+mod message;
+mod model;
+mod open;
+mod picker;
+mod runtime;
+mod terminal;
+mod text;
+mod theme;
+mod update;
+mod view;
+mod widgets;
+
+#[cfg(test)]
+mod tests;
+
+pub use effect::Effect;
+pub use hits::HitMap;
+pub use message::{Level, Live, Message};
+pub use model::{Model, Options};
+pub use runtime::run;
+pub use update::update;
+pub use view::{LEAST_HEIGHT, LEAST_WIDTH, view};

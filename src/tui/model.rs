@@ -1,0 +1,205 @@
+//! Everything that the screen knows. Changed by `update` alone, shown by `view`; it holds no connection and no file.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{
+    glyphs::Glyphs,
+    hits::{Hit, HitMap},
+    log::Log,
+    open::Owner,
+    picker::Picker,
+    theme::Theme,
+};
+use crate::{
+    chaos::{Fault, InjectionId},
+    session::Loaded,
+    subject::docker::{Node, Role, Snapshot},
+};
+
+/// What is settled before the first frame.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Name and version, for the header.
+    pub program: String,
+    /// The only Compose project that is looked at, if one was given.
+    pub project: Option<String>,
+    pub utf8: bool,
+    pub colours: bool,
+    /// For the times in the log.
+    pub time_zone: TimeZone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pane {
+    Nodes,
+    Picker,
+    Active,
+    Log,
+}
+
+impl Pane {
+    pub const ALL: [Self; 4] = [Self::Nodes, Self::Picker, Self::Active, Self::Log];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Nodes => "NODES",
+            Self::Picker => "CHAOS",
+            Self::Active => "ACTIVE",
+            Self::Log => "LOG",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    Connecting,
+    Up { version: String },
+    Down { host: String, reason: String, retry_s: u64 },
+}
+
+/// An injection that could begin now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    pub fault: Fault,
+    /// The container's id and name.
+    pub target: String,
+    pub name: String,
+    pub ttl: Duration,
+}
+
+/// What lies over the panes and has the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dialog {
+    Help,
+    /// The commands and the undo of what the picker holds.
+    Commands,
+    /// The undo of one injection.
+    Undo(InjectionId),
+    Confirm {
+        ready: Ready,
+        reasons: Vec<String>,
+    },
+    Quit {
+        error: Option<String>,
+    },
+    /// Everything of this session is being reverted; when it is, the program ends.
+    Reverting,
+    /// Injections of programs that are gone.
+    Recover,
+}
+
+#[derive(Debug)]
+pub struct Model {
+    pub(super) options: Options,
+    pub(super) glyphs: Glyphs,
+    pub(super) theme: Theme,
+    pub(super) now: Timestamp,
+    pub(super) link: Link,
+    /// The last that was seen, however old.
+    pub(super) snapshot: Option<Snapshot>,
+    pub(super) sessions: Loaded,
+    pub(super) focus: Pane,
+    pub(super) node: usize,
+    pub(super) picker: Picker,
+    pub(super) active_id: Option<InjectionId>,
+    pub(super) active_row: usize,
+    pub(super) log: Log,
+    pub(super) dialog: Option<Dialog>,
+    /// How far the popup is scrolled.
+    pub(super) scroll: usize,
+    /// Reverts that were asked for, and whether they were answered; the journal has the last word.
+    pub(super) reverting: BTreeMap<InjectionId, bool>,
+    /// The injection that was asked for and not answered, in words.
+    pub(super) injecting: Option<String>,
+    pub(super) progress: Option<String>,
+    pub(super) recovery_offered: bool,
+    pub(super) unreadable_told: BTreeSet<PathBuf>,
+    pub(super) hits: HitMap,
+    pub(super) drag: Option<Hit>,
+    pub(super) dirty: bool,
+}
+
+impl Model {
+    pub fn new(options: Options, now: Timestamp) -> Self {
+        Self {
+            glyphs: Glyphs::new(options.utf8),
+            theme: Theme::new(options.colours),
+            options,
+            now,
+            link: Link::Connecting,
+            snapshot: None,
+            sessions: Loaded::default(),
+            focus: Pane::Nodes,
+            node: 0,
+            picker: Picker::default(),
+            active_id: None,
+            active_row: 0,
+            log: Log::default(),
+            dialog: None,
+            scroll: 0,
+            reverting: BTreeMap::new(),
+            injecting: None,
+            progress: None,
+            recovery_offered: false,
+            unreadable_told: BTreeSet::new(),
+            hits: HitMap::default(),
+            drag: None,
+            dirty: true,
+        }
+    }
+
+    /// Takes what [`super::view`] gave for the screen that is now shown.
+    pub fn drawn(&mut self, hits: HitMap) {
+        self.scroll = self.scroll.min(hits.popup);
+        self.picker.scroll = self.picker.scroll.min(hits.commands);
+        self.log.scroll = self.log.scroll.min(hits.log);
+        self.hits = hits;
+    }
+
+    /// Whether anything that is shown changed since the last call.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        self.snapshot.as_ref().map_or(&[], |snapshot| &snapshot.nodes)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up { .. })
+    }
+
+    /// The selected node: the target of what the picker holds.
+    pub(super) fn target(&self) -> Option<&Node> {
+        self.nodes().get(self.node)
+    }
+
+    /// What `inject` would ask for, or why it cannot be.
+    pub(super) fn ready(&self) -> Result<Ready, String> {
+        match self.link {
+            Link::Up { .. } => {}
+            Link::Connecting => return Err("connecting to Docker".to_owned()),
+            Link::Down { .. } => return Err("Docker is not answering".to_owned()),
+        }
+        let node = self.target().ok_or_else(|| "no node to inject into".to_owned())?;
+        if node.role != Role::Tikv {
+            return Err(format!("{} is no TiKV node: choose one as the target", node.name));
+        }
+        if !node.is_running() {
+            return Err(format!("{} is {}, not running", node.name, node.state));
+        }
+        let fault = self.picker.fault()?;
+        Ok(Ready { fault, target: node.id.clone(), name: node.name.clone(), ttl: self.picker.ttl() })
+    }
+
+    /// Whether quitting now would leave something of this session behind.
+    pub(super) fn has_own_open(&self) -> bool {
+        self.injecting.is_some() || !self.open_of(Owner::Mine).is_empty()
+    }
+}

@@ -1,0 +1,126 @@
+//! An open injection as the screen speaks of it: whose it is, how it stands, how long it has left.
+
+use jiff::Timestamp;
+
+use super::{model::Model, text::span};
+use crate::{
+    chaos::InjectionId,
+    session::{Injection, Life, SessionFile},
+    subject::docker::Node,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    Mine,
+    /// Another program that still runs.
+    Other,
+    /// A program that is gone.
+    LeftBehind,
+}
+
+impl Owner {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mine => "mine",
+            Self::Other => "other",
+            Self::LeftBehind => "left behind",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Underway(Life),
+    Overdue,
+    Reverting,
+    /// It was tried, and may be half undone.
+    NotReverted,
+}
+
+impl Standing {
+    /// Whether somebody should look at it.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Self::Overdue | Self::NotReverted)
+    }
+
+    pub fn word(self) -> String {
+        match self {
+            Self::Underway(life) => life.to_string(),
+            Self::Overdue => "overdue".to_owned(),
+            Self::Reverting => Life::Reverting.to_string(),
+            Self::NotReverted => "not reverted".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Open<'a> {
+    pub injection: &'a Injection,
+    pub session: &'a SessionFile,
+    pub owner: Owner,
+    pub standing: Standing,
+}
+
+impl<'a> Open<'a> {
+    pub fn id(&self) -> &'a InjectionId {
+        &self.injection.metadata.id
+    }
+
+    pub fn age(&self, now: Timestamp) -> String {
+        span(now.as_second() - self.injection.created_at.as_second())
+    }
+
+    /// `9m 12s left`, `due 1m 40s ago`, `no deadline`.
+    pub fn left(&self, now: Timestamp) -> String {
+        // The screen's clock may be a second behind, and ten minutes are never ten and a second.
+        let now = now.max(self.injection.created_at);
+        match self.injection.deadline {
+            None => "no deadline".to_owned(),
+            Some(deadline) if deadline <= now => format!("due {} ago", span(now.as_second() - deadline.as_second())),
+            Some(deadline) => format!("{} left", span(deadline.as_second() - now.as_second())),
+        }
+    }
+
+    /// Whether it is in that node. A recreated container has another id and keeps its name.
+    pub fn is_in(&self, node: &Node) -> bool {
+        self.injection.metadata.container_id == node.id || self.injection.metadata.target() == node.name
+    }
+}
+
+impl Model {
+    /// Every injection that may have something to undo, the oldest first.
+    pub fn open(&self) -> Vec<Open<'_>> {
+        let open = self.sessions.open().into_iter();
+        open.map(|(seen, injection)| Open {
+            injection,
+            session: &seen.file,
+            owner: match (seen.mine, seen.alive) {
+                (true, _) => Owner::Mine,
+                (false, true) => Owner::Other,
+                (false, false) => Owner::LeftBehind,
+            },
+            standing: if self.reverting.contains_key(&injection.metadata.id) {
+                Standing::Reverting
+            } else if injection.state == Life::Reverting && injection.note.is_some() {
+                Standing::NotReverted
+            } else if injection.is_overdue(self.now) && injection.state != Life::Reverting {
+                Standing::Overdue
+            } else {
+                Standing::Underway(injection.state)
+            },
+        })
+        .collect()
+    }
+
+    pub fn open_of(&self, owner: Owner) -> Vec<InjectionId> {
+        self.open().iter().filter(|open| open.owner == owner).map(|open| open.id().clone()).collect()
+    }
+
+    /// The selected one and its place in the list.
+    pub fn selected_open(&self) -> Option<(usize, Open<'_>)> {
+        let open = self.open();
+        let by_id = self.active_id.as_ref().and_then(|id| open.iter().position(|one| one.id() == id));
+        let at = by_id.unwrap_or(self.active_row.min(open.len().saturating_sub(1)));
+        open.get(at).map(|one| (at, *one))
+    }
+}

@@ -1,0 +1,334 @@
+//! What keys, clicks and answers lead to.
+
+use ratatui::crossterm::event::{KeyCode, MouseButton, MouseEventKind};
+
+use super::fixtures::*;
+use crate::{
+    chaos::{Fault, FaultType, InjectionId, Signal, Value},
+    session::{Life, Loaded},
+    subject::docker::State,
+    tui::{
+        Effect, Live, Message,
+        hits::Hit,
+        keys::Action,
+        model::{Dialog, Pane},
+        picker::Field,
+    },
+};
+
+fn id(number: u32) -> InjectionId {
+    InjectionId::from_number(number)
+}
+
+fn one_of_mine() -> Message {
+    mine(vec![injection(1, Life::Active, latency("demo-tikv0-1"), 48, Some(552))])
+}
+
+fn latency_fault(screen: &Screen) -> (u64, u64) {
+    match screen.model.picker.fault() {
+        Ok(Fault::Latency { min_ms, max_ms, .. }) => (min_ms, max_ms),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn greatest(screen: &Screen) -> Value {
+    screen.model.picker.value(&FaultType::Latency.params()[1])
+}
+
+#[test]
+fn a_changed_slider_asks_for_a_new_plan_and_old_answers_do_not_count() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("2jl");
+    let [Effect::Plan { seq, fault, target }] = &screen.effects[..] else { panic!("{:?}", screen.effects) };
+    assert_eq!(*fault, Fault::Latency { min_ms: 60, max_ms: 150, interface: None });
+    assert_eq!(target, "demo-demo-tikv0-1-id");
+    let old = seq - 1;
+    screen.send(Message::Planned { seq: old, result: Err("old".into()) });
+    assert!(!screen.model.picker.fresh && !screen.text().contains("old"));
+    screen.planned();
+    assert!(screen.model.picker.fresh);
+}
+
+#[test]
+fn latency_begins_at_once_and_a_second_key_waits_for_the_answer() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("ii");
+    let effects = screen.taken();
+    assert_eq!(effects.len(), 1);
+    assert!(matches!(&effects[0], Effect::Inject { ttl: Some(ttl), .. } if ttl.as_secs() == 600));
+    let injection = injection(1, Life::Active, latency("demo-tikv0-1"), 0, Some(600));
+    screen.send(Message::Injected { result: Ok(Box::new(injection)) });
+    let last = screen.model.log.entries.back().unwrap();
+    assert_eq!(last.text, "injected latency into demo-tikv0-1: 50-150 ms on eth0 (00000001)");
+    screen.keys("i");
+    assert_eq!(screen.taken().len(), 1);
+}
+
+#[test]
+fn a_kill_asks_first_and_looks_again_when_answered() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("2hi");
+    assert!(matches!(screen.model.dialog, Some(Dialog::Confirm { .. })));
+    screen.keys("n");
+    assert_eq!((screen.taken().len(), &screen.model.dialog), (0, &None));
+    screen.keys("iy");
+    assert!(matches!(&screen.taken()[..], [Effect::Inject { fault: Fault::NodeKill { signal: Signal::Kill }, .. }]));
+    screen.send(Message::Injected { result: Err("no".into()) });
+    screen.keys("i");
+    let mut gone = cluster();
+    gone.nodes[0].state = State::Exited;
+    screen.send(up(gone));
+    screen.keys("y");
+    assert!(screen.taken().is_empty());
+    assert!(screen.text().contains("not injected: demo-tikv0-1 is exited, not running"));
+}
+
+#[test]
+fn a_second_node_of_the_cluster_asks_first_and_the_same_node_does_not() {
+    let mut screen = Screen::ready(80, 24);
+    screen.send(one_of_mine());
+    screen.keys("i");
+    assert_eq!(screen.taken().len(), 1);
+    screen.send(Message::Injected { result: Err("no".into()) });
+    screen.keys("ji");
+    assert!(screen.taken().is_empty());
+    assert!(
+        matches!(&screen.model.dialog, Some(Dialog::Confirm { reasons, .. }) if reasons[0].contains("demo-tikv0-1"))
+    );
+}
+
+#[test]
+fn crossed_sliders_are_an_error_that_disables_inject() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("2j");
+    screen.press(KeyCode::End);
+    screen.press(KeyCode::Char('i'));
+    assert!(screen.taken().is_empty());
+    assert!(screen.text().contains("min_ms 10000 is over max_ms 150"));
+}
+
+#[test]
+fn a_number_can_be_typed_and_is_taken_on_leaving() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("2j42");
+    screen.press(KeyCode::Enter);
+    assert_eq!(latency_fault(&screen), (42, 150));
+    screen.keys("7");
+    screen.press(KeyCode::Esc);
+    assert_eq!(latency_fault(&screen), (42, 150));
+    screen.keys("77");
+    screen.press(KeyCode::Down);
+    assert_eq!(latency_fault(&screen), (77, 150));
+    screen.keys("99999");
+    screen.press(KeyCode::Enter);
+    assert_eq!(latency_fault(&screen), (77, 150));
+    assert!(screen.text().contains("max_ms cannot be \"99999\""));
+}
+
+#[test]
+fn while_a_text_is_typed_letters_are_letters() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("2jjj");
+    screen.press(KeyCode::Enter);
+    screen.keys("qir2");
+    screen.press(KeyCode::Enter);
+    assert!(screen.taken().is_empty());
+    let Ok(Fault::Latency { interface, .. }) = screen.model.picker.fault() else { panic!() };
+    assert_eq!(interface.as_deref(), Some("qir2"));
+}
+
+#[test]
+fn the_mouse_selects_slides_drags_and_presses() {
+    let mut screen = Screen::ready(120, 40);
+    screen.click(|hit| hit == Hit::Node(1));
+    assert_eq!((screen.model.focus, screen.model.node), (Pane::Nodes, 1));
+    let track = screen.area_of(|hit| matches!(hit, Hit::Track(2, _)));
+    screen.mouse(MouseEventKind::Down(MouseButton::Left), track.x, track.y);
+    assert_eq!((screen.model.focus, greatest(&screen)), (Pane::Picker, Value::Number(0)));
+    screen.mouse(MouseEventKind::Drag(MouseButton::Left), track.right() + 9, track.y + 4);
+    assert_eq!(greatest(&screen), Value::Number(10_000));
+    screen.mouse(MouseEventKind::Up(MouseButton::Left), track.x, track.y);
+    screen.mouse(MouseEventKind::Drag(MouseButton::Left), track.x, track.y);
+    assert_eq!(greatest(&screen), Value::Number(10_000));
+    screen.click(|hit| hit == Hit::Kind(FaultType::DiskPressure));
+    assert_eq!(screen.model.picker.kind, FaultType::DiskPressure);
+    screen.click(|hit| hit == Hit::Act(Action::Inject));
+    assert!(matches!(&screen.taken()[..], [Effect::Inject { target, .. }] if target == "demo-demo-tikv1-1-id"));
+    screen.click(|hit| hit == Hit::Act(Action::Help));
+    assert_eq!(screen.model.dialog, Some(Dialog::Help));
+    screen.click(|hit| hit == Hit::Act(Action::Close));
+    assert_eq!(screen.model.dialog, None);
+}
+
+#[test]
+fn a_dialog_hides_what_lies_under_it_from_the_mouse() {
+    let mut screen = Screen::ready(80, 24);
+    let row = screen.area_of(|hit| hit == Hit::Node(1));
+    screen.keys("?");
+    screen.mouse(MouseEventKind::Down(MouseButton::Left), row.x, row.y);
+    assert_eq!(screen.model.node, 0);
+}
+
+#[test]
+fn quitting_asks_only_when_something_of_mine_is_open() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("q");
+    assert_eq!(screen.taken(), [Effect::Quit]);
+    screen.send(one_of_mine());
+    screen.keys("q");
+    assert!(screen.taken().is_empty());
+    screen.press(KeyCode::Esc);
+    assert_eq!(screen.model.dialog, None);
+    screen.keys("ql");
+    assert_eq!(screen.taken(), [Effect::Leave, Effect::Quit]);
+    screen.press(KeyCode::Esc);
+    screen.control('c');
+    assert!(screen.taken().is_empty());
+    screen.control('c');
+    assert_eq!(screen.taken(), [Effect::Leave, Effect::Quit]);
+}
+
+#[test]
+fn revert_and_quit_waits_until_the_journal_shows_none() {
+    let mut screen = Screen::ready(80, 24);
+    screen.send(one_of_mine());
+    screen.keys("qr");
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(1)] }]);
+    screen.send(Message::Reverted { id: id(1), result: Ok("reverted".into()) });
+    screen.send(Message::Clock(at(1)));
+    assert!(screen.taken().is_empty());
+    screen.send(mine(vec![injection(1, Life::Clean, latency("demo-tikv0-1"), 48, Some(552))]));
+    assert_eq!(screen.taken(), [Effect::Quit]);
+}
+
+#[test]
+fn a_failed_revert_returns_to_the_question_with_its_reason() {
+    let mut screen = Screen::ready(80, 24);
+    screen.send(one_of_mine());
+    screen.keys("qr");
+    screen.send(Message::Reverted { id: id(1), result: Err("the holder does not answer".into()) });
+    assert!(screen.text().contains("A revert failed: the holder does not answer"));
+    screen.taken();
+    screen.keys("r");
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(1)] }]);
+}
+
+#[test]
+fn what_is_still_being_injected_is_reverted_before_quitting_too() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("iqr");
+    assert!(matches!(&screen.taken()[..], [Effect::Inject { .. }]));
+    screen.send(one_of_mine());
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(1)] }]);
+    screen.send(Message::Injected { result: Err("was reverted".into()) });
+    assert!(screen.taken().is_empty());
+    screen.send(mine(vec![]));
+    assert_eq!(screen.taken(), [Effect::Quit]);
+}
+
+#[test]
+fn a_signal_quits_at_once() {
+    let mut screen = Screen::ready(80, 24);
+    screen.send(one_of_mine());
+    screen.keys("q");
+    screen.send(Message::Quit);
+    assert_eq!(screen.taken(), [Effect::Quit]);
+}
+
+#[test]
+fn reverting_never_asks_and_asks_only_once_for_each() {
+    let mut screen = Screen::ready(80, 24);
+    screen.send(mine(vec![
+        injection(1, Life::Active, latency("demo-tikv0-1"), 48, Some(552)),
+        injection(2, Life::Active, disk("demo-tikv0-1"), 40, Some(552)),
+    ]));
+    screen.keys("rr");
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(1)] }]);
+    screen.keys("R");
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(2)] }]);
+    screen.send(Message::Reverted { id: id(1), result: Err("no".into()) });
+    screen.keys("r");
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(1)] }]);
+}
+
+#[test]
+fn what_was_left_behind_is_offered_once() {
+    let left = || {
+        let injection = injection(7, Life::Applying, kill("demo-tikv0-1"), 4_000, Some(-10));
+        Message::Sessions(Loaded { sessions: vec![session("dead", false, false, vec![injection])], unreadable: vec![] })
+    };
+    let mut screen = Screen::new(80, 24);
+    screen.send(left());
+    assert_eq!(screen.model.dialog, Some(Dialog::Recover));
+    screen.keys("k");
+    screen.send(left());
+    assert_eq!(screen.model.dialog, None);
+    screen.keys("r");
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(7)] }]);
+
+    let mut screen = Screen::new(80, 24);
+    screen.send(left());
+    screen.keys("r");
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(7)] }]);
+}
+
+#[test]
+fn the_selection_stays_on_the_same_node_and_the_same_injection() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("jj");
+    let mut fewer = cluster();
+    fewer.nodes.remove(0);
+    fewer.nodes[1].id = "recreated".into();
+    screen.send(up(fewer));
+    assert_eq!(screen.model.target().unwrap().name, "demo-tikv2-1");
+
+    let both =
+        [1, 2].map(|number| injection(number, Life::Active, latency("demo-tikv0-1"), 60 - i64::from(number), None));
+    screen.send(mine(both.to_vec()));
+    screen.keys("3j");
+    screen.send(mine(both[1..].to_vec()));
+    assert_eq!(screen.model.selected_open().unwrap().1.id(), &id(2));
+    screen.send(mine(vec![]));
+    assert!(screen.model.selected_open().is_none());
+}
+
+#[test]
+fn nothing_is_injected_while_docker_does_not_answer() {
+    let mut screen = Screen::ready(80, 24);
+    screen.send(Message::Docker(Live::Down { host: "h".into(), reason: "gone".into(), retry_s: 1 }));
+    screen.keys("i");
+    assert!(screen.taken().is_empty());
+}
+
+#[test]
+fn only_what_shows_makes_a_new_frame() {
+    let mut screen = Screen::ready(80, 24);
+    screen.send(Message::Clock(at(100)));
+    screen.model.take_dirty();
+    screen.send(Message::Clock(at(101)));
+    screen.send(up(cluster()));
+    screen.send(mine(vec![]));
+    screen.send(Message::Input(ratatui::crossterm::event::Event::FocusLost));
+    screen.press(KeyCode::F(5));
+    assert!(!screen.model.take_dirty());
+    screen.send(one_of_mine());
+    assert!(screen.model.take_dirty());
+    screen.send(Message::Clock(at(102)));
+    assert!(screen.model.take_dirty());
+}
+
+#[test]
+fn tab_goes_round_the_panes_and_digits_go_to_one() {
+    let mut screen = Screen::ready(80, 24);
+    for pane in [Pane::Picker, Pane::Active, Pane::Log, Pane::Nodes] {
+        screen.press(KeyCode::Tab);
+        assert_eq!(screen.model.focus, pane);
+    }
+    screen.press(KeyCode::BackTab);
+    assert_eq!(screen.model.focus, Pane::Log);
+    screen.keys("2");
+    assert_eq!(screen.model.focus, Pane::Picker);
+    assert!(matches!(screen.model.picker.current(), Field::Kind));
+    screen.keys("4");
+    assert_eq!(screen.model.focus, Pane::Log);
+}

@@ -1,0 +1,6 @@
+//! The screen as its user sees it: screens held as text, what keys and clicks lead to, and any order of messages.
+
+mod behaviour;
+mod fixtures;
+mod random;
+mod screens;

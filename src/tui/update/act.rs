@@ -1,0 +1,93 @@
+//! What each action does, whether a key or a click asked for it.
+
+use super::{dialog, inject, pane, sessions};
+use crate::{
+    chaos::Kind,
+    tui::{
+        Effect, Model,
+        keys::Action,
+        model::{Dialog, Pane},
+        picker::Field,
+    },
+};
+
+pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    model.dirty = true;
+    match action {
+        Action::Quit => return dialog::quit(model),
+        Action::Interrupt => return dialog::interrupt(model),
+        Action::Help => dialog::open(model, Dialog::Help),
+        Action::Commands => dialog::open(model, Dialog::Commands),
+        Action::Undo => {
+            if let Some(id) = model.selected_open().map(|(_, open)| open.id().clone()) {
+                dialog::open(model, Dialog::Undo(id));
+            }
+        }
+        Action::NextPane => pane::focus_next(model, 1),
+        Action::PreviousPane => pane::focus_next(model, Pane::ALL.len() - 1),
+        Action::Focus(pane) => pane::focus(model, pane),
+        Action::Inject => return inject::asked(model),
+        Action::Revert => return sessions::revert_selected(model),
+        Action::RevertAll => return sessions::revert_mine(model),
+        Action::Up => pane::step(model, -1),
+        Action::Down => pane::step(model, 1),
+        Action::PageUp => pane::step(model, -PAGE),
+        Action::PageDown => pane::step(model, PAGE),
+        Action::First => pane::step(model, isize::MIN),
+        Action::Last => pane::step(model, isize::MAX),
+        Action::Less => pane::change(model, -1),
+        Action::More => pane::change(model, 1),
+        Action::MuchLess => pane::change(model, -10),
+        Action::MuchMore => pane::change(model, 10),
+        Action::Least => pane::change(model, i64::MIN),
+        Action::Most => pane::change(model, i64::MAX),
+        Action::Edit => edit(model),
+        Action::Insert => {}
+        Action::Erase => {
+            if let Some(typed) = &mut model.picker.typing {
+                typed.pop();
+            }
+        }
+        Action::Accept => model.picker.take_typed(),
+        Action::AcceptUp => pane::step(model, -1),
+        Action::AcceptDown => pane::step(model, 1),
+        Action::Cancel => model.picker.typing = None,
+        Action::Close | Action::Refuse | Action::Stay | Action::KeepLeftBehind => model.dialog = None,
+        Action::Confirm => return inject::confirmed(model),
+        Action::RevertAndQuit => return dialog::revert_and_quit(model),
+        Action::LeaveAndQuit => return vec![Effect::Leave, Effect::Quit],
+        Action::RevertLeftBehind => return sessions::revert_left_behind(model),
+    }
+    Vec::new()
+}
+
+const PAGE: isize = 5;
+
+/// Starts typing: a text from what it is, a number from nothing.
+fn edit(model: &mut Model) {
+    if let Field::Value(spec) = model.picker.current() {
+        let number = matches!(spec.kind, Kind::Number { .. });
+        let old = if number { String::new() } else { model.picker.value(spec).to_string() };
+        model.picker.error = None;
+        model.picker.typing = Some(old);
+    }
+}
+
+/// Adds to what is being typed; a digit on a slider starts it.
+pub fn insert(model: &mut Model, text: &str) {
+    let Field::Value(spec) = model.picker.current() else { return };
+    let number = matches!(spec.kind, Kind::Number { .. });
+    if model.dialog.is_some() || model.focus != Pane::Picker || (model.picker.typing.is_none() && !number) {
+        return;
+    }
+    let fits = |c: &char| if number { c.is_ascii_digit() } else { !c.is_control() };
+    let added: String = text.chars().filter(fits).collect();
+    if added.is_empty() {
+        return;
+    }
+    let most = if number { 6 } else { 256 };
+    model.dirty = true;
+    model.picker.error = None;
+    let typed = model.picker.typing.get_or_insert_default();
+    typed.extend(added.chars().take(most - typed.chars().count().min(most)));
+}

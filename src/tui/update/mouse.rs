@@ -1,0 +1,93 @@
+//! Clicks, drags and the wheel, by what the last drawn screen had at that place.
+
+use ratatui::crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+
+use super::{act, pane};
+use crate::{
+    chaos::{Kind, Value},
+    tui::{Effect, Model, hits::Hit, keys::Action, model::Pane, picker::Field, widgets::slider::Slider},
+};
+
+pub fn event(model: &mut Model, mouse: &MouseEvent) -> Vec<Effect> {
+    match mouse.kind {
+        MouseEventKind::Down(MouseButton::Left) => return clicked(model, mouse.column, mouse.row),
+        MouseEventKind::Drag(MouseButton::Left) => {
+            if let Some(Hit::Track(field, _)) = model.drag
+                && field == model.picker.field
+                && model.dialog.is_none()
+            {
+                slide(model, mouse.column);
+            }
+        }
+        MouseEventKind::Up(_) => model.drag = None,
+        MouseEventKind::ScrollUp => wheel(model, mouse, -1),
+        MouseEventKind::ScrollDown => wheel(model, mouse, 1),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn clicked(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
+    let Some(hit) = model.hits.at(column, row) else { return Vec::new() };
+    // A dialog may have come up since the screen was drawn; what it hides cannot be clicked.
+    if model.dialog.is_some() && !matches!(hit, Hit::Act(_)) {
+        return Vec::new();
+    }
+    model.dirty = true;
+    if let Some(pane) = model.hits.pane_at(column, row).filter(|_| model.dialog.is_none()) {
+        pane::focus(model, pane);
+    }
+    match hit {
+        Hit::Pane(_) | Hit::Shade => {}
+        Hit::Node(node) => pane::select_node(model, node),
+        Hit::Active(row) => pane::select_active(model, row),
+        Hit::Kind(kind) => model.picker.choose(kind),
+        Hit::Field(field) => press(model, field),
+        Hit::Track(field, _) => {
+            model.picker.go_to(field);
+            model.drag = Some(hit);
+            slide(model, column);
+        }
+        Hit::Act(action) => {
+            let known = super::input::contexts(model);
+            if crate::tui::keys::KEYS.iter().any(|key| key.action == action && known.contains(&key.context)) {
+                return act::act(model, action);
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// A click beside a slider selects it; on a switch or a choice it changes it; on a text it starts typing.
+fn press(model: &mut Model, field: usize) {
+    model.picker.go_to(field);
+    if let Field::Value(spec) = model.picker.current() {
+        match spec.kind {
+            Kind::Switch { .. } | Kind::Choice { .. } => pane::change(model, 1),
+            Kind::Text { .. } | Kind::List { .. } => drop(act::act(model, Action::Edit)),
+            Kind::Number { .. } => {}
+        }
+    }
+}
+
+fn slide(model: &mut Model, column: u16) {
+    let (Some(Hit::Track(_, track)), Field::Value(spec)) = (model.drag, model.picker.current()) else { return };
+    let Some(slider) = Slider::of(spec.kind, 0) else { return };
+    model.dirty = true;
+    let value = slider.value_at(column.saturating_sub(track.x), track.width);
+    model.picker.set(spec, Value::Number(value));
+}
+
+fn wheel(model: &mut Model, mouse: &MouseEvent, by: isize) {
+    model.dirty = true;
+    if model.dialog.is_some() {
+        return pane::step(model, by);
+    }
+    match model.hits.pane_at(mouse.column, mouse.row) {
+        Some(Pane::Picker) => {
+            model.picker.scroll = model.picker.scroll.saturating_add_signed(by).min(model.hits.commands);
+        }
+        Some(pane) => pane::step_in(model, pane, by),
+        None => {}
+    }
+}

@@ -1,0 +1,44 @@
+//! Asking for the commands of what the picker holds, whenever that changed, and taking only the newest answer.
+
+use crate::{
+    subject::Plan,
+    tui::{Effect, Model, picker::Wanted},
+};
+
+/// Asks if what is wanted is not what was asked for last.
+pub fn ask(model: &mut Model) -> Option<Effect> {
+    let wanted = model.ready().ok().map(|ready| {
+        let node = model.target();
+        let open = model.open();
+        let beside = open.iter().filter(|open| node.is_some_and(|node| open.is_in(node)));
+        Wanted {
+            fault: ready.fault,
+            target: ready.target,
+            started_at: node.map(|node| node.started_at.clone()).unwrap_or_default(),
+            beside: beside.map(|open| open.id().clone()).collect(),
+        }
+    });
+    if wanted == model.picker.wanted {
+        return None;
+    }
+    let picker = &mut model.picker;
+    let kin =
+        |one: &Wanted, other: &Wanted| one.target == other.target && one.fault.fault_type() == other.fault.fault_type();
+    // The old commands stay, dimmed, while a slider moves; those of another target or type do not.
+    if !matches!((&picker.wanted, &wanted), (Some(old), Some(new)) if kin(old, new)) {
+        picker.plan = None;
+        picker.scroll = 0;
+    }
+    picker.fresh = false;
+    picker.seq += 1;
+    picker.wanted.clone_from(&wanted);
+    wanted.map(|wanted| Effect::Plan { seq: picker.seq, fault: wanted.fault, target: wanted.target })
+}
+
+pub fn answered(model: &mut Model, seq: u64, result: Result<Box<Plan>, String>) {
+    if seq == model.picker.seq && model.picker.wanted.is_some() {
+        model.dirty = true;
+        model.picker.plan = Some(result);
+        model.picker.fresh = true;
+    }
+}

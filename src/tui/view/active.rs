@@ -1,0 +1,100 @@
+//! Every open injection: what it is, where, whose, how it stands and how long it has left.
+
+use ratatui::{layout::Rect, style::Style, text::Span};
+
+use super::{layout::PaneArea, pen::Pen};
+use crate::{
+    session::Life,
+    tui::{
+        hits::Hit,
+        model::Pane,
+        open::{Open, Owner, Standing},
+        text::{fit_end, pad},
+    },
+};
+
+/// Below this width an injection takes three rows, from it on two.
+const WIDE: u16 = 56;
+
+pub fn draw(pen: &mut Pen, place: PaneArea) {
+    let model = pen.model;
+    let open = model.open();
+    let word = if open.is_empty() { String::new() } else { format!("{} open", open.len()) };
+    let left_behind = open.iter().filter(|one| one.owner == Owner::LeftBehind).count();
+    let note = if left_behind > 0 { format!("{left_behind} left behind") } else { String::new() };
+    let inner = pen.pane(place, &word, &note);
+    if open.is_empty() {
+        return pen.line(inner, Span::styled("Nothing is injected.", pen.theme.dim()));
+    }
+    let rows: u16 = if inner.width >= WIDE { 2 } else { 3 };
+    let visible = usize::from((inner.height / rows).max(1));
+    let selected = model.selected_open().map_or(0, |(at, _)| at);
+    let first = (selected + 1).saturating_sub(visible);
+    for (place, (at, one)) in open.iter().enumerate().skip(first).take(visible).enumerate() {
+        let y = inner.y + u16::try_from(place).unwrap_or(0) * rows;
+        let area = Rect { y, height: rows, ..inner }.intersection(inner);
+        injection(pen, area, one, at == selected);
+        pen.hits.add(area, Hit::Active(at));
+    }
+    if visible < open.len() {
+        let note = format!(" {}/{} ", selected + 1, open.len());
+        pen.line_right(
+            Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner },
+            Span::styled(note, pen.theme.dim()),
+        );
+    }
+}
+
+fn injection(pen: &mut Pen, area: Rect, one: &Open, selected: bool) {
+    let (theme, glyphs, now) = (pen.theme, pen.glyphs, pen.model.now);
+    let metadata = &one.injection.metadata;
+    let mark = if selected { glyphs.selected() } else { " " };
+    let sign = if one.standing.is_bad() { "!" } else { glyphs.on() };
+    let state = format!("{sign} {}", one.standing.word());
+    let state_style = standing_style(pen, one.standing);
+    let params = metadata.fault.to_string();
+    let left = one.left(now);
+    let inside = |row| {
+        let row = Pen::row(area, row);
+        Rect { x: row.x + 2, width: row.width.saturating_sub(2), ..row }
+    };
+    let kind = metadata.fault_type();
+    if area.height >= 3 {
+        pen.sides(area, (&format!("{mark} {kind}"), theme.strong()), (&state, state_style));
+        let whose = format!("{} {}", one.owner.word(), one.age(now));
+        let target = fit_end(glyphs, metadata.target(), usize::from(area.width).saturating_sub(left.len() + 3));
+        pen.sides(inside(1), (&target, theme.plain()), (&left, left_style(pen, one)));
+        pen.sides(inside(2), (&params, theme.plain()), (&whose, owner_style(pen, one.owner)));
+    } else {
+        let head = format!("{mark} {} {}", pad(glyphs, kind.name(), 17), fit_end(glyphs, metadata.target(), 40));
+        pen.sides(area, (&head, theme.strong()), (&state, state_style));
+        let tail = format!("{}, {} old, {left}", one.owner.word(), one.age(now));
+        pen.sides(inside(1), (&params, theme.plain()), (&tail, owner_style(pen, one.owner)));
+    }
+    if selected {
+        let focused = pen.is_focused(Pane::Active);
+        if focused {
+            pen.style(Pen::row(area, 0), theme.selected(true));
+        }
+    }
+}
+
+fn standing_style(pen: &Pen, standing: Standing) -> Style {
+    match standing {
+        Standing::Overdue | Standing::NotReverted => pen.theme.bad(),
+        Standing::Underway(Life::Active) => pen.theme.warn(),
+        Standing::Underway(_) | Standing::Reverting => pen.theme.accent(),
+    }
+}
+
+fn left_style(pen: &Pen, one: &Open) -> Style {
+    if one.standing == Standing::Overdue { pen.theme.bad() } else { pen.theme.plain() }
+}
+
+fn owner_style(pen: &Pen, owner: Owner) -> Style {
+    match owner {
+        Owner::Mine => pen.theme.dim(),
+        Owner::Other => pen.theme.accent(),
+        Owner::LeftBehind => pen.theme.warn(),
+    }
+}

@@ -1,0 +1,91 @@
+//! Questions: before a grave injection, before quitting, and about what programs before this one left behind.
+
+use ratatui::{
+    layout::Rect,
+    text::{Line, Span},
+};
+
+use super::{header::counted, pen::Pen, popup};
+use crate::tui::{
+    keys::groups,
+    model::Dialog,
+    open::{Open, Owner},
+    text::{fit, fit_end, pad, width, wrap},
+};
+
+const COLUMNS: u16 = 76;
+
+pub fn draw(pen: &mut Pen, screen: Rect, dialog: &Dialog) {
+    let room = usize::from(COLUMNS.min(screen.width.saturating_sub(4)).saturating_sub(4));
+    let (title, lines) = said(pen, dialog, room);
+    let choices = u16::try_from(groups(dialog.context(), |binding| binding.label).len()).unwrap_or(0);
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(choices + 3);
+    let inner = pen.popup(screen, &title, COLUMNS, rows);
+    let body = Rect { height: inner.height.saturating_sub(choices + 1), ..inner };
+    popup::scrolled(pen, body, lines);
+    let y = inner.bottom().saturating_sub(choices);
+    popup::choices(pen, Rect { y, height: choices, ..inner }.intersection(inner), dialog.context());
+}
+
+fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>) {
+    let model = pen.model;
+    let text = |text: &str| wrap(pen.glyphs, text, room).into_iter().map(Line::from).collect::<Vec<_>>();
+    match dialog {
+        Dialog::Confirm { ready, reasons } => {
+            let lines = reasons.iter().flat_map(|reason| text(reason)).collect();
+            (format!("Inject {} into {}?", ready.fault.fault_type(), ready.name), lines)
+        }
+        Dialog::Quit { error } => {
+            let open = of(model.open(), Owner::Mine);
+            let mut lines = Vec::new();
+            if let Some(error) = error {
+                let failed = wrap(pen.glyphs, &format!("A revert failed: {error}"), room);
+                lines.extend(failed.into_iter().map(|line| Line::from(Span::styled(line, pen.theme.bad()))));
+                lines.push(Line::default());
+            }
+            lines.extend(rows(pen, &open, room));
+            lines.extend(model.injecting.iter().flat_map(|what| text(&format!("still {what}"))));
+            (format!("Quit with {} open?", counted(open.len(), "injection")), lines)
+        }
+        Dialog::Reverting => {
+            let open = of(model.open(), Owner::Mine);
+            let mut lines = rows(pen, &open, room);
+            lines.push(Line::default());
+            lines.extend(text("The program ends when all of it is read back and gone."));
+            (format!("reverting {}{}", counted(open.len(), "injection"), pen.glyphs.ellipsis()), lines)
+        }
+        Dialog::Recover => {
+            let open = of(model.open(), Owner::LeftBehind);
+            let mut lines = text("Left by a program that has ended. What you keep stays in ACTIVE.");
+            lines.push(Line::default());
+            lines.extend(rows(pen, &open, room));
+            (format!("{} left behind", counted(open.len(), "injection")), lines)
+        }
+        Dialog::Help | Dialog::Commands | Dialog::Undo(_) => (String::new(), Vec::new()),
+    }
+}
+
+fn of(open: Vec<Open<'_>>, owner: Owner) -> Vec<Open<'_>> {
+    open.into_iter().filter(|one| one.owner == owner).collect()
+}
+
+/// Type, target, age and how each stands, in columns.
+fn rows(pen: &Pen, open: &[Open], room: usize) -> Vec<Line<'static>> {
+    let now = pen.model.now;
+    let target = open.iter().map(|one| width(one.injection.metadata.target())).max().unwrap_or(0).min(24);
+    let row = |one: &Open| {
+        let metadata = &one.injection.metadata;
+        let name = fit_end(pen.glyphs, metadata.target(), target);
+        let text = format!(
+            "{:17}  {}  {:>6} old  {}, {}{}",
+            metadata.fault_type().name(),
+            pad(pen.glyphs, &name, target),
+            one.age(now),
+            one.standing.word(),
+            one.left(now),
+            if one.injection.left { ", left on purpose" } else { "" },
+        );
+        Line::from(fit(pen.glyphs, &text, room))
+    };
+    open.iter().map(row).collect()
+}

@@ -1,0 +1,54 @@
+//! The model as a screen: a file for each pane. Changes nothing; gives back where things are, for the mouse.
+
+mod active;
+mod dialog;
+mod field;
+mod footer;
+mod header;
+mod help;
+mod layout;
+mod log;
+mod node_table;
+mod nodes;
+mod pen;
+mod picker;
+mod popup;
+mod too_small;
+
+use ratatui::Frame;
+
+use self::{layout::Areas, pen::Pen};
+use super::{
+    HitMap, Model,
+    model::{Dialog, Pane},
+};
+
+/// The smallest terminal on which the whole screen fits.
+pub const LEAST_WIDTH: u16 = 80;
+pub const LEAST_HEIGHT: u16 = 24;
+
+/// Draws the model; [`Model::drawn`] wants what this gives.
+pub fn view(model: &Model, frame: &mut Frame) -> HitMap {
+    let area = frame.area();
+    let mut pen = Pen::new(model, frame.buffer_mut());
+    if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
+        too_small::draw(&mut pen, area);
+        return pen.into_hits();
+    }
+    let areas = Areas::split(area, nodes::rows_wanted(model));
+    header::draw(&mut pen, areas.header);
+    nodes::draw(&mut pen, areas.of(Pane::Nodes));
+    picker::draw(&mut pen, areas.of(Pane::Picker));
+    active::draw(&mut pen, areas.of(Pane::Active));
+    log::draw(&mut pen, areas.of(Pane::Log));
+    pen.joints(&areas);
+    footer::draw(&mut pen, areas.footer);
+    match &model.dialog {
+        None => {}
+        Some(Dialog::Help) => help::draw(&mut pen, area),
+        Some(Dialog::Commands) => popup::commands(&mut pen, area),
+        Some(Dialog::Undo(id)) => popup::undo(&mut pen, area, id),
+        Some(question) => dialog::draw(&mut pen, area, question),
+    }
+    pen.into_hits()
+}

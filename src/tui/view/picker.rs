@@ -1,0 +1,196 @@
+//! The fault that is being put together, and exactly what injecting it would run.
+
+use ratatui::{layout::Rect, style::Style, text::Span};
+
+use super::{field, layout::PaneArea, pen::Pen};
+use crate::{
+    chaos::{FaultType, Kind},
+    tui::{
+        Model,
+        hits::Hit,
+        keys::Action,
+        model::Pane,
+        picker::Field,
+        text::{fit, fit_end, width, wrap},
+    },
+};
+
+/// What the frame, the pane's title and `target` take of the first row.
+const BESIDE_TARGET: usize = 22;
+
+pub fn draw(pen: &mut Pen, place: PaneArea) {
+    let model = pen.model;
+    let room = usize::from(place.area.width).saturating_sub(BESIDE_TARGET);
+    let target = model.target().map(|node| format!("target {}", fit_end(pen.glyphs, &node.name, room)));
+    let target = target.unwrap_or_default();
+    let inner = pen.pane(place, &target, "");
+    let focused = pen.is_focused(Pane::Picker);
+    let last_value = model.picker.fields().len() - 2;
+    let mut below = inner;
+    let gap = u16::from(inner.height >= 14);
+    for (at, one) in model.picker.fields().into_iter().enumerate() {
+        let has_keys = focused && at == model.picker.field;
+        let taken = match one {
+            Field::Kind => types(pen, below, has_keys),
+            Field::Value(spec) => {
+                field::draw(pen, Pen::row(below, 0), at, spec, has_keys);
+                1
+            }
+            Field::Button => button(pen, below, has_keys),
+        };
+        let end_of_part = matches!(one, Field::Kind | Field::Button) || at == last_value;
+        below = rest(below, taken + if end_of_part { gap } else { 0 });
+    }
+    if focused {
+        let (text, style) = hint(pen);
+        let text = fit(pen.glyphs, &format!("  {text}"), usize::from(below.width));
+        pen.line(Pen::row(below, 0), Span::styled(text, style));
+        below = rest(below, 1 + gap);
+    }
+    commands(pen, below);
+}
+
+fn rest(area: Rect, taken: u16) -> Rect {
+    let taken = taken.min(area.height);
+    Rect { y: area.y + taken, height: area.height - taken, ..area }
+}
+
+/// All types, in one row where they fit and in two columns where not.
+fn types(pen: &mut Pen, area: Rect, focused: bool) -> u16 {
+    let all = FaultType::ALL;
+    let needed: usize = all.iter().map(|kind| kind.name().len() + 4).sum();
+    let in_a_row = if needed <= usize::from(area.width) { all.len() } else { 2 };
+    let cell = |kind: FaultType, pen: &Pen| {
+        let chosen = pen.model.picker.kind == kind;
+        let mark = if chosen { pen.glyphs.on() } else { pen.glyphs.off() };
+        let style = match (chosen, focused) {
+            (true, true) => pen.theme.title(true),
+            (true, false) => pen.theme.strong(),
+            (false, _) => pen.theme.plain(),
+        };
+        (format!("{mark} {kind}"), style)
+    };
+    for (at, kind) in all.into_iter().enumerate() {
+        let (text, style) = cell(kind, pen);
+        let row = Pen::row(area, u16::try_from(at / in_a_row).unwrap_or(0));
+        let before: usize = if in_a_row == all.len() {
+            all[..at].iter().map(|kind| kind.name().len() + 4).sum()
+        } else {
+            at % in_a_row * 19
+        };
+        let x = row.x + 2 + u16::try_from(before).unwrap_or(0);
+        let place = Rect { x, width: u16::try_from(width(&text)).unwrap_or(0), ..row }.intersection(row);
+        pen.line(place, Span::styled(text, style));
+        pen.hits.add(place, Hit::Kind(kind));
+    }
+    if focused {
+        pen.line(area, Span::styled(pen.glyphs.selected(), pen.theme.title(true)));
+    }
+    u16::try_from(all.len().div_ceil(in_a_row)).unwrap_or(1)
+}
+
+fn button(pen: &mut Pen, area: Rect, focused: bool) -> u16 {
+    let model = pen.model;
+    let (word, style) = status(pen);
+    let enabled = model.ready().is_ok() && model.injecting.is_none();
+    let text = "[ Inject ]";
+    let mark = if focused { pen.glyphs.selected() } else { " " };
+    pen.line(area, Span::styled(mark, pen.theme.title(true)));
+    let place = Rect { x: area.x + 2, width: 10, height: 1, ..area }.intersection(area);
+    pen.line(place, Span::styled(text, pen.theme.button(enabled, focused)));
+    pen.hits.add(place, Hit::Act(Action::Inject));
+    let beside = Rect { x: area.x + 14, width: area.width.saturating_sub(14), height: area.height.min(1), ..area };
+    let mut lines = wrap(pen.glyphs, &word, usize::from(beside.width)).into_iter();
+    pen.line(beside, Span::styled(lines.next().unwrap_or_default(), style));
+    let more = lines.collect::<Vec<_>>().join(" ");
+    if more.is_empty() {
+        return 1;
+    }
+    // A reason that does not fit beside the button goes on below it.
+    let mut taken = 1;
+    for line in wrap(pen.glyphs, &more, usize::from(area.width.saturating_sub(2))) {
+        let row = Pen::row(area, taken);
+        pen.line(Rect { x: row.x + 2, width: row.width.saturating_sub(2), ..row }, Span::styled(line, style));
+        taken += 1;
+    }
+    taken
+}
+
+/// Beside the button: why it cannot be pressed, or what is going on.
+fn status(pen: &Pen) -> (String, Style) {
+    let model = pen.model;
+    let picker = &model.picker;
+    match (&picker.error, &model.injecting, model.ready()) {
+        (Some(error), ..) => (error.clone(), pen.theme.bad()),
+        (None, Some(what), _) => (what.clone(), pen.theme.accent()),
+        (None, None, Err(reason)) => (reason, pen.theme.bad()),
+        (None, None, Ok(_)) if !picker.fresh => ("asking what it would run".to_owned(), pen.theme.dim()),
+        (None, None, Ok(_)) => (String::new(), pen.theme.plain()),
+    }
+}
+
+/// What the field that has the keys is for.
+fn hint(pen: &Pen) -> (String, Style) {
+    let picker = &pen.model.picker;
+    let text = match picker.current() {
+        Field::Kind => picker.kind.summary().to_owned(),
+        Field::Value(spec) => match spec.kind {
+            Kind::Number { least, most, unit, .. } => format!("{}, {least}..{most} {unit}", spec.help),
+            _ => spec.help.to_owned(),
+        },
+        Field::Button => "inject the fault into the target".to_owned(),
+    };
+    (text, pen.theme.dim())
+}
+
+/// The commands, each as it would be typed, after the warnings; scrolled by the wheel.
+fn commands(pen: &mut Pen, area: Rect) {
+    let lines = planned(pen.model, usize::from(area.width));
+    let height = usize::from(area.height);
+    pen.hits.commands = lines.len().saturating_sub(height);
+    let first = pen.model.picker.scroll.min(pen.hits.commands);
+    let hidden = lines.len().saturating_sub(first + height);
+    for (row, (kind, text)) in lines.into_iter().skip(first).take(height).enumerate() {
+        let style = match kind {
+            Said::Failed => pen.theme.bad(),
+            _ if !pen.model.picker.fresh => pen.theme.dim(),
+            Said::Warning => pen.theme.warn(),
+            Said::Command => pen.theme.plain(),
+        };
+        let area = Pen::row(area, u16::try_from(row).unwrap_or(u16::MAX));
+        let more = if hidden > 0 && row + 1 == height { format!("+{hidden}, c shows all") } else { String::new() };
+        pen.sides(area, (&text, style), (&more, pen.theme.dim()));
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Said {
+    Command,
+    Warning,
+    Failed,
+}
+
+/// What is known of the plan, in lines of that width: `$` before a command, `!` before a warning.
+pub fn planned(model: &Model, room: usize) -> Vec<(Said, String)> {
+    let mut lines = Vec::new();
+    let mut add = |said, mark: &str, text: &str| {
+        for (at, line) in wrap(model.glyphs, text, room.saturating_sub(2)).into_iter().enumerate() {
+            lines.push((said, format!("{} {line}", if at == 0 { mark } else { " " })));
+        }
+    };
+    match &model.picker.plan {
+        None => {}
+        Some(Err(reason)) => add(Said::Failed, "!", reason),
+        Some(Ok(plan)) => {
+            for warning in &plan.warnings {
+                add(Said::Warning, "!", warning);
+            }
+            for command in &plan.commands {
+                for (at, line) in command.lines().iter().enumerate() {
+                    add(Said::Command, if at == 0 { "$" } else { " " }, line);
+                }
+            }
+        }
+    }
+    lines
+}

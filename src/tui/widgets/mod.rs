@@ -1,0 +1,3 @@
+//! Controls of our own making, each drawn on a buffer and knowing nothing of the model.
+
+pub mod slider;
