@@ -1,6 +1,23 @@
 //! `tikv-chaos`: break a TiKV cluster in Docker on purpose, and always put it back.
+//!
+//! ```text
+//!  you ── tui or cli ── session ── subject ── Docker API ─┬─ tikv0   tikv1   tikv2   pd0 …
+//!            (host)     journal    plan,                  │            ▲ shares tikv1's network and volumes
+//!                       on disk    act, undo              └─ holder ───┘
+//!                                                            this same binary, in a container FROM scratch
+//! ```
+//!
+//! - [`chaos`]: faults as data; parameters, metadata, commands, undo. Pure.
+//! - [`holder`]: what runs in the helper container. Knows no Docker.
+//! - [`subject`]: the system that chaos is done to; `subject::docker` alone knows bollard.
+//! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down.
+//! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
+//!
+//! Arrows point one way: `tui` and `cli` use `session` and `subject`, `session` uses `subject`, `subject` uses `chaos` and
+//! speaks `holder::protocol`, `chaos` uses nothing.
 
 pub mod chaos;
+pub mod cli;
 pub mod config;
 pub mod holder;
 pub mod session;

@@ -1,0 +1,77 @@
+//! `active`: every open injection of every session of this state folder.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    nodes::short,
+    output::{self, Failure},
+};
+use crate::{
+    config::Config,
+    session::{Injection, Loaded, Seen},
+};
+
+pub fn run(config: &Config) -> Result<ExitCode, Failure> {
+    let loaded = config.store.load()?;
+    let now = Timestamp::now();
+    let open = loaded.open();
+    if config.json {
+        let active: Vec<_> = open.iter().map(|(seen, injection)| to_json(seen, injection, now)).collect();
+        output::document(&json!({ "active": active, "unreadable": loaded.unreadable }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    warn_unreadable(&loaded);
+    if open.is_empty() {
+        output::lines(["nothing is injected"]);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let heading = ["ID", "TYPE", "TARGET", "STATE", "AGE", "LEFT", "OWNER", "WHAT"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(heading).chain(open.iter().map(|(seen, one)| row(seen, one, now))).collect();
+    output::table(&rows);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn warn_unreadable(loaded: &Loaded) {
+    for one in &loaded.unreadable {
+        eprintln!("tikv-chaos: {} is kept and not used: {}", one.path.display(), one.reason);
+    }
+}
+
+pub fn to_json(seen: &Seen, injection: &Injection, now: Timestamp) -> serde_json::Value {
+    json!({
+        "id": injection.metadata.id, "state": injection.state, "metadata": injection.metadata, "undo": injection.undo,
+        "created_at": injection.created_at, "deadline": injection.deadline, "overdue": injection.is_overdue(now),
+        "session": seen.file.session, "owner": owner(seen, injection), "note": injection.note,
+    })
+}
+
+fn row(seen: &Seen, injection: &Injection, now: Timestamp) -> [String; 8] {
+    let metadata = &injection.metadata;
+    let left = match injection.deadline {
+        None => "no end".to_owned(),
+        Some(deadline) if deadline <= now => "overdue".to_owned(),
+        Some(deadline) => short(deadline.duration_since(now).as_secs()),
+    };
+    [
+        metadata.id.to_string(),
+        metadata.fault_type().to_string(),
+        metadata.target().to_owned(),
+        injection.state.to_string(),
+        short(now.duration_since(injection.created_at).as_secs()),
+        left,
+        owner(seen, injection),
+        metadata.fault.to_string(),
+    ]
+}
+
+/// Who is in charge of it now.
+fn owner(seen: &Seen, injection: &Injection) -> String {
+    match (seen.alive, injection.left) {
+        (true, _) => format!("pid {}", seen.file.pid),
+        (false, true) => "left".to_owned(),
+        (false, false) => "left behind".to_owned(),
+    }
+}

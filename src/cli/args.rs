@@ -1,0 +1,319 @@
+//! What may be typed. The flags of `inject` come from the table of parameters; an error is one line that names what
+//! is allowed.
+
+use std::{ffi::OsString, process::ExitCode, time::Duration};
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use super::output::Failure;
+use crate::{
+    chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params},
+    config::Globals,
+};
+
+/// How long an injection lasts where nothing is said.
+const DEFAULT_TTL: &str = "10m";
+const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Breaks a TiKV cluster in Docker on purpose, and always puts it back. Without a subcommand: the terminal UI.
+#[derive(Debug, Parser)]
+#[command(name = "tikv-chaos", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    subcommand: Option<Plain>,
+}
+
+/// The subcommands whose flags are fixed.
+#[derive(Debug, clap::Subcommand)]
+enum Plain {
+    /// List the TiKV and PD containers
+    Nodes,
+    /// List the kinds of chaos with their parameters
+    Types,
+    /// List what is injected now, by every session
+    Active,
+    /// Undo injections
+    Revert {
+        /// As `active` shows them; a unique beginning is enough
+        #[arg(value_name = "ID", required_unless_present = "all")]
+        ids: Vec<String>,
+        /// Everything that no running program is in charge of
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
+    /// Undo the injection whose metadata is on standard input
+    Cleanup,
+    /// Undo what programs left that ended or were killed
+    Recover {
+        /// Say what would be undone and how, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Say what this host and each node can do
+    Doctor,
+    /// The helper container's own role
+    #[command(hide = true)]
+    Holder,
+}
+
+pub struct Parsed {
+    pub globals: Globals,
+    pub subcommand: Subcommand,
+}
+
+pub enum Subcommand {
+    Tui,
+    Nodes,
+    Types,
+    Inject(Inject),
+    Active,
+    Revert { ids: Vec<String>, all: bool },
+    Cleanup,
+    Recover { dry_run: bool },
+    Doctor,
+    Holder,
+}
+
+pub struct Inject {
+    pub fault: Fault,
+    pub target: Option<String>,
+    pub ttl: Option<Duration>,
+    pub dry_run: bool,
+}
+
+/// The command line, or the exit status after its help or its error was printed.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, ExitCode> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let json = words.iter().any(|word| word == "--json");
+    let matches = command().try_get_matches_from(&words).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => Failure::new(2, one_line(&error, &words)).print(json),
+    })?;
+    interpret(&matches).map_err(|failure| failure.print(json))
+}
+
+fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
+    let usage = |error: clap::Error| Failure::new(2, error.to_string());
+    let globals = Globals::from_arg_matches(matches).map_err(usage)?;
+    let subcommand = match matches.subcommand() {
+        None => Subcommand::Tui,
+        Some(("inject", inject)) => Subcommand::Inject(interpret_inject(inject)?),
+        Some(_) => match Cli::from_arg_matches(matches).map_err(usage)?.subcommand {
+            None => Subcommand::Tui,
+            Some(Plain::Nodes) => Subcommand::Nodes,
+            Some(Plain::Types) => Subcommand::Types,
+            Some(Plain::Active) => Subcommand::Active,
+            Some(Plain::Revert { ids, all }) => Subcommand::Revert { ids, all },
+            Some(Plain::Cleanup) => Subcommand::Cleanup,
+            Some(Plain::Recover { dry_run }) => Subcommand::Recover { dry_run },
+            Some(Plain::Doctor) => Subcommand::Doctor,
+            Some(Plain::Holder) => Subcommand::Holder,
+        },
+    };
+    Ok(Parsed { globals, subcommand })
+}
+
+fn interpret_inject(matches: &ArgMatches) -> Result<Inject, Failure> {
+    let usage = |text: String| Failure::new(2, text);
+    let (name, of_type) =
+        matches.subcommand().ok_or_else(|| usage(format!("inject needs a TYPE: {}", FaultType::names())))?;
+    let kind = FaultType::from_name(name).ok_or_else(|| usage(unknown_type(name)))?;
+    let given = kind.params().iter().filter_map(|spec| {
+        let text = of_type.get_one::<String>(spec.name)?;
+        Some((spec.name.to_owned(), text.clone()))
+    });
+    let fault = Params::parse(kind, given).and_then(|params| Fault::from_params(kind, &params));
+    let text = |name: &str| of_type.get_one::<String>(name).or_else(|| matches.get_one::<String>(name)).cloned();
+    let ttl = text("ttl").unwrap_or_else(|| DEFAULT_TTL.to_owned());
+    Ok(Inject {
+        fault: fault.map_err(|error| usage(error.to_string()))?,
+        target: text("target"),
+        ttl: parse_ttl(&ttl).map_err(usage)?,
+        dry_run: of_type.get_flag("dry_run") || matches.get_flag("dry_run"),
+    })
+}
+
+/// A duration such as `90s` or `10m`; `none` is no end.
+fn parse_ttl(text: &str) -> Result<Option<Duration>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let allowed = || format!("--ttl cannot be {text:?}; allowed: 1s to 7d, such as 90s or 10m, or none");
+    let ttl = humantime::parse_duration(text).map_err(|_| allowed())?;
+    if (Duration::from_secs(1)..=LONGEST_TTL).contains(&ttl) { Ok(Some(ttl)) } else { Err(allowed()) }
+}
+
+fn command() -> Command {
+    Cli::command().subcommand(inject_command())
+}
+
+fn inject_command() -> Command {
+    let command = Command::new("inject")
+        .about("Inject one fault: inject TYPE [--target NODE] [--<parameter> VALUE ...]")
+        .subcommand_value_name("TYPE")
+        .subcommand_help_heading("Types")
+        .disable_help_subcommand(true)
+        .subcommand_required(false)
+        .args(common_args());
+    FaultType::ALL.into_iter().fold(command, |command, kind| {
+        let of_type = Command::new(kind.name()).about(kind.summary()).args(common_args());
+        command.subcommand(of_type.args(kind.params().iter().map(param_arg)))
+    })
+}
+
+/// May stand before and after the type.
+fn common_args() -> [Arg; 3] {
+    [
+        Arg::new("target").long("target").value_name("NODE").help(
+            "Container name, Compose service, or an unambiguous part of one [default: a random running TiKV node]",
+        ),
+        Arg::new("ttl")
+            .long("ttl")
+            .value_name("TIME")
+            .help(format!("Ends by itself after this; none: never [default: {DEFAULT_TTL}]")),
+        Arg::new("dry_run").long("dry-run").action(ArgAction::SetTrue).help("Print what would run, and do nothing"),
+    ]
+}
+
+fn param_arg(spec: &'static ParamSpec) -> Arg {
+    let range = match spec.kind {
+        Kind::Number { unit, least, most, default, .. } => format!("{least} to {most} {unit}, default {default}"),
+        Kind::Choice { options, default } => format!("{}; default {default}", options.join(", ")),
+        Kind::Switch { default } => format!("true or false, default {default}"),
+        Kind::Text { empty } => format!("default {empty}"),
+        Kind::List { empty } => format!("names with commas between; default {empty}"),
+    };
+    let arg = Arg::new(spec.name).long(spec.flag()).value_name("VALUE").help(format!("{} ({range})", spec.help));
+    match spec.kind {
+        Kind::Switch { .. } => arg.num_args(0..=1).default_missing_value("true"),
+        // A wrong number may begin with a minus: it is our table's to refuse.
+        _ => arg.allow_hyphen_values(true),
+    }
+}
+
+fn unknown_type(name: &str) -> String {
+    format!("there is no chaos type {name:?}; there are {}", FaultType::names())
+}
+
+/// clap's error in one line, with what is allowed.
+fn one_line(error: &clap::Error, words: &[OsString]) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let typed: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let in_inject = typed.contains(&"inject");
+    let kind = typed.iter().find_map(|word| FaultType::from_name(word)).filter(|_| in_inject);
+    match (error.kind(), in_inject) {
+        (ErrorKind::InvalidSubcommand, true) => {
+            unknown_type(&context(ContextKind::InvalidSubcommand).unwrap_or_default())
+        }
+        (ErrorKind::UnknownArgument, true) if kind.is_none() => {
+            unknown_type(&context(ContextKind::InvalidArg).unwrap_or_default())
+        }
+        (ErrorKind::UnknownArgument, true) => {
+            let given = context(ContextKind::InvalidArg).unwrap_or_default();
+            let flags = kind.into_iter().flat_map(FaultType::params).map(|spec| format!("--{}", spec.flag()));
+            let flags: Vec<String> = flags.chain(["--target", "--ttl", "--dry-run"].map(str::to_owned)).collect();
+            let name = kind.map(FaultType::name).unwrap_or_default();
+            format!("{name} has no parameter {given}; it takes {}", flags.join(", "))
+        }
+        (ErrorKind::InvalidSubcommand, false) => {
+            let names: Vec<String> = command()
+                .get_subcommands()
+                .filter(|one| !one.is_hide_set())
+                .map(|one| one.get_name().to_owned())
+                .collect();
+            let given = context(ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("there is no command {given:?}; there are {}", names.join(", "))
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.trim_start_matches("error: ").to_owned()
+        }
+    }
+}
+
+/// The open injections that are meant by what was typed: whole ids or unique beginnings.
+pub fn match_id(typed: &str, known: &[InjectionId]) -> Result<InjectionId, Failure> {
+    let found: Vec<&InjectionId> =
+        known.iter().filter(|id| id.as_str().starts_with(typed) && !typed.is_empty()).collect();
+    let names = |ids: &[InjectionId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match found[..] {
+        [id] => Ok(id.clone()),
+        [] if known.is_empty() => Err(Failure::new(2, format!("there is no injection {typed:?}; nothing is injected"))),
+        [] => Err(Failure::new(2, format!("there is no injection {typed:?}; there are {}", names(known)))),
+        _ => Err(Failure::new(2, format!("{typed:?} could be any of {}", names(known)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(line: &str) -> String {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        match command().try_get_matches_from(&words) {
+            Ok(matches) => interpret(&matches).err().map(|failure| failure.message).unwrap_or_default(),
+            Err(error) => one_line(&error, &words),
+        }
+    }
+
+    fn inject(line: &str) -> Inject {
+        match interpret(&command().try_get_matches_from(line.split(' ')).unwrap())
+            .map_err(|f| f.message)
+            .unwrap()
+            .subcommand
+        {
+            Subcommand::Inject(inject) => inject,
+            _ => panic!("not an inject"),
+        }
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_may_stand_before_and_after_the_type() {
+        let one = inject("tikv-chaos inject --target a latency --min-ms 1 --max-ms 2 --ttl 90s");
+        let two = inject("tikv-chaos inject latency --target a --min-ms=1 --max-ms=2 --ttl=90s --json");
+        assert_eq!(one.fault, two.fault);
+        assert_eq!((one.target, one.ttl), (two.target, two.ttl));
+        assert_eq!(one.fault, Fault::Latency { min_ms: 1, max_ms: 2, interface: None });
+    }
+
+    #[test]
+    fn a_switch_needs_no_value() {
+        let one = inject("tikv-chaos inject network_partition --include-pd --peers a,b");
+        assert_eq!(one.fault, Fault::NetworkPartition { peers: vec!["a".into(), "b".into()], include_pd: true });
+    }
+
+    #[test]
+    fn bad_input_is_one_line_that_names_what_is_allowed() {
+        let cases = [
+            ("tikv-chaos inject clock_skew", "there are node_kill, latency, disk_pressure, network_partition"),
+            ("tikv-chaos inject", "inject needs a TYPE: node_kill, latency"),
+            ("tikv-chaos inject latency --mean 3", "it takes --min-ms, --max-ms, --interface, --target"),
+            ("tikv-chaos inject latency --min-ms -3", "allowed: a whole number from 0 to 10000 ms"),
+            ("tikv-chaos inject latency --min-ms 9 --max-ms 3", "min_ms 9 is over max_ms 3"),
+            ("tikv-chaos inject node_kill --signal SIGSTOP", "allowed: SIGKILL, SIGTERM"),
+            ("tikv-chaos inject node_kill --ttl soon", "allowed: 1s to 7d"),
+            ("tikv-chaos explode", "there are nodes, types, active, revert, cleanup, recover, doctor, inject"),
+        ];
+        for (line, expected) in cases {
+            let text = failure(line);
+            assert!(text.contains(expected) && !text.contains('\n'), "{line}: {text}");
+        }
+    }
+}

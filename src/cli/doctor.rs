@@ -1,0 +1,112 @@
+//! `doctor`: what this host and each node can do, a line each, with the reason where not.
+
+use std::process::ExitCode;
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::{
+    output::{self, Failure},
+    progress,
+};
+use crate::{
+    chaos::human_bytes,
+    config::Config,
+    subject::{
+        SubjectError,
+        docker::{Node, Role, Snapshot, TikvSubject, client},
+    },
+};
+
+struct Check {
+    what: String,
+    result: Result<String, String>,
+}
+
+impl Check {
+    fn new(what: impl Into<String>, result: Result<String, impl ToString>) -> Self {
+        Self { what: what.into(), result: result.map_err(|error| error.to_string()) }
+    }
+}
+
+pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
+    let subject = config.subject(progress());
+    let journal = config.store.check_writable().map(|()| format!("writable at {}", config.store.folder().display()));
+    let mut checks = vec![Check::new("journal", journal)];
+    let docker = docker_version(&subject).await;
+    let docker_is_there = docker.is_ok();
+    checks.push(Check::new("docker", docker));
+    if docker_is_there {
+        checks.extend(host(&subject).await);
+        match subject.snapshot().await {
+            Ok(snapshot) => checks.extend(nodes(&subject, &snapshot).await),
+            Err(error) => checks.push(Check::new("nodes", Err::<String, _>(error))),
+        }
+        subject.release().await;
+    }
+    print(config, &checks);
+    Ok(if docker_is_there { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+async fn docker_version(subject: &TikvSubject) -> Result<String, SubjectError> {
+    let docker = subject.docker().await?;
+    let version = client::ask("ask the version of", "Docker", docker.version()).await?;
+    let (engine, api) = (version.version.unwrap_or_default(), version.api_version.unwrap_or_default());
+    Ok(format!("Engine {engine}, API {api}, at {}", client::host()))
+}
+
+async fn host(subject: &TikvSubject) -> Vec<Check> {
+    let image = subject.image().await.map(str::to_owned);
+    let made = image.is_ok();
+    let mut checks = vec![Check::new("holder image", image)];
+    if !made {
+        return checks;
+    }
+    match subject.capabilities().await {
+        Ok(found) => {
+            checks.push(Check::new("netem", found.netem.map(|()| "in the kernel".to_owned())));
+            checks.push(Check::new("iptables", Ok::<_, String>(format!("the {} flavour", found.flavour.name()))));
+        }
+        Err(error) => checks.push(Check::new("holder", Err::<String, _>(error))),
+    }
+    checks
+}
+
+async fn nodes(subject: &TikvSubject, snapshot: &Snapshot) -> Vec<Check> {
+    let tikv: Vec<&Node> = snapshot.nodes.iter().filter(|node| node.role == Role::Tikv).collect();
+    if tikv.is_empty() {
+        return vec![Check::new("nodes", Err::<String, _>("no TiKV containers found"))];
+    }
+    join_all(tikv.into_iter().map(|node| async move {
+        let what = format!("{} {}", node.cluster, node.name);
+        if !node.is_running() {
+            return Check::new(what, Err::<String, _>(format!("it is {}", node.state)));
+        }
+        let found = subject.data_disk(snapshot, node).await.map(|disk| {
+            let room = format!("{} of {} available", human_bytes(disk.available), human_bytes(disk.total));
+            let own = disk.shared.map_or_else(|| "its own".to_owned(), |why| format!("shared: {why}"));
+            format!("data in {} on {}, {room}, {own}", disk.folder, disk.kind)
+        });
+        Check::new(what, found)
+    }))
+    .await
+}
+
+fn print(config: &Config, checks: &[Check]) {
+    if config.json {
+        let rows: Vec<_> = checks
+            .iter()
+            .map(|check| match &check.result {
+                Ok(detail) => json!({ "what": check.what, "ok": true, "detail": detail }),
+                Err(reason) => json!({ "what": check.what, "ok": false, "detail": reason }),
+            })
+            .collect();
+        output::document(&json!({ "checks": rows }));
+        return;
+    }
+    let width = checks.iter().map(|check| check.what.len()).max().unwrap_or(0);
+    output::lines(checks.iter().map(|check| match &check.result {
+        Ok(detail) => format!("ok  {:width$}  {detail}", check.what),
+        Err(reason) => format!("no  {:width$}  {reason}", check.what),
+    }));
+}

@@ -1,0 +1,38 @@
+//! The log: a file a day beside the journal, seven of them, since the screen belongs to the TUI. The holder's goes to
+//! its standard error, where `docker logs` finds it.
+
+use std::{io, path::Path};
+
+use tracing_appender::{
+    non_blocking::WorkerGuard,
+    rolling::{Builder, Rotation},
+};
+use tracing_subscriber::EnvFilter;
+
+const VARIABLE: &str = "TIKV_CHAOS_LOG";
+
+fn filter() -> EnvFilter {
+    let asked = std::env::var(VARIABLE).unwrap_or_else(|_| "info".to_owned());
+    EnvFilter::try_new(asked).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+/// Logs to `log/` in the state folder while the guard lives. A folder that cannot be written means no log, not no
+/// program: what must not be lost is in the journal, which refuses loudly.
+pub fn to_file(state_dir: &Path) -> Option<WorkerGuard> {
+    let folder = state_dir.join("log");
+    std::fs::create_dir_all(&folder).ok()?;
+    let appender = Builder::new()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("tikv-chaos")
+        .filename_suffix("log")
+        .max_log_files(7)
+        .build(folder)
+        .ok()?;
+    let (writer, guard) = tracing_appender::non_blocking(appender);
+    tracing_subscriber::fmt().with_writer(writer).with_ansi(false).with_env_filter(filter()).try_init().ok()?;
+    Some(guard)
+}
+
+pub fn to_stderr() {
+    let _ = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_env_filter(filter()).try_init();
+}

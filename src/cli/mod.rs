@@ -1,0 +1,96 @@
+//! The command line: one file a subcommand, the same engine as the TUI, text for people and JSON for programs.
+
+mod active;
+mod args;
+mod cleanup;
+mod doctor;
+mod inject;
+mod logging;
+mod nodes;
+mod output;
+mod recover;
+mod revert;
+mod types;
+
+use std::{
+    io::{IsTerminal as _, stdin, stdout},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use args::{Parsed, Subcommand};
+use output::Failure;
+
+use crate::{config::Config, holder, subject::docker::Progress, tui};
+
+/// The exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused.
+pub fn main() -> ExitCode {
+    if let Err(error) = color_eyre::install() {
+        eprintln!("tikv-chaos: {error}");
+    }
+    let Parsed { globals, subcommand } = match args::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let json = globals.json;
+    if matches!(subcommand, Subcommand::Holder) {
+        return hold();
+    }
+    let result = Config::new(&globals).map_err(Failure::from).and_then(|config| run(&config, subcommand));
+    match result {
+        Ok(status) => status,
+        Err(failure) => failure.print(json),
+    }
+}
+
+fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
+    let _log = logging::to_file(&config.state_dir);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        match subcommand {
+            Subcommand::Tui => screen(config).await,
+            Subcommand::Nodes => nodes::run(config).await,
+            Subcommand::Types => types::run(config),
+            Subcommand::Inject(inject) => inject::run(config, inject).await,
+            Subcommand::Active => active::run(config),
+            Subcommand::Revert { ids, all } => revert::run(config, &ids, all).await,
+            Subcommand::Cleanup => cleanup::run(config).await,
+            Subcommand::Recover { dry_run } => recover::run(config, dry_run).await,
+            Subcommand::Doctor => doctor::run(config).await,
+            Subcommand::Holder => Ok(ExitCode::SUCCESS),
+        }
+    })
+}
+
+async fn screen(config: &Config) -> Result<ExitCode, Failure> {
+    if !stdin().is_terminal() || !stdout().is_terminal() {
+        return Err(Failure::new(2, "the screen needs a terminal; `tikv-chaos --help` lists what works without one"));
+    }
+    tui::run(config).await.map_err(Failure::from)
+}
+
+/// Long work is said on standard error, where it disturbs no document.
+fn progress() -> Progress {
+    Arc::new(|text| eprintln!("tikv-chaos: {text}"))
+}
+
+fn hold() -> ExitCode {
+    logging::to_stderr();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.and_then(|runtime| {
+        let served = runtime.block_on(holder::serve());
+        // Standard input is read by a thread that cannot be interrupted.
+        runtime.shutdown_background();
+        served
+    }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the holder ends");
+            ExitCode::FAILURE
+        }
+    }
+}
