@@ -1,0 +1,364 @@
+//! The faults on real containers: what an operator sees when they hold, and that nothing is left when they end.
+
+mod support;
+
+use support::{
+    PROGRAM, Program,
+    cluster::{Cluster, Names, Options, bare_image},
+    docker_is_here, run, try_run, wait_for,
+};
+
+fn start(options: &Options) -> (Cluster, Program) {
+    let cluster = Cluster::start(options);
+    let program = Program::new(Some(&cluster.project));
+    (cluster, program)
+}
+
+#[test]
+fn a_partitioned_leader_is_replaced_and_comes_back() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let old = cluster.leader().unwrap();
+    let injected = program.inject(&["network_partition", "--target", &format!("tikv{old}")]);
+    assert_eq!(injected["metadata"]["chaos_type"], "network_partition");
+    assert_eq!(injected["metadata"]["isolated_container"], cluster.nodes[old].as_str());
+    assert_eq!(injected["metadata"]["target_ips"].as_array().unwrap().len(), 2);
+    assert_eq!(injected["state"], "active");
+
+    let others: Vec<usize> = (0..3).filter(|node| *node != old).collect();
+    let new = wait_for("a new leader elsewhere", || {
+        let leaders: Vec<String> = others.iter().filter_map(|node| Some(cluster.view(*node)?.leader)).collect();
+        let agreed = leaders.len() == 2 && leaders[0] == leaders[1] && leaders[0] != "0";
+        let elected = others.iter().find(|node| cluster.view(**node).is_some_and(|view| view.member == leaders[0]));
+        elected.copied().filter(|_| agreed)
+    });
+    assert_ne!(new, old);
+    wait_for("the isolated node to know no leader", || cluster.view(old).filter(|view| !view.has_leader()));
+
+    program.run(&["revert", injected["id"].as_str().unwrap()]).ok();
+    wait_for("all three to agree again", || cluster.leader());
+    cluster.assert_clean();
+    assert!(program.active().is_empty());
+}
+
+#[test]
+fn a_partition_from_one_peer_leaves_the_others() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options { names: Names::ComposeV1, second_network: true, ..Options::default() });
+    let injected = program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
+    // Both of the peer's networks.
+    assert_eq!(injected["metadata"]["target_ips"].as_array().unwrap().len(), 2);
+    assert!(!reaches(&cluster, 0, 1), "tikv0 still reaches tikv1");
+    assert!(reaches(&cluster, 0, 2), "tikv0 does not reach tikv2 any more");
+    program.run(&["revert", "--all"]).ok();
+    assert!(reaches(&cluster, 0, 1));
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_partition_cuts_both_families() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options { ipv6: true, ..Options::default() });
+    let pid = cluster.inspect(0, "{{.State.Pid}}");
+    let ip = cluster.inspect(1, "{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}");
+    let script = format!("exec 3<>/dev/tcp/{ip}/2379");
+    let reaches_v6 = || try_run("nsenter", &["-t", &pid, "-n", "timeout", "2", "bash", "-c", &script]).0;
+    wait_for("IPv6 between the nodes", || reaches_v6().then_some(()));
+    let injected = program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
+    assert_eq!(injected["metadata"]["target_ips"].as_array().unwrap().len(), 2);
+    assert_eq!(injected["undo"].as_array().unwrap().len(), 2);
+    assert!(!reaches_v6() && !reaches(&cluster, 0, 1));
+    program.run(&["revert", "--all"]).ok();
+    assert!(reaches_v6() && reaches(&cluster, 0, 1));
+    cluster.assert_clean();
+}
+
+/// Whether a TCP connection from one node's namespace to the other's client port comes about.
+fn reaches(cluster: &Cluster, from: usize, to: usize) -> bool {
+    let pid = cluster.inspect(from, "{{.State.Pid}}");
+    let script = format!("exec 3<>/dev/tcp/{}/2379", cluster.ip(to).unwrap());
+    try_run("nsenter", &["-t", &pid, "-n", "timeout", "1", "bash", "-c", &script]).0
+}
+
+#[test]
+fn a_killed_node_is_started_again() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options { names: Names::Plain, ..Options::default() });
+    let injected = program.inject(&["node_kill", "--target", "tikv1"]);
+    assert_eq!(injected["metadata"]["signal"], "SIGKILL");
+    assert_eq!(injected["metadata"]["target_container"], cluster.nodes[1].as_str());
+    assert_eq!(cluster.inspect(1, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+    let metadata = injected["metadata"].to_string();
+    for _ in 0..2 {
+        program.run_with(&["cleanup"], &metadata, &[]).ok();
+        assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "running");
+    }
+    wait_for("all three to agree again", || cluster.leader());
+    assert!(program.active().is_empty());
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_volume_of_its_own_is_filled_to_the_last_byte_and_emptied() {
+    if !docker_is_here() {
+        return;
+    }
+    let options = Options { data: "/var/lib/ti kv", own_volumes_mib: Some(256), ..Options::default() };
+    let (cluster, program) = start(&options);
+    let volume = &cluster.volumes[2];
+    let before = cluster.available(volume);
+    let half = program.inject(&["disk_pressure", "--target", "tikv2", "--fill-percent", "50"]);
+    let filled = half["metadata"]["fill_bytes"].as_u64().unwrap();
+    assert!(filled.abs_diff(before / 2) <= 4 << 20, "{filled} of {before}");
+    let file = half["metadata"]["fill_file"].as_str().unwrap();
+    assert!(file.starts_with("/var/lib/ti kv/db/chaos-fill-") && file.ends_with(".tmp"), "{file}");
+
+    program.inject(&["disk_pressure", "--target", "tikv2", "--fill-percent", "100"]);
+    assert_eq!(cluster.available(volume), 0);
+    assert_eq!(cluster.fill_files(volume).len(), 2);
+    assert!(cluster.fill_files(&cluster.volumes[0]).is_empty());
+    program.run(&["revert", half["id"].as_str().unwrap()]).ok();
+    assert_eq!(cluster.fill_files(volume).len(), 1);
+    program.run(&["revert", "--all"]).ok();
+    assert!(cluster.available(volume) >= before / 2);
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_shared_file_system_is_named_and_keeps_its_reserve() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let plan =
+        program.run(&["inject", "disk_pressure", "--target", "tikv0", "--fill-percent", "100", "--dry-run", "--json"]);
+    // With less than the reserve free, it is refused; both ways it says why.
+    let text = format!("{}{}", plan.stdout, plan.stderr);
+    assert!(text.contains("Docker's own folder"), "{text}");
+    if plan.status == 0 {
+        let bytes = plan.json()["metadata"]["fill_bytes"].as_u64().unwrap();
+        assert!(bytes + (2 << 30) <= cluster.available(&cluster.volumes[0]) + (64 << 20));
+    } else {
+        assert_eq!(plan.status, 3);
+    }
+    cluster.assert_clean();
+}
+
+/// What happens to the target while its disk is full.
+fn fill_then(change: impl Fn(&Cluster)) {
+    let (cluster, program) = start(&Options { own_volumes_mib: Some(256), ..Options::default() });
+    let metadata = program.inject(&["disk_pressure", "--target", "tikv1"])["metadata"].to_string();
+    assert_eq!(cluster.fill_files(&cluster.volumes[1]).len(), 1);
+    change(&cluster);
+    program.run_with(&["cleanup"], &metadata, &[]).ok();
+    cluster.assert_clean();
+    program.run_with(&["cleanup"], &metadata, &[]).ok();
+}
+
+#[test]
+fn a_fill_file_is_found_whatever_happened_to_its_container() {
+    if !docker_is_here() {
+        return;
+    }
+    fill_then(|cluster| drop(run("docker", &["stop", "-t", "1", &cluster.nodes[1]])));
+    fill_then(|cluster| drop(run("docker", &["pause", &cluster.nodes[1]])));
+    fill_then(|cluster| drop(run("docker", &["restart", "-t", "1", &cluster.nodes[1]])));
+    fill_then(|cluster| drop(run("docker", &["rm", "-f", &cluster.nodes[1]])));
+}
+
+/// What happens to the target while it is cut off.
+fn cut_off_then(change: impl Fn(&Cluster)) {
+    let (cluster, program) = start(&Options::default());
+    let metadata = program.inject(&["network_partition", "--target", "tikv1"])["metadata"].to_string();
+    assert!(!cluster.traces(1).is_empty());
+    change(&cluster);
+    program.run_with(&["cleanup"], &metadata, &[]).ok();
+    cluster.assert_clean();
+    program.run_with(&["cleanup"], &metadata, &[]).ok();
+}
+
+#[test]
+fn a_partition_is_cleaned_up_whatever_happened_to_its_container() {
+    if !docker_is_here() {
+        return;
+    }
+    cut_off_then(|cluster| drop(run("docker", &["stop", "-t", "1", &cluster.nodes[1]])));
+    cut_off_then(|cluster| drop(run("docker", &["pause", &cluster.nodes[1]])));
+    cut_off_then(|cluster| drop(run("docker", &["restart", "-t", "1", &cluster.nodes[1]])));
+    cut_off_then(|cluster| drop(run("docker", &["rm", "-f", &cluster.nodes[1]])));
+    cut_off_then(|cluster| drop(run("docker", &["rm", "-f", &cluster.holders()[0]])));
+}
+
+#[test]
+fn two_faults_on_one_target_do_not_disturb_one_another() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let other = Program::new(Some(&cluster.project));
+    let from_one = program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
+    let from_two = other.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv2"]);
+    assert!(!reaches(&cluster, 0, 1) && !reaches(&cluster, 0, 2));
+    program.run(&["revert", from_one["id"].as_str().unwrap()]).ok();
+    assert!(reaches(&cluster, 0, 1) && !reaches(&cluster, 0, 2));
+    other.run(&["revert", from_two["id"].as_str().unwrap()]).ok();
+    assert!(reaches(&cluster, 0, 2));
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_network_fault_ends_at_its_deadline_with_no_program_running() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "1s"]);
+    wait_for("the rules to go", || cluster.traces(0).is_empty().then_some(()));
+    let active = program.active();
+    assert_eq!(active[0]["overdue"], true);
+    program.run(&["recover"]).ok();
+    assert!(program.active().is_empty());
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_holder_that_died_is_replaced_by_one_that_keeps_its_deadlines() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options { own_volumes_mib: Some(256), ..Options::default() });
+    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "3s"]);
+    program.inject(&["disk_pressure", "--target", "tikv0", "--fill-percent", "10", "--ttl", "3s"]);
+    run("docker", &["rm", "-f", &cluster.holders()[0]]);
+    wait_for("both to be overdue", || program.active().iter().all(|one| one["overdue"] == true).then_some(()));
+    assert!(!cluster.traces(0).is_empty() && !cluster.fill_files(&cluster.volumes[0]).is_empty());
+    // Whatever makes a new holder hands over what is written down.
+    program.run(&["doctor"]).ok();
+    wait_for("the rules to go", || cluster.traces(0).is_empty().then_some(()));
+    wait_for("the file to go", || cluster.fill_files(&cluster.volumes[0]).is_empty().then_some(()));
+    program.run(&["recover"]).ok();
+    cluster.assert_clean();
+}
+
+#[test]
+fn what_was_undone_by_hand_does_not_come_back() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let injected = program.inject(&["network_partition", "--target", "tikv0"]);
+    run("docker", &["rm", "-f", &cluster.holders()[0]]);
+    run("sh", &["-c", injected["undo"][0].as_str().unwrap()]);
+    assert!(cluster.traces(0).is_empty());
+    program.run(&["doctor"]).ok();
+    assert!(cluster.traces(0).is_empty(), "a new holder made it again");
+    program.run(&["recover"]).ok();
+    cluster.assert_clean();
+}
+
+#[test]
+fn another_daemons_record_is_kept() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let mut metadata = program.inject(&["network_partition", "--target", "tikv0"])["metadata"].clone();
+    metadata["daemon_id"] = "ELSE:WHERE".into();
+    let ran = program.run_with(&["cleanup"], &metadata.to_string(), &[]);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    assert!(ran.stderr.contains("another Docker daemon"), "{ran:?}");
+    assert!(!cluster.traces(0).is_empty());
+    assert_eq!(program.active().len(), 1);
+    program.run(&["recover"]).ok();
+    cluster.assert_clean();
+}
+
+#[test]
+fn containers_that_a_fault_would_not_be_alone_with_are_refused() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let sharing = format!("container:{}", cluster.nodes[0]);
+    let cases: [(&[&str], &str, &str); 3] = [
+        (&["--rm"], "node_kill", "--rm"),
+        (&["--network", "host"], "network_partition", "host's own network"),
+        (&["--network", &sharing], "network_partition", "shares another container's network"),
+    ];
+    for (options, fault, expected) in cases {
+        let name = cluster.run_stranger(options);
+        let ran = program.run(&["inject", fault, "--target", &name]);
+        let state = run("docker", &["inspect", "-f", "{{.State.Status}}", &name]);
+        run("docker", &["rm", "-f", "-v", &name]);
+        assert_eq!((ran.status, state.as_str()), (3, "running"), "{ran:?}");
+        assert!(ran.stderr.contains(expected), "{ran:?}");
+    }
+    cluster.assert_clean();
+}
+
+#[test]
+fn stopping_the_helper_ends_every_network_fault_that_it_holds() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
+    program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv2", "--ttl", "none"]);
+    run("docker", &["stop", &cluster.holders()[0]]);
+    assert!(cluster.traces(0).is_empty());
+    program.run(&["recover"]).ok();
+    cluster.assert_clean();
+}
+
+#[test]
+fn without_tools_the_network_is_refused_and_a_disk_is_filled_all_the_same() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options { own_volumes_mib: Some(256), ..Options::default() });
+    let image = bare_image(PROGRAM);
+    let run_with = |args: &[&str]| program.run(&[args, &["--holder-image", &image]].concat());
+    for (fault, tool) in [("latency", "tc"), ("network_partition", "iptables-nft-restore")] {
+        let ran = run_with(&["inject", fault, "--target", "tikv0"]);
+        assert_eq!(ran.status, 3, "{ran:?}");
+        assert!(ran.stderr.contains(&format!("the holder's image has no {tool}")), "{ran:?}");
+    }
+    run_with(&["inject", "disk_pressure", "--target", "tikv0", "--fill-percent", "10"]).ok();
+    assert_eq!(cluster.fill_files(&cluster.volumes[0]).len(), 1);
+    run_with(&["recover"]).ok();
+    cluster.assert_clean();
+    run("docker", &["rmi", &image]);
+}
+
+#[test]
+fn latency_holds_where_the_kernel_has_netem_and_is_refused_in_a_sentence_where_not() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let pid = cluster.inspect(0, "{{.State.Pid}}");
+    let on_loopback = ["-t", &pid, "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"];
+    let has_netem = try_run("nsenter", &on_loopback).0;
+    if has_netem {
+        cluster.in_namespace(0, &["tc", "qdisc", "del", "dev", "lo", "root"]);
+    }
+    let ran = program.run(&["inject", "latency", "--target", "tikv0"]);
+    if has_netem {
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(cluster.in_namespace(0, &["tc", "qdisc", "show", "dev", "eth0"]).contains("netem c4a0:"));
+        program.run(&["revert", "--all"]).ok();
+    } else {
+        assert_eq!(ran.status, 3, "{ran:?}");
+        assert!(ran.stderr.contains("has no sch_netem") && ran.stderr.contains("modprobe sch_netem"), "{ran:?}");
+        assert!(program.active().is_empty());
+    }
+    cluster.assert_clean();
+}

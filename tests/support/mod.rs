@@ -1,0 +1,168 @@
+//! What the tests stand on: a real cluster in containers, the program as a user runs it, and a reader of truth that
+//! shares no code with the engine (the Docker client, nsenter, tc, iptables-save).
+//!
+//! Everything made here bears the label `tikv-chaos-test=<unique>` and goes when the value is dropped.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub mod cluster;
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tikv-chaos");
+
+/// Whether the test can run. Where it can't, it says so on standard error, and fails if `TIKV_CHAOS_REQUIRE` names
+/// what is missing.
+pub fn can_run(needs: &str, missing: Option<String>) -> bool {
+    let Some(reason) = missing else { return true };
+    let required = std::env::var("TIKV_CHAOS_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|name| name == needs), "{needs} is required and missing: {reason}");
+    // Not eprintln!, which the test runner keeps to itself where a test passes.
+    let _ = writeln!(std::io::stderr(), "NOT RUN, for want of {needs}: {reason}");
+    false
+}
+
+/// Whether there is a Docker to test with, and etcd to make a cluster of.
+pub fn docker_is_here() -> bool {
+    let missing = if !try_run("docker", &["version", "--format", "{{.Server.Version}}"]).0 {
+        Some("`docker version` fails".to_owned())
+    } else if !Path::new(cluster::ETCD).exists() {
+        Some(format!("{} is not there (Debian: etcd-server)", cluster::ETCD))
+    } else {
+        None
+    };
+    can_run("docker", missing)
+}
+
+/// Runs a command to its end: whether it succeeded, and what it printed on both streams.
+pub fn try_run(program: &str, args: &[&str]) -> (bool, String) {
+    match Command::new(program).args(args).stdin(Stdio::null()).output() {
+        Ok(output) => (output.status.success(), both(&output)),
+        Err(error) => (false, error.to_string()),
+    }
+}
+
+/// Runs a command that must succeed, and gives its standard output.
+pub fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}: {}", both(&output));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn both(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Waits until the condition gives a value. The limit is for a machine in trouble, not a measurement.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "waited a minute for: {what}");
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}
+
+/// A name that no other test and no other run has.
+pub fn unique() -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    format!("{:x}{:08x}{}", std::process::id(), nanos, COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The program with a state folder of its own, looking at one cluster.
+pub struct Program {
+    pub state: State,
+    project: Option<String>,
+}
+
+/// A state folder: one that goes with the test, or one that the test made itself.
+pub enum State {
+    Own(tempfile::TempDir),
+    Given(PathBuf),
+}
+
+impl State {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(folder) => folder.path(),
+            Self::Given(folder) => folder,
+        }
+    }
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not one JSON document: {error}\n{self:?}"))
+    }
+
+    pub fn ok(self) -> Self {
+        assert_eq!(self.status, 0, "{self:?}");
+        self
+    }
+}
+
+impl Program {
+    pub fn new(project: Option<&str>) -> Self {
+        Self { state: State::Own(tempfile::tempdir().unwrap()), project: project.map(str::to_owned) }
+    }
+
+    /// The program with a given state folder.
+    pub fn at(state: &Path, project: &str) -> Self {
+        Self { state: State::Given(state.to_owned()), project: Some(project.to_owned()) }
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).arg("--state-dir").arg(self.state.path());
+        if let Some(project) = &self.project {
+            command.args(["--project", project]);
+        }
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, "", &[])
+    }
+
+    pub fn run_with(&self, args: &[&str], stdin: &str, env: &[(&str, &str)]) -> Ran {
+        let mut command = self.command(args);
+        command.envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A program that refuses early does not read its input.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// `inject --json …`, which must succeed.
+    pub fn inject(&self, args: &[&str]) -> serde_json::Value {
+        let all: Vec<&str> = ["inject", "--json"].iter().chain(args).copied().collect();
+        self.run(&all).ok().json()
+    }
+
+    pub fn active(&self) -> Vec<serde_json::Value> {
+        self.run(&["active", "--json"]).ok().json()["active"].as_array().unwrap().clone()
+    }
+}
