@@ -1,0 +1,42 @@
+//! Latency where the kernel has netem: a User-Mode Linux guest with its own Docker. Its iptables is the legacy one, so
+//! this is also where that flavour is tested.
+
+mod support;
+
+use std::{collections::HashMap, time::Duration};
+
+use support::{PROGRAM, can_run, guest};
+
+#[test]
+fn latency_is_felt_composes_and_is_taken_back() {
+    if !can_run("netem", guest::missing()) {
+        return;
+    }
+    let script = include_str!("support/netem.sh");
+    let guest = guest::run(script, &[("PRODUCT", PROGRAM)], Duration::from_secs(420)).unwrap();
+    assert_eq!(guest.status, 0, "{}", guest.output);
+    eprintln!("{}", guest.output);
+    let said: HashMap<&str, &str> = guest.output.lines().filter_map(|line| line.split_once(' ')).collect();
+    let milliseconds = |name: &str| -> Vec<u32> { said[name].split(' ').map(|word| word.parse().unwrap()).collect() };
+
+    // Both the answer's delay and the shell's own start are in the figure.
+    assert!(milliseconds("before")[0] < 500, "{}", guest.output);
+    assert!(milliseconds("after")[0] < 500, "{}", guest.output);
+    for delay in milliseconds("during") {
+        assert!((600..1300).contains(&delay), "asked 600 to 800 ms, measured {delay}");
+    }
+    assert!(
+        said["qdisc"].contains("netem c4a0: root") && said["qdisc"].contains("delay 700ms  100ms"),
+        "{}",
+        said["qdisc"]
+    );
+    assert!(said["both"].contains("delay 900ms  200ms"), "{}", said["both"]);
+    assert!(said["second"].contains("delay 200ms  100ms"), "{}", said["second"]);
+    assert!(said["left"].contains("delay 100ms  50ms"), "{}", said["left"]);
+    for clean in ["clean", "recovered"] {
+        assert!(said[clean].starts_with("qdisc noqueue 0: root"), "{clean}: {}", said[clean]);
+    }
+    assert!(said["foreign"].starts_with("3 ") && said["foreign"].contains("tbf 7:"), "{}", said["foreign"]);
+    assert!(said["kept"].contains("tbf 7: root"), "{}", said["kept"]);
+    assert_eq!((said["rules"], said["norules"], said["holders"]), ("2", "0", "0"));
+}
