@@ -7,6 +7,8 @@
 
 pub mod cluster;
 pub mod guest;
+pub mod proxy;
+pub mod pty;
 
 use std::{
     io::Write as _,
