@@ -1,0 +1,224 @@
+//! The figures of the README, printed: `cargo bench`. Each stands beside what it is compared to, measured in the same
+//! run. Nothing here passes or fails.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    io::Read as _,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use support::{
+    PROGRAM, Program,
+    cluster::{Cluster, Options},
+    docker_is_here, run,
+};
+use tikv_chaos::{
+    chaos::{Fault, FaultType},
+    config::{Config, Globals},
+    session::{self, Request},
+    subject::docker::{Source, TikvSubject},
+};
+
+const ROUNDS: usize = 20;
+const IDLE: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_secs(65);
+
+fn main() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(partition(&cluster));
+    first_frame(&cluster);
+    live(&cluster);
+    idle(&cluster);
+}
+
+fn print(what: &str, samples: &mut [Duration]) {
+    samples.sort_unstable();
+    let ms = |sample: Duration| sample.as_secs_f64() * 1e3;
+    let (median, last) = (samples[samples.len() / 2], samples[samples.len() - 1]);
+    println!("{what:<62} median {:>7.1} ms   worst {:>7.1} ms   of {}", ms(median), ms(last), samples.len());
+}
+
+/// Cutting one node off from two peers, journal and read-back included, against one `docker exec` a rule.
+async fn partition(cluster: &Cluster) {
+    let program = Program::new(Some(&cluster.project));
+    let globals = Globals {
+        project: Some(cluster.project.clone()),
+        state_dir: Some(program.state.path().to_owned()),
+        ..Globals::default()
+    };
+    let mut config = Config::new(&globals).unwrap();
+    config.image = Source::Made { exe: PROGRAM.into() };
+    let subject: TikvSubject = config.subject(Arc::new(|_| ()));
+    let fault = Fault::NetworkPartition { peers: vec![], include_pd: false };
+    let request = Request {
+        fault,
+        target: Some(cluster.nodes[0].clone()),
+        ttl: Some(Duration::from_secs(600)),
+        command: "bench",
+    };
+    // As under the TUI, whose watch knows the nodes. The first one makes the image and the holder.
+    subject.see(Some(subject.snapshot().await.unwrap()));
+    let first = session::inject(&subject, &config.store, &request, |_| ()).await.unwrap();
+    session::revert(&subject, &config.store, &first.injection).await.unwrap();
+
+    let (mut injects, mut reverts) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let injected = session::inject(&subject, &config.store, &request, |_| ()).await.unwrap();
+        injects.push(start.elapsed());
+        let start = Instant::now();
+        session::revert(&subject, &config.store, &injected.injection).await.unwrap();
+        reverts.push(start.elapsed());
+    }
+    print(&format!("{}: inject, warm holder", FaultType::NetworkPartition), &mut injects);
+    print(&format!("{}: revert, warm holder", FaultType::NetworkPartition), &mut reverts);
+
+    let holder = cluster.holders().remove(0);
+    let peers = [cluster.ip(1).unwrap(), cluster.ip(2).unwrap()];
+    let (mut injects, mut reverts) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        injects.push(by_exec(&holder, "-I", &peers));
+        reverts.push(by_exec(&holder, "-D", &peers));
+    }
+    print("the contract's way, a docker exec for each rule: inject", &mut injects);
+    print("the contract's way, a docker exec for each rule: revert", &mut reverts);
+    subject.release().await;
+}
+
+fn by_exec(container: &str, verb: &str, peers: &[String]) -> Duration {
+    let start = Instant::now();
+    for peer in peers {
+        run("docker", &["exec", container, "iptables-nft", verb, "OUTPUT", "-d", peer, "-j", "DROP"]);
+        run("docker", &["exec", container, "iptables-nft", verb, "INPUT", "-s", peer, "-j", "DROP"]);
+    }
+    start.elapsed()
+}
+
+/// The program in a terminal, with what it writes and when.
+struct Screen {
+    child: Box<dyn Child + Send + Sync>,
+    _master: Box<dyn MasterPty + Send>,
+    start: Instant,
+    output: mpsc::Receiver<(Duration, Vec<u8>)>,
+}
+
+impl Screen {
+    fn open(program: &Program, project: &str, env: &[(&str, &str)]) -> Self {
+        let pair =
+            native_pty_system().openpty(PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let mut command = CommandBuilder::new(PROGRAM);
+        command.args(["--project", project, "--state-dir"]);
+        command.arg(program.state.path());
+        for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8")].iter().chain(env) {
+            command.env(name, value);
+        }
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, output) = mpsc::channel();
+        let start = Instant::now();
+        let child = pair.slave.spawn_command(command).unwrap();
+        thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send((start.elapsed(), buffer[..count].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, _master: pair.master, start, output }
+    }
+
+    /// When the text first stood in what was written.
+    fn shows(&self, text: &str) -> Duration {
+        let mut seen = Vec::new();
+        loop {
+            let (at, bytes) = self.output.recv_timeout(Duration::from_secs(30)).unwrap();
+            seen.extend_from_slice(&bytes);
+            if String::from_utf8_lossy(&seen).contains(text) {
+                return at;
+            }
+            assert!(self.start.elapsed() < Duration::from_secs(60), "never shown: {text}");
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.process_id().unwrap()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn first_frame(cluster: &Cluster) {
+    let program = Program::new(Some(&cluster.project));
+    let nowhere = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
+    let measure = |env: &[(&str, &str)], text: &str| -> Vec<Duration> {
+        (0..ROUNDS).map(|_| Screen::open(&program, &cluster.project, env).shows(text)).collect()
+    };
+    print("first frame", &mut measure(&[], "NODES"));
+    print("first frame, Docker not there", &mut measure(&nowhere, "NODES"));
+    print("first frame with the nodes in it", &mut measure(&[], &cluster.nodes[2]));
+}
+
+/// From Docker's answer that a node is paused to the word on the screen.
+fn live(cluster: &Cluster) {
+    let program = Program::new(Some(&cluster.project));
+    let screen = Screen::open(&program, &cluster.project, &[]);
+    screen.shows(&cluster.nodes[2]);
+    let mut samples = Vec::new();
+    for _ in 0..ROUNDS / 2 {
+        for (verb, word) in [("pause", "paused"), ("unpause", "running")] {
+            run("docker", &[verb, &cluster.nodes[1]]);
+            let done = screen.start.elapsed();
+            samples.push(screen.shows(word).saturating_sub(done));
+        }
+    }
+    print("a change in Docker, from the command's end to the screen", &mut samples);
+}
+
+fn idle(cluster: &Cluster) {
+    let program = Program::new(Some(&cluster.project));
+    let screen = Screen::open(&program, &cluster.project, &[]);
+    screen.shows(&cluster.nodes[2]);
+    // What starting cost is not part of being idle.
+    thread::sleep(SETTLE);
+    let before = cpu_time(screen.pid());
+    while screen.output.try_recv().is_ok() {}
+    thread::sleep(IDLE);
+    let spent = cpu_time(screen.pid()) - before;
+    let bytes: usize = screen.output.try_iter().map(|(_, bytes)| bytes.len()).sum();
+    // Linux counts in hundredths of a second (proc(5), USER_HZ).
+    let percent = 100.0 * spent.as_secs_f64() / IDLE.as_secs_f64();
+    println!("idle with three nodes: {percent:.3} % of a core over {} s, {bytes} bytes written", IDLE.as_secs());
+    println!("idle with three nodes: {} resident", resident(screen.pid()));
+}
+
+/// The time that all threads of a process were on a core, in nanoseconds from the scheduler: the hundredths of a second
+/// in `stat` are too coarse for an idle program.
+fn cpu_time(pid: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanos = tasks.flatten().map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0)
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+fn resident(pid: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
