@@ -5,13 +5,11 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{
-    nodes::short,
-    output::{self, Failure},
-};
+use super::output::{self, Failure};
 use crate::{
     config::Config,
     session::{Injection, Loaded, Seen},
+    tui::span,
 };
 
 pub fn run(config: &Config) -> Result<ExitCode, Failure> {
@@ -53,14 +51,14 @@ fn row(seen: &Seen, injection: &Injection, now: Timestamp) -> [String; 8] {
     let left = match injection.deadline {
         None => "no end".to_owned(),
         Some(deadline) if deadline <= now => "overdue".to_owned(),
-        Some(deadline) => short(deadline.duration_since(now).as_secs()),
+        Some(deadline) => span(deadline.duration_since(now).as_secs()),
     };
     [
         metadata.id.to_string(),
         metadata.fault_type().to_string(),
         metadata.target().to_owned(),
         injection.state.to_string(),
-        short(now.duration_since(injection.created_at).as_secs()),
+        span(now.duration_since(injection.created_at).as_secs()),
         left,
         owner(seen, injection),
         metadata.fault.to_string(),

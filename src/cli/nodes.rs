@@ -9,7 +9,7 @@ use super::{
     output::{self, Failure},
     progress,
 };
-use crate::{config::Config, subject::docker::Node};
+use crate::{config::Config, subject::docker::Node, tui::span};
 
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let snapshot = config.subject(progress()).snapshot().await?;
@@ -27,7 +27,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
 }
 
 fn row(node: &Node, now: Timestamp) -> [String; 8] {
-    let up = node.up_since.map_or_else(|| "-".to_owned(), |since| short(now.duration_since(since).as_secs()));
+    let up = node.up_since.map_or_else(|| "-".to_owned(), |since| span(now.duration_since(since).as_secs()));
     let state = match node.exit_code {
         Some(code) if node.state != crate::subject::docker::State::Created => format!("{} ({code})", node.state),
         _ => node.state.to_string(),
@@ -43,16 +43,4 @@ fn row(node: &Node, now: Timestamp) -> [String; 8] {
         up,
         if ips.is_empty() { "-".to_owned() } else { ips.join(", ") },
     ]
-}
-
-/// A length of time in its two greatest units: `3h 5m`.
-pub fn short(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, minutes) => format!("{minutes}m {}s", seconds % 60),
-        (0, hours, minutes) => format!("{hours}h {minutes}m"),
-        (days, hours, _) => format!("{days}d {hours}h"),
-    }
 }

@@ -58,7 +58,6 @@ pub struct Reply {
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
     Hello {
-        version: u32,
         flavour: Flavour,
         interfaces: Vec<Interface>,
         kernel: Kernel,

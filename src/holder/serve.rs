@@ -13,7 +13,7 @@ use super::{
     disk,
     faults::Faults,
     netns,
-    protocol::{Answer, Ask, Failure, Reply, Request, VERSION},
+    protocol::{Answer, Ask, Failure, Reply, Request},
 };
 use crate::chaos::{Command, InjectionId, network::NetworkFault, network::QDISC_HANDLE};
 
@@ -104,7 +104,7 @@ impl Holder {
         match ask {
             Ask::Hello => {
                 let (flavour, kernel) = (self.faults.flavour, self.faults.kernel.clone());
-                Ok(Answer::Hello { version: VERSION, flavour, interfaces: netns::interfaces()?, kernel })
+                Ok(Answer::Hello { flavour, interfaces: netns::interfaces()?, kernel })
             }
             Ask::Qdiscs => {
                 self.faults.read_qdiscs()?;

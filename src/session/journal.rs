@@ -199,7 +199,7 @@ impl Store {
         }
         let session = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), InjectionId::random());
         let path = self.path(&session).with_extension("lock");
-        let alive = private(&path).create_new(true).open(&path).map_err(io("make", &path))?;
+        let alive = private().create_new(true).open(&path).map_err(io("make", &path))?;
         alive.lock().map_err(io("lock", &path))?;
         *own = Some(Own { session: session.clone(), _alive: alive });
         Ok(session)
@@ -217,7 +217,7 @@ impl Store {
     /// Held for the time of one change.
     fn lock(&self) -> Result<File, JournalError> {
         let path = self.folder.join("journal.lock");
-        let file = private(&path).create(true).truncate(false).open(&path).map_err(io("make", &path))?;
+        let file = private().create(true).truncate(false).open(&path).map_err(io("make", &path))?;
         let start = Instant::now();
         loop {
             match file.try_lock() {
@@ -301,7 +301,7 @@ fn is_held(lock: &Path) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-fn private(_path: &Path) -> OpenOptions {
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).read(true).mode(0o600);
     options

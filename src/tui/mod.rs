@@ -30,5 +30,6 @@ pub use hits::HitMap;
 pub use message::{Level, Live, Message};
 pub use model::{Model, Options};
 pub use runtime::run;
+pub use text::span;
 pub use update::update;
 pub use view::{LEAST_HEIGHT, LEAST_WIDTH, view};
