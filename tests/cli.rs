@@ -163,6 +163,7 @@ fn a_dry_run_says_what_would_run_and_leaves_no_trace() {
         return;
     }
     let (cluster, program) = one_cluster(&Options { second_network: true, ..Options::default() });
+    let legacy_before = cluster.legacy_tables(0);
     let plan = program.run(&["inject", "latency", "--target", "tikv0", "--dry-run", "--json"]).ok().json();
     let commands: Vec<&str> = plan["commands"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
     assert_eq!(
@@ -176,6 +177,8 @@ fn a_dry_run_says_what_would_run_and_leaves_no_trace() {
     let args = ["inject", "latency", "--target", "tikv0", "--interface", second, "--dry-run", "--json"];
     assert_eq!(program.run(&args).ok().json()["metadata"]["interfaces"], serde_json::json!(["eth1"]));
     assert!(!program.state.path().join("sessions").exists());
+    // Not even an empty table, which looking with the wrong tool would make.
+    assert_eq!(cluster.legacy_tables(0), legacy_before);
     cluster.assert_clean();
 }
 

@@ -33,12 +33,22 @@ pub fn probe_flavour() -> Flavour {
     let holds = |flavour: Flavour| {
         [Family::V4, Family::V6]
             .into_iter()
+            .filter(|family| flavour == Flavour::Nft || has_legacy_filter(*family))
             .any(|family| save(flavour, family).is_ok_and(|text| !parse_filter(&text).is_empty()))
     };
     let nft_answers = save(Flavour::Nft, Family::V4).is_ok();
     let legacy_answers = || save(Flavour::Legacy, Family::V4).is_ok();
     let legacy = (!nft_answers && legacy_answers()) || (holds(Flavour::Legacy) && !holds(Flavour::Nft));
     if legacy { Flavour::Legacy } else { Flavour::Nft }
+}
+
+/// Whether this namespace has the legacy filter table. Asking iptables-legacy for it would make it.
+fn has_legacy_filter(family: Family) -> bool {
+    let names = match family {
+        Family::V4 => "/proc/self/net/ip_tables_names",
+        Family::V6 => "/proc/self/net/ip6_tables_names",
+    };
+    std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == "filter"))
 }
 
 /// Reads one part of the kernel into `kernel`.

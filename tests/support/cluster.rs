@@ -216,6 +216,12 @@ impl Cluster {
         lines.lines().filter(ours).map(str::to_owned).collect()
     }
 
+    /// The tables of iptables-legacy in the node's namespace, by the kernel's own list.
+    pub fn legacy_tables(&self, node: usize) -> String {
+        let pid = self.inspect(node, "{{.State.Pid}}");
+        std::fs::read_to_string(format!("/proc/{pid}/net/ip_tables_names")).unwrap_or_default()
+    }
+
     /// The fill files on a volume, seen through a container of the test's own.
     pub fn fill_files(&self, volume: &str) -> Vec<String> {
         let listing = self.with_volume(volume, "find", &["/v", "-name", "chaos-fill-*"]);
