@@ -10,6 +10,7 @@
 //! - [`chaos`]: faults as data; parameters, metadata, commands, undo. Pure.
 //! - [`holder`]: what runs in the helper container. Knows no Docker.
 //! - [`subject`]: the system that chaos is done to; `subject::docker` alone knows bollard.
+//! - [`cluster`]: what the cluster says of itself, read from PD and TiKV over HTTP. Knows no Docker.
 //! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down.
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
@@ -18,6 +19,7 @@
 
 pub mod chaos;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod holder;
 pub mod session;

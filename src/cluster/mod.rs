@@ -1,0 +1,9 @@
+//! What the cluster itself says: PD's HTTP API and TiKV's status port. Docker says that a container runs; PD says
+//! whether it hears from the store, where the leaders are, what clients feel.
+//!
+//! Knows neither Docker nor a screen: whoever has a way to a port reads through it.
+
+pub mod assumed;
+mod state;
+
+pub use state::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};

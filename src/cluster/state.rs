@@ -1,0 +1,160 @@
+//! What was read, and how fresh it is. Plain values, shown by screens and printed as JSON.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// The last value that was read, and how the last try to read it went: a value with an error beside it is stale.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Read<T> {
+    pub value: Option<T>,
+    /// When `value` was read.
+    pub at: Option<Timestamp>,
+    /// Why the last try gave nothing, in a sentence.
+    pub error: Option<String>,
+}
+
+impl<T> Default for Read<T> {
+    fn default() -> Self {
+        Self { value: None, at: None, error: None }
+    }
+}
+
+impl<T> Read<T> {
+    pub fn is_stale(&self) -> bool {
+        self.value.is_some() && self.error.is_some()
+    }
+
+    /// How old the value is.
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        Some(Duration::try_from(now.duration_since(self.at?)).unwrap_or_default())
+    }
+}
+
+/// What one cluster says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ClusterState {
+    pub cluster: String,
+    /// When this was put together.
+    pub at: Timestamp,
+    /// What the PD that answered says.
+    pub pd: Read<PdView>,
+    /// How each PD node answered, by the name of its container.
+    pub pd_nodes: Vec<PdNode>,
+    /// By the container's id.
+    pub nodes: BTreeMap<String, NodeView>,
+}
+
+/// One PD node and how the last question to it went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PdNode {
+    pub container_id: String,
+    pub name: String,
+    /// It answered the last question; otherwise `error` says how it went, if it was asked.
+    pub answered: bool,
+    pub error: Option<String>,
+    /// PD's own name for this member, where it is known.
+    pub member: Option<String>,
+    pub is_leader: bool,
+    /// PD's `/health` on it.
+    pub healthy: Option<bool>,
+}
+
+/// PD's view of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PdView {
+    /// The container that answered.
+    pub answered_by: String,
+    pub version: Option<String>,
+    /// The name of PD's leader; none while it elects one.
+    pub leader: Option<String>,
+    /// `max-replicas`; `None` where PD does not say.
+    pub max_replicas: Option<u32>,
+    pub region_count: Option<u64>,
+    /// Regions of which most peers are on stores that PD does not call `Up`; `None` where there are too many regions
+    /// to ask for.
+    pub regions_without_quorum: Option<u64>,
+    pub stores: Vec<StoreView>,
+}
+
+/// A store as PD sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StoreView {
+    pub id: u64,
+    /// TiKV's `--advertise-addr`.
+    pub address: String,
+    /// `Up`, `Disconnected`, `Down`, `Offline`, `Tombstone`: PD's word.
+    pub state_name: String,
+    pub version: String,
+    pub last_heartbeat: Option<Timestamp>,
+    pub leaders: u64,
+    pub regions: u64,
+    /// 1 is healthy, 100 the slowest.
+    pub slow_score: Option<f64>,
+    /// In bytes, to four digits: PD prints no more.
+    pub capacity: Option<u64>,
+    pub available: Option<u64>,
+}
+
+/// A TiKV node as the cluster and its own status port show it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct NodeView {
+    /// The node's store as PD sees it; as old as [`ClusterState::pd`].
+    pub store: Option<StoreView>,
+    pub metrics: Read<StoreMetrics>,
+}
+
+/// What the metrics of one TiKV node say; rates and quantiles are over the time since the reading before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StoreMetrics {
+    /// Operations a second; `None` at the first reading and after a restart.
+    pub reads_per_s: Option<f64>,
+    pub writes_per_s: Option<f64>,
+    pub failures_per_s: Option<f64>,
+    /// In seconds; `None` where nothing was served.
+    pub read: Option<Quantiles>,
+    pub write: Option<Quantiles>,
+    /// In seconds: writing the Raft log to disk, and agreeing on it.
+    pub append: Option<Quantiles>,
+    pub commit: Option<Quantiles>,
+    /// Regions that this node leads, and has.
+    pub leaders: Option<u64>,
+    pub regions: Option<u64>,
+    /// Messages a second that could not be sent, by the store they were for.
+    pub unreachable_per_s: BTreeMap<u64, f64>,
+    pub slow_score: Option<f64>,
+    /// In bytes.
+    pub capacity: Option<u64>,
+    pub available: Option<u64>,
+    pub used: Option<u64>,
+    pub resident: Option<u64>,
+    /// Seconds since 1970.
+    pub process_start: Option<f64>,
+}
+
+/// In seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Quantiles {
+    pub p50: f64,
+    pub p99: f64,
+}
+
+impl ClusterState {
+    /// Operations a second over all nodes that answer, reads and writes; `None` where no node gives a rate.
+    pub fn throughput(&self) -> Option<f64> {
+        let fresh = self.nodes.values().filter(|node| !node.metrics.is_stale());
+        let rates = fresh.filter_map(|node| {
+            let metrics = node.metrics.value.as_ref()?;
+            Some(metrics.reads_per_s.unwrap_or(0.0) + metrics.writes_per_s?)
+        });
+        rates.reduce(|a, b| a + b)
+    }
+
+    /// The worst 99th percentile of any node that answers, reads and writes, in seconds.
+    pub fn p99(&self) -> Option<f64> {
+        let fresh = self.nodes.values().filter(|node| !node.metrics.is_stale());
+        let metrics = fresh.filter_map(|node| node.metrics.value.as_ref());
+        metrics.flat_map(|one| [one.read, one.write]).flatten().map(|quantiles| quantiles.p99).reduce(f64::max)
+    }
+}
