@@ -41,6 +41,7 @@ pub const DISCONNECTED: &str = "Disconnected";
 pub const DOWN: &str = "Down";
 pub const OFFLINE: &str = "Offline";
 pub const TOMBSTONE: &str = "Tombstone";
+pub const STORE_STATES: [&str; 5] = [UP, DISCONNECTED, DOWN, OFFLINE, TOMBSTONE];
 
 /// `pd-store-heartbeat-tick-interval`, tikv raftstore config.
 pub const STORE_HEARTBEAT: Duration = Duration::from_secs(10);
@@ -87,6 +88,61 @@ pub mod metric {
     pub const SERVER_INFO: &str = "tikv_server_info";
     pub const PROCESS_START: &str = "process_start_time_seconds";
     pub const RESIDENT: &str = "process_resident_memory_bytes";
+
+    pub const ALL: [&str; 14] = [
+        GRPC_DURATION,
+        GRPC_FAILURES,
+        APPEND_LOG,
+        COMMIT_LOG,
+        APPLY_LOG,
+        REGION_COUNT,
+        DROPPED_MESSAGES,
+        SENT_MESSAGES,
+        REPORT_FAILURE,
+        SLOW_SCORE,
+        STORE_SIZE,
+        SERVER_INFO,
+        PROCESS_START,
+        RESIDENT,
+    ];
+}
+
+/// Lines of TiKV's and PD's logs that tell one fault from another, by the part that does not change.
+pub mod log {
+    /// tikv/raft-rs src/raft.rs.
+    pub const ELECTION: &str = "starting a new election";
+    pub const PRE_CANDIDATE: &str = "became pre-candidate at term";
+    pub const CANDIDATE: &str = "became candidate at term";
+    pub const LEADER: &str = "became leader at term";
+    pub const FOLLOWER: &str = "became follower at term";
+    pub const HIGHER_TERM: &str = "received a message with higher term from";
+    pub const NO_QUORUM: &str = "stepped down to follower since quorum is not active";
+    /// tikv/tikv src/server/raft_client.rs.
+    pub const CONNECTION_ABORT: &str = "connection abort";
+    pub const CONNECT_TIMEOUT: &str = "wait connect timeout";
+    pub const CONNECTED: &str = "connection established";
+    /// tikv/tikv src/server/server.rs.
+    pub const DISK_USAGE: &str = "disk usage Normal->AlmostFull";
+    /// tikv/tikv components/raftstore/src/store/peer.rs.
+    pub const DISK_FULL: &str = "propose failed: tikv disk full";
+    /// tikv/pd server/cluster/cluster.go.
+    pub const LOW_SPACE: &str = "store does not have enough disk space";
+
+    pub const ALL: [&str; 13] = [
+        ELECTION,
+        PRE_CANDIDATE,
+        CANDIDATE,
+        LEADER,
+        FOLLOWER,
+        HIGHER_TERM,
+        NO_QUORUM,
+        CONNECTION_ABORT,
+        CONNECT_TIMEOUT,
+        CONNECTED,
+        DISK_USAGE,
+        DISK_FULL,
+        LOW_SPACE,
+    ];
 }
 
 /// The calls of `GRPC_DURATION` that read and that write (kvproto's names as tikv src/server/metrics.rs spells them).
