@@ -70,7 +70,7 @@ async fn screen(config: &Config) -> Result<ExitCode, Failure> {
     if !stdin().is_terminal() || !stdout().is_terminal() {
         return Err(Failure::new(2, "the screen needs a terminal; `tikv-chaos --help` lists what works without one"));
     }
-    tui::run(config).await.map_err(Failure::from)
+    tui::run(config, None).await.map(|ended| ended.exit).map_err(Failure::from)
 }
 
 /// Long work is said on standard error, where it disturbs no document.

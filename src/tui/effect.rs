@@ -25,4 +25,6 @@ pub enum Effect {
     Leave,
     /// End the program.
     Quit,
+    /// End the program, and have the demo that it brought up taken down.
+    QuitAndTakeDown,
 }

@@ -27,6 +27,9 @@ pub enum Context {
     Popup,
     Confirm,
     Quit,
+    /// As `Quit`, where the demo would stay behind: with nothing open, and with injections open.
+    QuitDemo,
+    QuitDemoOpen,
     Reverting,
     Recover,
     TooSmall,
@@ -34,7 +37,7 @@ pub enum Context {
 
 impl Context {
     /// In the order and with the headings of the help.
-    pub const HELP: [(Self, &'static str); 19] = [
+    pub const HELP: [(Self, &'static str); 21] = [
         (Self::Panes, "Everywhere"),
         (Self::Always, ""),
         (Self::Nodes, "Nodes"),
@@ -52,6 +55,8 @@ impl Context {
         (Self::Popup, "Popup"),
         (Self::Confirm, "Dialog: before an injection"),
         (Self::Quit, "Dialog: quit"),
+        (Self::QuitDemo, "Dialog: quit with the demo up"),
+        (Self::QuitDemoOpen, "Dialog: quit with the demo up and injections open"),
         (Self::Reverting, "Dialog: while reverting"),
         (Self::Recover, "Dialog: injections left behind"),
     ];
@@ -94,6 +99,7 @@ pub enum Action {
     Refuse,
     RevertAndQuit,
     LeaveAndQuit,
+    TakeDownAndQuit,
     Stay,
     RevertLeftBehind,
     KeepLeftBehind,
@@ -247,6 +253,37 @@ pub const KEYS: &[Binding] = {
             "leave them until their deadline and quit",
         ),
         bind(C::Quit, &[char('s'), key(KeyCode::Esc)], A::Stay, "stay", "stay"),
+        bind(
+            C::QuitDemo,
+            &[char('d')],
+            A::TakeDownAndQuit,
+            "take the demo down and quit",
+            "take the demo down and quit",
+        ),
+        bind(C::QuitDemo, &[char('l')], A::LeaveAndQuit, "leave it up and quit", "leave it up and quit"),
+        bind(C::QuitDemo, &[char('s'), key(KeyCode::Esc)], A::Stay, "stay", "stay"),
+        bind(
+            C::QuitDemoOpen,
+            &[char('d')],
+            A::TakeDownAndQuit,
+            "revert all, take the demo down and quit",
+            "revert all of mine, take the demo down and quit",
+        ),
+        bind(
+            C::QuitDemoOpen,
+            &[char('r')],
+            A::RevertAndQuit,
+            "revert all, leave the demo up and quit",
+            "revert all of mine, leave the demo up and quit",
+        ),
+        bind(
+            C::QuitDemoOpen,
+            &[char('l')],
+            A::LeaveAndQuit,
+            "leave them until their deadline, and the demo, and quit",
+            "leave them until their deadline, and the demo, and quit",
+        ),
+        bind(C::QuitDemoOpen, &[char('s'), key(KeyCode::Esc)], A::Stay, "stay", "stay"),
         bind(C::Reverting, &[char('s'), key(KeyCode::Esc)], A::Stay, "stay", "stay; the reverts go on"),
         bind(C::Recover, &[char('r')], A::RevertLeftBehind, "revert them", "revert them"),
         bind(C::Recover, &[char('k'), key(KeyCode::Esc)], A::KeepLeftBehind, "keep for now", "keep them for now"),

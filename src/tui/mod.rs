@@ -29,7 +29,7 @@ pub use effect::Effect;
 pub use hits::HitMap;
 pub use message::{Level, Live, Message};
 pub use model::{Model, Options};
-pub use runtime::run;
+pub use runtime::{Ended, run};
 pub use text::span;
 pub use update::update;
 pub use view::{LEAST_HEIGHT, LEAST_WIDTH, view};

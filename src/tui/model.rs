@@ -29,6 +29,8 @@ pub struct Options {
     pub program: String,
     /// The only Compose project that is looked at, if one was given.
     pub project: Option<String>,
+    /// The demo cluster that this run brought up.
+    pub demo: Option<String>,
     pub utf8: bool,
     pub colours: bool,
     /// For the times in the log.
@@ -89,7 +91,9 @@ pub enum Dialog {
         error: Option<String>,
     },
     /// Everything of this session is being reverted; when it is, the program ends.
-    Reverting,
+    Reverting {
+        take_down: bool,
+    },
     /// Injections of programs that are gone.
     Recover,
 }

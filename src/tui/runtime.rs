@@ -29,19 +29,27 @@ const FRAME: Duration = Duration::from_millis(33);
 /// A key is answered at once, held keys at this pace.
 const KEY_FRAME: Duration = Duration::from_millis(8);
 
-/// Runs the terminal UI to its end.
-pub async fn run(config: &Config) -> Result<ExitCode> {
+/// How a run of the screen ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    pub exit: ExitCode,
+    /// The user wants the demo taken down.
+    pub take_down: bool,
+}
+
+/// Runs the terminal UI to its end; `demo` is the cluster that this run brought up, and asks about at the end.
+pub async fn run(config: &Config, demo: Option<String>) -> Result<Ended> {
     let (crashes, mut crashed) = mpsc::unbounded_channel();
     catch_panics(crashes);
     let mut screen = Screen::enter().wrap_err("cannot take the terminal")?;
-    let ended = run_on(config, &mut screen, &mut crashed).await;
+    let ended = run_on(config, demo, &mut screen, &mut crashed).await;
     drop(screen);
-    let left = ended?;
+    let (left, take_down) = ended?;
     for line in left {
         // The terminal may be gone, and the user with it.
         let _ = writeln!(io::stdout(), "{line}");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended { exit: ExitCode::SUCCESS, take_down })
 }
 
 /// A panic in a task must not leave a screen over a program that is half dead: the terminal is given back first, what
@@ -56,13 +64,14 @@ fn catch_panics(crashes: mpsc::UnboundedSender<String>) {
     }));
 }
 
-/// The loop itself; gives what is to be said once the terminal is back.
+/// The loop itself; gives what is to be said once the terminal is back, and whether the demo is to be taken down.
 async fn run_on(
     config: &Config,
+    demo: Option<String>,
     screen: &mut Screen,
     crashed: &mut mpsc::UnboundedReceiver<String>,
-) -> Result<Vec<String>> {
-    let mut model = Model::new(options(config), Timestamp::now());
+) -> Result<(Vec<String>, bool)> {
+    let mut model = Model::new(options(config, demo), Timestamp::now());
     screen.draw(&mut model, false)?;
     model.take_dirty();
     let (sender, mut messages) = mpsc::channel(256);
@@ -109,10 +118,11 @@ async fn run_on(
                 executor.seen(live);
             }
             for effect in update(&mut model, message) {
-                if effect == Effect::Quit {
-                    return Ok(executor.end().await);
+                match effect {
+                    Effect::Quit => return Ok((executor.end().await, false)),
+                    Effect::QuitAndTakeDown => return Ok((executor.end().await, true)),
+                    effect => executor.carry_out(effect),
                 }
-                executor.carry_out(effect);
             }
             next = messages.try_recv().ok();
         }
@@ -121,20 +131,21 @@ async fn run_on(
             if let Err(error) = screen.draw(&mut model, std::mem::take(&mut resized)) {
                 // The terminal is gone: what is under way still comes to its end.
                 tracing::error!(%error, "cannot draw");
-                return Ok(executor.end().await);
+                return Ok((executor.end().await, false));
             }
             (dirty, drawn, pace) = (false, Instant::now(), FRAME);
         }
     }
 }
 
-fn options(config: &Config) -> Options {
+fn options(config: &Config, demo: Option<String>) -> Options {
     // The first that is set decides, as in locale(7).
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
     let locale = locale.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_ascii_lowercase();
     Options {
         program: concat!("tikv-chaos ", env!("CARGO_PKG_VERSION")).to_owned(),
         project: config.project.clone(),
+        demo,
         utf8: locale.contains("utf-8") || locale.contains("utf8"),
         // https://no-color.org: present and not empty.
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),

@@ -8,7 +8,7 @@ use crate::{
     session::{Life, Loaded},
     subject::docker::State,
     tui::{
-        Effect, Live, Message,
+        Effect, Live, Message, Options,
         hits::Hit,
         keys::Action,
         model::{Dialog, Pane},
@@ -331,4 +331,55 @@ fn tab_goes_round_the_panes_and_digits_go_to_one() {
     assert!(matches!(screen.model.picker.current(), Field::Kind));
     screen.keys("4");
     assert_eq!(screen.model.focus, Pane::Log);
+}
+
+fn demo_injection(life: Life) -> Message {
+    mine(vec![injection(1, life, kill("demo-tikv0-1"), 0, Some(600))])
+}
+
+fn with_demo() -> Screen {
+    let mut screen = Screen::with(Options { demo: Some("demo-7f3a".into()), ..options() }, 80, 24);
+    screen.send(up(cluster()));
+    screen.send(mine(vec![]));
+    screen.taken();
+    screen
+}
+
+#[test]
+fn with_a_demo_up_quitting_asks_what_becomes_of_it() {
+    let mut screen = with_demo();
+    screen.keys("q");
+    assert!(screen.taken().is_empty());
+    screen.send(Message::Clock(at(1)));
+    assert!(screen.taken().is_empty(), "the question waits");
+    screen.keys("s");
+    assert_eq!(screen.model.dialog, None);
+    screen.keys("ql");
+    assert_eq!(screen.taken(), [Effect::Leave, Effect::Quit]);
+    screen.keys("sqd");
+    assert_eq!(screen.taken(), [Effect::QuitAndTakeDown]);
+}
+
+#[test]
+fn the_demo_is_taken_down_only_when_everything_is_reverted() {
+    let mut screen = with_demo();
+    screen.send(demo_injection(Life::Active));
+    screen.keys("qd");
+    assert!(matches!(&screen.taken()[..], [Effect::Revert { .. }]));
+    screen.send(demo_injection(Life::Clean));
+    assert_eq!(screen.taken(), [Effect::QuitAndTakeDown]);
+
+    let mut screen = with_demo();
+    screen.send(demo_injection(Life::Active));
+    screen.keys("qds");
+    screen.taken();
+    screen.send(demo_injection(Life::Clean));
+    assert!(screen.taken().is_empty(), "whoever stays takes nothing down");
+}
+
+#[test]
+fn a_signal_leaves_the_demo_up() {
+    let mut screen = with_demo();
+    screen.send(Message::Quit);
+    assert_eq!(screen.taken(), [Effect::Quit]);
 }

@@ -29,7 +29,14 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 pub fn options() -> Options {
-    Options { program: "tikv-chaos 0.1.0".into(), project: None, utf8: true, colours: true, time_zone: TimeZone::UTC }
+    Options {
+        program: "tikv-chaos 0.1.0".into(),
+        project: None,
+        demo: None,
+        utf8: true,
+        colours: true,
+        time_zone: TimeZone::UTC,
+    }
 }
 
 pub fn node(cluster: &str, name: &str, role: Role, last: u8) -> Node {

@@ -152,6 +152,24 @@ fn quit_dialog() {
 }
 
 #[test]
+fn quitting_with_the_demo_up() {
+    let mut screen = Screen::with(Options { demo: Some("demo-7f3a".into()), ..options() }, 80, 24);
+    screen.send(up(cluster()));
+    screen.send(mine(vec![]));
+    screen.keys("q");
+    assert_snapshot!(screen.text());
+}
+
+#[test]
+fn quitting_with_the_demo_up_and_injections_open() {
+    let mut screen = Screen::with(Options { demo: Some("demo-7f3a".into()), ..options() }, 80, 24);
+    screen.send(up(cluster()));
+    screen.send(mine(vec![injection(1, Life::Active, kill("demo-tikv0-1"), 0, Some(600))]));
+    screen.keys("q");
+    assert_snapshot!(screen.text());
+}
+
+#[test]
 fn reverting_before_quitting() {
     let mut screen = Screen::ready(80, 24);
     screen.send(mine(vec![injection(1, Life::Active, latency("demo-tikv0-1"), 48, Some(552))]));

@@ -54,7 +54,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Cancel => model.picker.typing = None,
         Action::Close | Action::Refuse | Action::Stay | Action::KeepLeftBehind => model.dialog = None,
         Action::Confirm => return inject::confirmed(model),
-        Action::RevertAndQuit => return dialog::revert_and_quit(model),
+        Action::RevertAndQuit => return dialog::revert_and_quit(model, false),
+        Action::TakeDownAndQuit => return dialog::revert_and_quit(model, true),
         Action::LeaveAndQuit => return vec![Effect::Leave, Effect::Quit],
         Action::RevertLeftBehind => return sessions::revert_left_behind(model),
     }

@@ -11,7 +11,7 @@ pub fn open(model: &mut Model, dialog: Dialog) {
 }
 
 pub fn quit(model: &mut Model) -> Vec<Effect> {
-    if !model.has_own_open() {
+    if !model.has_own_open() && model.options.demo.is_none() {
         return vec![Effect::Quit];
     }
     open(model, Dialog::Quit { error: None });
@@ -21,13 +21,14 @@ pub fn quit(model: &mut Model) -> Vec<Effect> {
 /// As [`quit`]; where that was already asked, the injections are left until their deadline.
 pub fn interrupt(model: &mut Model) -> Vec<Effect> {
     match model.dialog {
-        Some(Dialog::Quit { .. } | Dialog::Reverting) => vec![Effect::Leave, Effect::Quit],
+        Some(Dialog::Quit { .. } | Dialog::Reverting { .. }) => vec![Effect::Leave, Effect::Quit],
         _ => quit(model),
     }
 }
 
-pub fn revert_and_quit(model: &mut Model) -> Vec<Effect> {
-    open(model, Dialog::Reverting);
+/// Where nothing is open, that is at once.
+pub fn revert_and_quit(model: &mut Model, take_down: bool) -> Vec<Effect> {
+    open(model, Dialog::Reverting { take_down });
     let mut effects = sessions::revert_mine(model);
     effects.extend(overtaken(model));
     effects
@@ -36,10 +37,11 @@ pub fn revert_and_quit(model: &mut Model) -> Vec<Effect> {
 /// Ends a dialog that what happened meanwhile has answered.
 pub fn overtaken(model: &mut Model) -> Vec<Effect> {
     match &model.dialog {
-        Some(Dialog::Quit { .. }) if !model.has_own_open() => vec![Effect::Quit],
-        Some(Dialog::Reverting) if !model.has_own_open() => vec![Effect::Quit],
+        Some(Dialog::Quit { .. }) if !model.has_own_open() && model.options.demo.is_none() => vec![Effect::Quit],
+        Some(Dialog::Reverting { take_down: true }) if !model.has_own_open() => vec![Effect::QuitAndTakeDown],
+        Some(Dialog::Reverting { .. }) if !model.has_own_open() => vec![Effect::Quit],
         // One that was still being injected when all were reverted.
-        Some(Dialog::Reverting) => sessions::revert_mine(model),
+        Some(Dialog::Reverting { .. }) => sessions::revert_mine(model),
         Some(Dialog::Recover) if model.open_of(Owner::LeftBehind).is_empty() => {
             model.dialog = None;
             model.dirty = true;

@@ -42,7 +42,7 @@ fn pressed(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
 /// The contexts that the next key is looked up in.
 pub fn contexts(model: &Model) -> Vec<Context> {
     if let Some(dialog) = &model.dialog {
-        return vec![dialog.context(), Context::Always];
+        return vec![dialog.context(model), Context::Always];
     }
     if model.hits.too_small {
         return vec![Context::TooSmall, Context::Always];
@@ -87,12 +87,16 @@ impl Field {
 }
 
 impl Dialog {
-    pub fn context(&self) -> Context {
+    pub fn context(&self, model: &Model) -> Context {
         match self {
             Self::Help | Self::Commands | Self::Undo(_) => Context::Popup,
             Self::Confirm { .. } => Context::Confirm,
-            Self::Quit { .. } => Context::Quit,
-            Self::Reverting => Context::Reverting,
+            Self::Quit { .. } => match (&model.options.demo, model.has_own_open()) {
+                (None, _) => Context::Quit,
+                (Some(_), false) => Context::QuitDemo,
+                (Some(_), true) => Context::QuitDemoOpen,
+            },
+            Self::Reverting { .. } => Context::Reverting,
             Self::Recover => Context::Recover,
         }
     }

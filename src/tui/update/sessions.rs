@@ -53,7 +53,7 @@ pub fn reverted(model: &mut Model, id: &InjectionId, result: Result<String, Stri
         }
         Err(reason) => {
             model.reverting.remove(id);
-            if model.dialog == Some(Dialog::Reverting) {
+            if matches!(model.dialog, Some(Dialog::Reverting { .. })) {
                 dialog::open(model, Dialog::Quit { error: Some(reason.clone()) });
             }
             say(model, Level::Error, reason);

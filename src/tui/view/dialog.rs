@@ -18,13 +18,13 @@ const COLUMNS: u16 = 76;
 pub fn draw(pen: &mut Pen, screen: Rect, dialog: &Dialog) {
     let room = usize::from(COLUMNS.min(screen.width.saturating_sub(4)).saturating_sub(4));
     let (title, lines) = said(pen, dialog, room);
-    let choices = u16::try_from(groups(dialog.context(), |binding| binding.label).len()).unwrap_or(0);
+    let choices = u16::try_from(groups(dialog.context(pen.model), |binding| binding.label).len()).unwrap_or(0);
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(choices + 3);
     let inner = pen.popup(screen, &title, COLUMNS, rows);
     let body = Rect { height: inner.height.saturating_sub(choices + 1), ..inner };
     popup::scrolled(pen, body, lines);
     let y = inner.bottom().saturating_sub(choices);
-    popup::choices(pen, Rect { y, height: choices, ..inner }.intersection(inner), dialog.context());
+    popup::choices(pen, Rect { y, height: choices, ..inner }.intersection(inner), dialog.context(pen.model));
 }
 
 fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>) {
@@ -45,9 +45,16 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
             }
             lines.extend(rows(pen, &open, room));
             lines.extend(model.injecting.iter().flat_map(|what| text(&format!("still {what}"))));
-            (format!("Quit with {} open?", counted(open.len(), "injection")), lines)
+            let title = match &model.options.demo {
+                Some(demo) if !model.has_own_open() => {
+                    lines.extend(text("This run brought it up. Left up, it stays until you take it down."));
+                    format!("Quit with the demo {demo} up?")
+                }
+                _ => format!("Quit with {} open?", counted(open.len(), "injection")),
+            };
+            (title, lines)
         }
-        Dialog::Reverting => {
+        Dialog::Reverting { .. } => {
             let open = of(model.open(), Owner::Mine);
             let mut lines = rows(pen, &open, room);
             lines.push(Line::default());
