@@ -95,9 +95,9 @@ impl Sign {
         }
     }
 
-    /// Whether it is so now. What was not read just now, or has nothing to be compared with, is no sign.
-    pub(super) fn shows(&self, now: &Sight, before: &Before) -> bool {
-        let found = match self {
+    /// Whether it is so now; `None` where it was not read just now, or there is nothing to compare it with.
+    pub(super) fn shows(&self, now: &Sight, before: &Before) -> Option<bool> {
+        match self {
             Self::DockerState(state) => now.container.map(|node| node.state == *state),
             Self::StoreState(state) => now.store.map(|store| store.state_name == *state),
             Self::HeartbeatAgeOverS(seconds) => now.heartbeat_age().map(|age| age.as_secs() > *seconds),
@@ -114,8 +114,7 @@ impl Sign {
             Self::CommitP99Times(times) => ratio(now.commit_p99(), before.commit_p99).map(|now| now >= *times),
             Self::ThroughputBelowShare(share) => ratio(now.throughput(), before.throughput).map(|now| now < *share),
             Self::ThroughputAboveShare(share) => ratio(now.throughput(), before.throughput).map(|now| now > *share),
-        };
-        found.unwrap_or(false)
+        }
     }
 }
 

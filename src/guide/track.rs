@@ -97,7 +97,7 @@ impl Track {
                 (_, Some(heal), Some(_)) if step.seen.mark.is_some() => (&mut step.healed, &heal.sign, &heal.seen),
                 _ => continue,
             };
-            let shows = sign.shows(&sight, &self.before);
+            let Some(shows) = sign.shows(&sight, &self.before) else { continue };
             let Some(from) = progress.take(shows, sign, at) else { continue };
             if late {
                 progress.mark = Some(Mark::Already);

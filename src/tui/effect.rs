@@ -21,6 +21,8 @@ pub enum Effect {
     Revert {
         ids: Vec<InjectionId>,
     },
+    /// Read what the clusters say of themselves every second, or stop: nobody looks.
+    Read(bool),
     /// Mark this session's open injections as left on purpose until their deadline.
     Leave,
     /// End the program.

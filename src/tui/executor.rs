@@ -113,7 +113,7 @@ impl Executor {
                     tracing::error!(%error, "what is left could not be marked as left");
                 }
             }
-            Effect::Quit | Effect::QuitAndTakeDown => {}
+            Effect::Read(_) | Effect::Quit | Effect::QuitAndTakeDown => {}
         }
     }
 

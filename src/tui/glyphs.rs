@@ -63,6 +63,38 @@ impl Glyphs {
     pub const fn rule(self, thick: bool) -> &'static str {
         if thick { self.track_before() } else { self.track_after() }
     }
+    /// Bars from nothing to full.
+    pub const fn levels(self) -> &'static [&'static str] {
+        if self.utf8 {
+            &[" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
+        } else {
+            &[" ", ".", ":", "-", "=", "+", "*", "#"]
+        }
+    }
+    /// Where a value is missing.
+    pub const fn gap(self) -> &'static str {
+        self.pick("·", "'")
+    }
+    /// A span of time: where it begins, goes on, ends, and goes on beyond the edge.
+    pub const fn span_begin(self) -> &'static str {
+        self.pick("├", "[")
+    }
+    pub const fn span_end(self) -> &'static str {
+        self.pick("┤", "]")
+    }
+    pub const fn span_on(self) -> &'static str {
+        self.pick("▸", ">")
+    }
+    /// Seen, to be seen about now, and not seen although it was time.
+    pub const fn seen(self) -> &'static str {
+        self.pick("✓", "x")
+    }
+    pub const fn due(self) -> &'static str {
+        self.pick("◌", "?")
+    }
+    pub const fn waiting(self) -> &'static str {
+        self.pick("·", ".")
+    }
     pub const fn vertical(self) -> &'static str {
         self.pick(line::VERTICAL, "|")
     }

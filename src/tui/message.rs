@@ -6,6 +6,7 @@ use ratatui::crossterm::event::Event;
 
 use crate::{
     chaos::InjectionId,
+    cluster::ClusterState,
     session::{Injection, Loaded},
     subject::{Plan, docker::Snapshot},
 };
@@ -19,6 +20,8 @@ pub enum Message {
     /// A signal asked the program to end: no question is put.
     Quit,
     Docker(Live),
+    /// What the clusters say of themselves, about once a second while somebody looks.
+    Cluster(Vec<ClusterState>),
     /// Every session on disk, whenever one of them changed.
     Sessions(Loaded),
     /// The answer to [`super::Effect::Plan`] of the same number.

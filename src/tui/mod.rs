@@ -6,6 +6,8 @@
 
 mod effect;
 mod executor;
+mod figures;
+mod follow;
 mod glyphs;
 mod hits;
 mod keys;
@@ -20,6 +22,7 @@ mod text;
 mod theme;
 mod update;
 mod view;
+mod watched;
 mod widgets;
 
 #[cfg(test)]

@@ -9,12 +9,14 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
+    follow::Followed,
     glyphs::Glyphs,
     hits::{Hit, HitMap},
     log::Log,
     open::Owner,
     picker::Picker,
     theme::Theme,
+    watched::Watched,
 };
 use crate::{
     chaos::{Fault, InjectionId},
@@ -83,6 +85,8 @@ pub enum Dialog {
     Commands,
     /// The undo of one injection.
     Undo(InjectionId),
+    /// What to look for: of one injection, or of what the picker holds.
+    Guide(Option<InjectionId>),
     Confirm {
         ready: Ready,
         reasons: Vec<String>,
@@ -107,6 +111,11 @@ pub struct Model {
     pub(super) link: Link,
     /// The last that was seen, however old.
     pub(super) snapshot: Option<Snapshot>,
+    /// By the cluster's name.
+    pub(super) clusters: BTreeMap<String, Watched>,
+    pub(super) followed: Vec<Followed>,
+    /// Whether the clusters were last asked to be read.
+    pub(super) reading: bool,
     pub(super) sessions: Loaded,
     pub(super) focus: Pane,
     pub(super) node: usize,
@@ -138,6 +147,9 @@ impl Model {
             now,
             link: Link::Connecting,
             snapshot: None,
+            clusters: BTreeMap::new(),
+            followed: Vec::new(),
+            reading: false,
             sessions: Loaded::default(),
             focus: Pane::Nodes,
             node: 0,

@@ -250,7 +250,7 @@ impl Screen {
     /// The effects since the last call, without the plans.
     pub fn taken(&mut self) -> Vec<Effect> {
         let mut taken = std::mem::take(&mut self.effects);
-        taken.retain(|effect| !matches!(effect, Effect::Plan { .. }));
+        taken.retain(|effect| !matches!(effect, Effect::Plan { .. } | Effect::Read(_)));
         taken
     }
 

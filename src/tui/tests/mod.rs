@@ -1,6 +1,9 @@
 //! The screen as its user sees it: screens held as text, what keys and clicks lead to, and any order of messages.
 
 mod behaviour;
+mod cluster_behaviour;
+mod cluster_screens;
 mod fixtures;
 mod random;
 mod screens;
+mod states;

@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
-use super::fixtures::*;
+use super::{fixtures::*, states::state};
 use crate::{
     chaos::{Fault, InjectionId},
+    cluster::{ClusterState, Quantiles},
     session::{Life, Loaded, Unreadable},
     subject::docker::{Role, Snapshot, State},
     tui::{Effect, Level, Live, Message},
@@ -13,7 +14,7 @@ use crate::{
 
 fn keys() -> impl Strategy<Value = Message> {
     let codes = prop_oneof![
-        8 => prop::sample::select("iirRqucl1234jjjkkhhll?gGysnke0955 /世".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
+        8 => prop::sample::select("iirRqucled1234jjjkkhhll?gGysnke0955 /世".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
         4 => prop::sample::select(vec![
             KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Right, KeyCode::Enter, KeyCode::Esc, KeyCode::Tab,
             KeyCode::BackTab, KeyCode::PageUp, KeyCode::PageDown, KeyCode::Home, KeyCode::End, KeyCode::Backspace,
@@ -86,6 +87,47 @@ fn loaded() -> impl Strategy<Value = Loaded> {
     })
 }
 
+/// Also of clusters and nodes that nobody knows, of any time, with any figure.
+fn clusters() -> impl Strategy<Value = Vec<ClusterState>> {
+    let words = prop::sample::select(vec!["Up", "Disconnected", "Down", "Offline", "Tombstone", "世\u{1b}"]);
+    let figures = (any::<f64>(), any::<f64>(), any::<u64>(), any::<u64>());
+    let one = (-1_000_i64..1_000, 0_u8..4, any::<bool>(), any::<bool>(), words, figures, ".{0,60}");
+    prop::collection::vec(one, 0..4).prop_map(|all| {
+        let made = all.into_iter().map(|(second, cluster, silent, gone, word, (rate, delay, few, many), error)| {
+            let mut state = state(second);
+            if cluster < 3 {
+                state.cluster = format!("c{cluster}");
+            }
+            if silent {
+                (state.pd.at, state.pd.error) = (Some(at(-second)), Some(error.clone()));
+            }
+            if gone {
+                state.pd.value = None;
+            }
+            for (name, node) in std::mem::take(&mut state.nodes) {
+                let mut node = node;
+                if let (Some(store), Some(metrics)) = (&mut node.store, &mut node.metrics.value) {
+                    (store.leaders, store.regions) = (few, many);
+                    (store.available, store.capacity) = (Some(many), Some(few));
+                    (store.state_name, store.slow_score) = (word.to_owned(), Some(rate));
+                    (metrics.reads_per_s, metrics.writes_per_s) = (Some(rate), Some(delay));
+                    metrics.write = Some(Quantiles { p50: rate, p99: delay });
+                    metrics.available = Some(few);
+                }
+                if silent {
+                    node.metrics.error = Some(error.clone());
+                }
+                let id = if cluster == 0 { "0".to_owned() } else { name };
+                state.nodes.insert(id, node);
+            }
+            state.pd_nodes[0].container_id = "1".into();
+            state.pd_nodes[0].error = Some(error);
+            state
+        });
+        made.collect()
+    })
+}
+
 fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         24 => keys(),
@@ -93,6 +135,7 @@ fn message() -> impl Strategy<Value = Message> {
         4 => snapshot().prop_map(up),
         1 => Just(Message::Docker(Live::Connecting)),
         1 => ".{0,90}".prop_map(|reason| Message::Docker(Live::Down { host: reason.clone(), reason, retry_s: 2 })),
+        6 => clusters().prop_map(Message::Cluster),
         4 => loaded().prop_map(Message::Sessions),
         3 => (0_u64..20, prop::option::of(".{0,300}")).prop_map(|(seq, error)| Message::Planned {
             seq,
@@ -151,13 +194,15 @@ proptest! {
             let model = &screen.model;
             prop_assert!(model.node < model.nodes().len().max(1));
             prop_assert!(model.picker.field < model.picker.fields().len());
+            prop_assert!(model.clusters.values().all(|watched| watched.readings().count() <= 10));
             prop_assert_eq!(model.selected_open().is_none(), model.open().is_empty());
         }
     }
 
     #[test]
-    fn every_size_can_be_drawn(width in 1_u16..220, height in 1_u16..80, keys in "[?ucq2-4]{0,2}") {
+    fn every_size_can_be_drawn(width in 1_u16..220, height in 1_u16..80, keys in "[?ucqe2-4]{0,2}") {
         let mut screen = Screen::ready(width, height);
+        screen.send(Message::Cluster(vec![state(0)]));
         screen.send(mine(vec![injection(1, Life::Active, latency("demo-tikv0-1"), 48, Some(552))]));
         screen.keys(&keys);
     }

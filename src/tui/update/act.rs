@@ -23,6 +23,12 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 dialog::open(model, Dialog::Undo(id));
             }
         }
+        Action::Guide => {
+            // In the picker it is about what one is about to do.
+            let selected = model.selected_open().filter(|_| model.focus != Pane::Picker);
+            let id = selected.map(|(_, open)| open.id().clone());
+            dialog::open(model, Dialog::Guide(id));
+        }
         Action::NextPane => pane::focus_next(model, 1),
         Action::PreviousPane => pane::focus_next(model, Pane::ALL.len() - 1),
         Action::Focus(pane) => pane::focus(model, pane),

@@ -22,6 +22,8 @@ pub fn heard(model: &mut Model, live: Live) -> Vec<Effect> {
         model.snapshot = Some(snapshot);
         model.node = same_node(model.nodes(), selected.as_ref(), model.node);
     }
+    model.follow();
+    model.look(None);
     dialog::overtaken(model)
 }
 

@@ -2,6 +2,7 @@
 //! taken in every state.
 
 mod act;
+mod cluster;
 mod dialog;
 mod docker;
 mod inject;
@@ -19,6 +20,7 @@ use super::{Effect, Level, Message, Model};
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let mut effects = take(model, message);
     effects.extend(plan::ask(model));
+    effects.extend(cluster::ask(model));
     effects
 }
 
@@ -32,6 +34,7 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
         }
         Message::Quit => return vec![Effect::Quit],
         Message::Docker(live) => return docker::heard(model, live),
+        Message::Cluster(states) => cluster::heard(model, states),
         Message::Sessions(loaded) => return sessions::loaded(model, loaded),
         Message::Planned { seq, result } => plan::answered(model, seq, result),
         Message::Injected { result } => {

@@ -24,6 +24,7 @@ pub fn loaded(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
             model.selected_open().map_or((0, None), |(at, open)| (at, Some(open.id().clone())));
     }
     model.reverting.retain(|_, answered| !*answered);
+    model.follow();
     tell_unreadable(model);
     if !std::mem::replace(&mut model.recovery_offered, true) && !model.open_of(Owner::LeftBehind).is_empty() {
         dialog::open(model, Dialog::Recover);

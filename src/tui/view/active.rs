@@ -2,7 +2,7 @@
 
 use ratatui::{layout::Rect, style::Style, text::Span};
 
-use super::{layout::PaneArea, pen::Pen};
+use super::{guide, layout::PaneArea, pen::Pen};
 use crate::{
     session::Life,
     tui::{
@@ -27,8 +27,9 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
         return pen.line(inner, Span::styled("Nothing is injected.", pen.theme.dim()));
     }
     let rows: u16 = if inner.width >= WIDE { 2 } else { 3 };
-    let visible = usize::from((inner.height / rows).max(1));
     let selected = model.selected_open().map_or(0, |(at, _)| at);
+    let inner = guided(pen, inner, &open, selected, rows);
+    let visible = usize::from((inner.height / rows).max(1));
     let first = (selected + 1).saturating_sub(visible);
     for (place, (at, one)) in open.iter().enumerate().skip(first).take(visible).enumerate() {
         let y = inner.y + u16::try_from(place).unwrap_or(0) * rows;
@@ -43,6 +44,17 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
             Span::styled(note, pen.theme.dim()),
         );
     }
+}
+
+/// Puts what to look for of the selected one below the list, where the list leaves room; gives what the list has.
+fn guided(pen: &mut Pen, inner: Rect, open: &[Open], selected: usize, rows: u16) -> Rect {
+    let Some(followed) = open.get(selected).and_then(|one| pen.model.followed(one.id())) else { return inner };
+    let wanted = guide::rows_wanted(followed.track.kind) + 1;
+    let all = u16::try_from(open.len()).unwrap_or(u16::MAX).saturating_mul(rows);
+    let list = inner.height.saturating_sub(wanted).max(inner.height / 2).max(rows).next_multiple_of(rows).min(all);
+    let Some(room) = inner.height.checked_sub(list + 1).filter(|room| *room >= guide::LEAST) else { return inner };
+    guide::of_injection(pen, Rect { y: inner.y + list + 1, height: room, ..inner }, followed);
+    Rect { height: list, ..inner }
 }
 
 fn injection(pen: &mut Pen, area: Rect, one: &Open, selected: bool) {

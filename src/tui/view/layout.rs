@@ -9,6 +9,8 @@ use crate::tui::model::Pane;
 pub struct Areas {
     pub header: Rect,
     pub footer: Rect,
+    /// Above the nodes; empty where there is nothing to say.
+    pub strip: Rect,
     pub nodes: Rect,
     pub picker: Rect,
     pub active: Rect,
@@ -27,25 +29,33 @@ pub struct PaneArea {
 }
 
 impl Areas {
-    pub fn split(area: Rect, node_rows: u16) -> Self {
-        let boxed = area.height >= 32 && area.width >= 100;
+    /// Whether there is room for whole boxes.
+    pub fn boxed(area: Rect) -> bool {
+        area.height >= 32 && area.width >= 100
+    }
+
+    pub fn split(area: Rect, strip_rows: u16, node_rows: u16) -> Self {
+        let boxed = Self::boxed(area);
         let frame = if boxed { 2 } else { 1 };
         let most_nodes = (area.height * 3 / 10).max(4);
         let nodes = node_rows.clamp(4, most_nodes);
         let log = (area.height / 5).clamp(4, 12) - 2 + u16::from(nodes < most_nodes);
+        // A chart takes a part of its room from the log.
+        let log = log.saturating_sub(strip_rows / 2).max(2);
         let rows = [
             Constraint::Length(1),
+            Constraint::Length(strip_rows),
             Constraint::Length(nodes + frame),
             Constraint::Fill(1),
             Constraint::Length(log + frame),
             Constraint::Length(1),
         ];
-        let [header, nodes, middle, log, footer] = Layout::vertical(rows).areas(area);
+        let [header, strip, nodes, middle, log, footer] = Layout::vertical(rows).areas(area);
         let share = if boxed { 55 } else { 53 };
         let left = (u32::from(area.width) * share / 100).min(72);
         let columns = [Constraint::Length(u16::try_from(left).unwrap_or(72)), Constraint::Fill(1)];
         let [picker, active] = Layout::horizontal(columns).areas(middle);
-        Self { header, footer, nodes, picker, active, log, boxed }
+        Self { header, footer, strip, nodes, picker, active, log, boxed }
     }
 
     pub fn of(&self, pane: Pane) -> PaneArea {

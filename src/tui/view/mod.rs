@@ -1,9 +1,11 @@
 //! The model as a screen: a file for each pane. Changes nothing; gives back where things are, for the mouse.
 
 mod active;
+mod chart;
 mod dialog;
 mod field;
 mod footer;
+mod guide;
 mod header;
 mod help;
 mod layout;
@@ -13,6 +15,8 @@ mod nodes;
 mod pen;
 mod picker;
 mod popup;
+mod store_cells;
+mod strip;
 mod too_small;
 
 use ratatui::Frame;
@@ -35,8 +39,10 @@ pub fn view(model: &Model, frame: &mut Frame) -> HitMap {
         too_small::draw(&mut pen, area);
         return pen.into_hits();
     }
-    let areas = Areas::split(area, nodes::rows_wanted(model));
+    let boxed = Areas::boxed(area);
+    let areas = Areas::split(area, strip::rows_wanted(model, area, boxed), nodes::rows_wanted(model));
     header::draw(&mut pen, areas.header);
+    strip::draw(&mut pen, areas.strip);
     nodes::draw(&mut pen, areas.of(Pane::Nodes));
     picker::draw(&mut pen, areas.of(Pane::Picker));
     active::draw(&mut pen, areas.of(Pane::Active));
@@ -47,6 +53,7 @@ pub fn view(model: &Model, frame: &mut Frame) -> HitMap {
         None => {}
         Some(Dialog::Help) => help::draw(&mut pen, area),
         Some(Dialog::Commands) => popup::commands(&mut pen, area),
+        Some(Dialog::Guide(id)) => guide::popup(&mut pen, area, id.as_ref()),
         Some(Dialog::Undo(id)) => popup::undo(&mut pen, area, id),
         Some(question) => dialog::draw(&mut pen, area, question),
     }

@@ -1,35 +1,119 @@
-//! What stands in each column of the nodes, and how wide each column can be: where there is little room, the addresses
-//! give way first.
+//! What stands in each column of the nodes, and how wide each column can be. Where there is little room, columns give
+//! way, the least telling first; the node's name, its state and what is injected into it always stay.
 
 use std::net::IpAddr;
 
+use ratatui::style::Style;
+
+use super::store_cells;
 use crate::{
-    subject::docker::{Node, Role, State},
+    subject::docker::{Health, Node, Role, State},
     tui::{
         Model,
         open::{Open, Standing},
         text::{coarse_span, width},
+        theme::Theme,
     },
 };
 
-pub const NAME: usize = 0;
-pub const STATE: usize = 2;
-pub const HEALTH: usize = 3;
-pub const RESTARTS: usize = 4;
-const ADDRESSES: usize = 6;
-pub const INJECTED: usize = 7;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    Name,
+    Role,
+    State,
+    Health,
+    Restarts,
+    Up,
+    /// From here to `P99`: what PD and the node's own metrics say.
+    Store,
+    Heartbeat,
+    Leaders,
+    Regions,
+    Slow,
+    Available,
+    Operations,
+    P99,
+    Addresses,
+    Injected,
+}
 
-const WIDE: [&str; 8] = ["NODE", "ROLE", "STATE", "HEALTH", "RESTARTS", "UP", "ADDRESSES", "INJECTED"];
-const NARROW: [&str; 8] = ["NODE", "ROLE", "STATE", "HEALTH", "RST", "UP", "ADDRESSES", "INJECTED"];
+use Column as C;
+
+const ALL: [Column; 16] = [
+    C::Name,
+    C::Role,
+    C::State,
+    C::Health,
+    C::Restarts,
+    C::Up,
+    C::Store,
+    C::Heartbeat,
+    C::Leaders,
+    C::Regions,
+    C::Slow,
+    C::Available,
+    C::Operations,
+    C::P99,
+    C::Addresses,
+    C::Injected,
+];
+
+/// The order in which columns go when there is no room, after the addresses.
+const FOLDS: [Column; 11] = [
+    C::Restarts,
+    C::Role,
+    C::Regions,
+    C::Health,
+    C::Up,
+    C::Available,
+    C::Operations,
+    C::Slow,
+    C::P99,
+    C::Heartbeat,
+    C::Leaders,
+];
+
+const LEAST_ADDRESS: usize = 11;
 const LEAST_INJECTED: usize = 9;
+/// The longest type of fault: where the cluster's columns could give way to it, they do.
+const GOOD_INJECTED: usize = 17;
+
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    pub text: String,
+    pub style: Style,
+}
+
+impl Cell {
+    pub fn new(text: impl Into<String>, style: Style) -> Self {
+        Self { text: text.into(), style }
+    }
+}
+
+pub struct Placed {
+    pub column: Column,
+    pub width: usize,
+}
 
 pub struct Table {
-    pub widths: [usize; 8],
+    pub columns: Vec<Placed>,
     /// Between two columns.
     pub gap: u16,
-    headings: [&'static str; 8],
-    /// The cells of every node.
-    pub rows: Vec<[String; 8]>,
+    wide: bool,
+    pub rows: Vec<Row>,
+}
+
+pub struct Row {
+    /// By [`ALL`].
+    cells: [Cell; ALL.len()],
+    /// Stands in the place of everything that the cluster would say of the node.
+    pub note: Option<Cell>,
+}
+
+impl Row {
+    pub fn cell(&self, column: Column) -> &Cell {
+        &self.cells[column as usize]
+    }
 }
 
 /// How much of a node's addresses is shown.
@@ -44,47 +128,127 @@ impl Table {
     pub fn new(model: &Model, room: usize) -> Self {
         let wide = room >= 100;
         let open = model.open();
-        let mut table = Self {
-            widths: [0; 8],
-            gap: if wide { 2 } else { 1 },
-            headings: if wide { WIDE } else { NARROW },
-            rows: model.nodes().iter().map(|node| cells(model, &open, node, wide)).collect(),
-        };
-        for column in 0..INJECTED {
-            table.widths[column] = table.needed(column);
-        }
-        table.widths[NAME] = table.widths[NAME].min(room / 4);
-        for addresses in [Addresses::All, Addresses::V4, Addresses::First] {
-            for (row, node) in table.rows.iter_mut().zip(model.nodes()) {
-                row[ADDRESSES] = addresses.text(node);
-            }
-            table.widths[ADDRESSES] = table.needed(ADDRESSES);
-            if table.left(room) >= LEAST_INJECTED {
-                break;
+        let rows: Vec<Row> = model.nodes().iter().map(|node| row(model, &open, node, wide)).collect();
+        let known = model.nodes().iter().any(|node| model.state_of(&node.cluster).is_some());
+        let mut table = Self { columns: Vec::new(), gap: if wide { 2 } else { 1 }, wide, rows };
+        let slow = table.rows.iter().any(|row| !row.cell(C::Slow).text.is_empty());
+        for column in ALL {
+            let of_cluster = (C::Store..=C::P99).contains(&column);
+            if (known || !of_cluster) && (slow || column != C::Slow) {
+                table.columns.push(Placed { column, width: 0 });
             }
         }
-        let missing = LEAST_INJECTED.saturating_sub(table.left(room));
-        table.widths[ADDRESSES] = table.widths[ADDRESSES].saturating_sub(missing);
-        table.widths[INJECTED] = table.left(room);
+        for at in 0..table.columns.len() {
+            table.columns[at].width = table.needed(table.columns[at].column);
+        }
+        table.set(C::Name, table.width_of(C::Name).min(room / if room < 60 { 3 } else { 4 }));
+        table.fold(model, room, if known { GOOD_INJECTED } else { LEAST_INJECTED });
+        table.set(C::Injected, table.left(room));
         table
     }
 
+    /// Lets columns go until what is injected has its room.
+    fn fold(&mut self, model: &Model, room: usize, wanted: usize) {
+        for addresses in [Addresses::All, Addresses::V4, Addresses::First] {
+            for (row, node) in self.rows.iter_mut().zip(model.nodes()) {
+                row.cells[C::Addresses as usize].text = addresses.text(node);
+            }
+            self.set(C::Addresses, self.needed(C::Addresses));
+            if self.left(room) >= wanted {
+                return;
+            }
+        }
+        let missing = wanted.saturating_sub(self.left(room));
+        let cut = self.width_of(C::Addresses).saturating_sub(missing);
+        if cut >= LEAST_ADDRESS {
+            return self.set(C::Addresses, cut);
+        }
+        // Space that runs out is what one looks for: it outlasts the other figures.
+        let short = self.rows.iter().any(|row| row.cell(C::Available).style != Style::new());
+        let figures = FOLDS.into_iter().filter(|column| !(short && *column == C::Available));
+        let last = [C::Available, C::Store];
+        for fold in [C::Addresses].into_iter().chain(figures).chain(last) {
+            self.columns.retain(|placed| placed.column != fold);
+            if self.left(room) >= wanted {
+                return;
+            }
+        }
+        // On the narrowest screens the name gives way to the end.
+        let missing = LEAST_INJECTED.saturating_sub(self.left(room));
+        self.set(C::Name, self.width_of(C::Name).saturating_sub(missing));
+    }
+
+    fn set(&mut self, column: Column, width: usize) {
+        if let Some(placed) = self.columns.iter_mut().find(|placed| placed.column == column) {
+            placed.width = width;
+        }
+    }
+
+    fn width_of(&self, column: Column) -> usize {
+        self.columns.iter().find(|placed| placed.column == column).map_or(0, |placed| placed.width)
+    }
+
     /// What the heading and the longest cell of the column take.
-    fn needed(&self, column: usize) -> usize {
-        let longest = self.rows.iter().map(|cells| width(&cells[column])).max().unwrap_or(0);
-        longest.max(self.headings[column].len())
+    fn needed(&self, column: Column) -> usize {
+        let longest = self.rows.iter().map(|row| width(&row.cell(column).text)).max().unwrap_or(0);
+        longest.max(column.heading(self.wide).len()).max(column.least())
     }
 
     /// What is left of the room behind all columns but the last, with two places for the mark before them.
     fn left(&self, room: usize) -> usize {
-        let taken: usize = self.widths[..INJECTED].iter().map(|width| width + usize::from(self.gap)).sum();
+        let others = self.columns.iter().filter(|placed| placed.column != C::Injected);
+        let taken: usize = others.map(|placed| placed.width + usize::from(self.gap)).sum();
         room.saturating_sub(taken + 2)
     }
 
     pub fn headings(&self) -> String {
-        let gap = usize::from(self.gap);
-        let padded = self.headings.iter().zip(self.widths).map(|(heading, width)| format!("{heading:<width$.width$}"));
-        format!("  {}", padded.collect::<Vec<_>>().join(&" ".repeat(gap)))
+        let gap = " ".repeat(usize::from(self.gap));
+        let padded = self.columns.iter().map(|Placed { column, width }| {
+            let (heading, width) = (column.heading(self.wide), *width);
+            if column.is_figure() { format!("{heading:>width$.width$}") } else { format!("{heading:<width$.width$}") }
+        });
+        format!("  {}", padded.collect::<Vec<_>>().join(&gap))
+    }
+}
+
+impl Column {
+    const fn heading(self, wide: bool) -> &'static str {
+        match self {
+            Self::Name => "NODE",
+            Self::Role => "ROLE",
+            Self::State => "STATE",
+            Self::Health => "HEALTH",
+            Self::Restarts if wide => "RESTARTS",
+            Self::Restarts => "RST",
+            Self::Up => "UP",
+            Self::Store => "STORE",
+            Self::Heartbeat if wide => "HEARTBEAT",
+            Self::Heartbeat => "BEAT",
+            Self::Leaders if wide => "LEADERS",
+            Self::Leaders => "LEAD",
+            Self::Regions => "REGIONS",
+            Self::Slow => "SLOW",
+            Self::Available => "AVAILABLE",
+            Self::Operations => "R+W/S",
+            Self::P99 => "P99",
+            Self::Addresses => "ADDRESSES",
+            Self::Injected => "INJECTED",
+        }
+    }
+
+    /// The room that is kept, so that the columns stay where they are when a fault begins to show.
+    const fn least(self) -> usize {
+        match self {
+            Self::Store => 14,
+            Self::Leaders => 6,
+            Self::P99 => 6,
+            _ => 0,
+        }
+    }
+
+    /// Figures end where their column ends.
+    pub const fn is_figure(self) -> bool {
+        matches!(self, Self::Heartbeat | Self::Slow | Self::Available | Self::Operations | Self::P99)
     }
 }
 
@@ -104,7 +268,10 @@ impl Addresses {
 }
 
 /// The addresses come later, when it is known what there is room for.
-fn cells(model: &Model, open: &[Open], node: &Node, wide: bool) -> [String; 8] {
+fn row(model: &Model, open: &[Open], node: &Node, wide: bool) -> Row {
+    let theme = model.theme;
+    let mut row = Row { cells: Default::default(), note: None };
+    let mut put = |column: Column, text: String, style: Style| row.cells[column as usize] = Cell::new(text, style);
     let state = match (node.state, node.exit_code) {
         (State::Exited, Some(code)) if wide => format!("exited {code}"),
         (state, _) => state.to_string(),
@@ -119,14 +286,31 @@ fn cells(model: &Model, open: &[Open], node: &Node, wide: bool) -> [String; 8] {
         Role::Tikv => "TiKV",
         Role::Pd => "PD",
     };
-    [
-        node.name.clone(),
-        role.to_owned(),
-        state,
-        node.health.to_string(),
-        node.restart_count.to_string(),
-        up,
-        String::new(),
-        injected.collect::<Vec<_>>().join(", "),
-    ]
+    let restarts = if node.restart_count > 0 { theme.warn() } else { theme.plain() };
+    put(C::Name, node.name.clone(), theme.plain());
+    put(C::Role, role.to_owned(), theme.plain());
+    put(C::State, state, state_style(theme, node.state));
+    put(C::Health, node.health.to_string(), health_style(theme, node.health));
+    put(C::Restarts, node.restart_count.to_string(), restarts);
+    put(C::Up, up, theme.plain());
+    put(C::Injected, injected.collect::<Vec<_>>().join(", "), theme.warn());
+    row.note = store_cells::fill(model, node, put);
+    row
+}
+
+fn state_style(theme: Theme, state: State) -> Style {
+    match state {
+        State::Running => theme.good(),
+        State::Exited | State::Dead => theme.bad(),
+        _ => theme.warn(),
+    }
+}
+
+fn health_style(theme: Theme, health: Health) -> Style {
+    match health {
+        Health::Healthy => theme.good(),
+        Health::Unhealthy => theme.bad(),
+        Health::Starting => theme.warn(),
+        Health::None => theme.dim(),
+    }
 }

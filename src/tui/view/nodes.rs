@@ -1,21 +1,18 @@
 //! The nodes of every cluster: how each is, where it is, what is injected into it. The selected one is the target.
 
-use ratatui::{layout::Rect, style::Style, text::Span};
+use ratatui::{layout::Rect, text::Span};
 
 use super::{
     header::counted,
     layout::PaneArea,
-    node_table::{HEALTH, INJECTED, NAME, RESTARTS, STATE, Table},
+    node_table::{Cell, Column, Placed, Table},
     pen::Pen,
 };
-use crate::{
-    subject::docker::{Health, Node, State},
-    tui::{
-        Model,
-        hits::Hit,
-        model::{Link, Pane},
-        text::{fit, fit_end},
-    },
+use crate::tui::{
+    Model,
+    hits::Hit,
+    model::{Link, Pane},
+    text::{fit, fit_end},
 };
 
 enum Row<'a> {
@@ -52,7 +49,6 @@ fn single_cluster(model: &Model) -> Option<&str> {
 pub fn draw(pen: &mut Pen, place: PaneArea) {
     let model = pen.model;
     let inner = pen.pane(place, single_cluster(model).unwrap_or_default(), "");
-    let stale = !model.is_up();
     let mut area = inner;
     if let Link::Down { reason, retry_s, .. } = &model.link {
         let again = format!(", trying again in {retry_s} s");
@@ -62,6 +58,13 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
         pen.line(area, Span::styled(text, pen.theme.bad()));
         area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     }
+    table(pen, area, inner.y - 1);
+}
+
+/// The column headings and the nodes, as many as there is room for; the row `title` says which of how many.
+pub fn table(pen: &mut Pen, area: Rect, title: u16) {
+    let model = pen.model;
+    let stale = !model.is_up();
     let rows = rows(model);
     if rows.is_empty() {
         let text = match (&model.link, &model.snapshot) {
@@ -90,24 +93,32 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
     let hidden = rows.len().saturating_sub(first + visible);
     if hidden > 0 || first > 0 {
         let note = format!(" {}/{} ", model.node + 1, model.nodes().len());
-        pen.line_right(Rect { y: inner.y - 1, height: 1, ..inner }, Span::raw(note));
+        pen.line_right(Rect { y: title, height: 1, ..area }, Span::raw(note));
     }
 }
 
 fn node_row(pen: &mut Pen, area: Rect, table: &Table, at: usize, stale: bool) {
     let model = pen.model;
-    let (Some(node), Some(cells)) = (model.nodes().get(at), table.rows.get(at)) else { return };
+    let Some(row) = table.rows.get(at) else { return };
     let selected = at == model.node;
     let mark = if selected { pen.glyphs.selected() } else { " " };
     pen.line(area, Span::raw(mark));
     let mut x = area.x + 2;
-    for (column, cell) in cells.iter().enumerate() {
-        let style = if stale { pen.theme.dim() } else { cell_style(pen, node, column) };
-        let width = u16::try_from(table.widths[column]).unwrap_or(0).min(area.right().saturating_sub(x));
-        let cut = if column == NAME { fit_end } else { fit };
-        let text = cut(pen.glyphs, cell, usize::from(width));
-        pen.line(Rect { x, width, ..area }, Span::styled(text, style));
+    // Where a note begins and may go on to.
+    let mut note: Option<Rect> = None;
+    for Placed { column, width } in &table.columns {
+        let width = u16::try_from(*width).unwrap_or(0).min(area.right().saturating_sub(x));
+        let place = Rect { x, width, ..area };
+        if (Column::Store..=Column::P99).contains(column) {
+            let begin = note.map_or(x, |note| note.x);
+            note = Some(Rect { x: begin, width: place.right() - begin, ..area });
+        }
+        cell(pen, place, row.cell(*column), *column, stale);
         x += width + table.gap;
+    }
+    if let (Some(cell), Some(place)) = (&row.note, note) {
+        let style = if stale { pen.theme.dim() } else { cell.style };
+        pen.line(place, Span::styled(fit(pen.glyphs, &cell.text, usize::from(place.width)), style));
     }
     if selected {
         let style = pen.theme.selected(pen.is_focused(Pane::Nodes));
@@ -116,22 +127,9 @@ fn node_row(pen: &mut Pen, area: Rect, table: &Table, at: usize, stale: bool) {
     pen.hits.add(area, Hit::Node(at));
 }
 
-fn cell_style(pen: &Pen, node: &Node, column: usize) -> Style {
-    let theme = pen.theme;
-    match column {
-        STATE => match node.state {
-            State::Running => theme.good(),
-            State::Exited | State::Dead => theme.bad(),
-            _ => theme.warn(),
-        },
-        HEALTH => match node.health {
-            Health::Healthy => theme.good(),
-            Health::Unhealthy => theme.bad(),
-            Health::Starting => theme.warn(),
-            Health::None => theme.dim(),
-        },
-        RESTARTS if node.restart_count > 0 => theme.warn(),
-        INJECTED => theme.warn(),
-        _ => theme.plain(),
-    }
+fn cell(pen: &mut Pen, place: Rect, cell: &Cell, column: Column, stale: bool) {
+    let style = if stale { pen.theme.dim() } else { cell.style };
+    let cut = if column == Column::Name { fit_end } else { fit };
+    let text = Span::styled(cut(pen.glyphs, &cell.text, usize::from(place.width)), style);
+    if column.is_figure() { pen.line_right(place, text) } else { pen.line(place, text) }
 }

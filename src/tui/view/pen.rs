@@ -121,6 +121,19 @@ impl<'a> Pen<'a> {
         }
     }
 
+    /// A frame with a title around what is no pane; gives what is inside.
+    pub fn frame(&mut self, area: Rect, title: Line) -> Rect {
+        let frame = self.theme.frame(false);
+        Block::bordered().border_set(self.glyphs.border(false)).border_style(frame).render(area, self.buf);
+        self.line(Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }, title);
+        Rect {
+            x: area.x + 2,
+            y: area.y + 1,
+            width: area.width.saturating_sub(4),
+            height: area.height.saturating_sub(2),
+        }
+    }
+
     /// Where the line between picker and active meets the frames above and below.
     pub fn joints(&mut self, areas: &Areas) {
         if areas.boxed {

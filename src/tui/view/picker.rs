@@ -2,7 +2,7 @@
 
 use ratatui::{layout::Rect, style::Style, text::Span};
 
-use super::{field, layout::PaneArea, pen::Pen};
+use super::{field, guide, layout::PaneArea, pen::Pen};
 use crate::{
     chaos::{FaultType, Kind},
     tui::{
@@ -47,7 +47,11 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
         pen.line(Pen::row(below, 0), Span::styled(text, style));
         below = rest(below, 1 + gap);
     }
-    commands(pen, below);
+    let taken = commands(pen, below);
+    let below = rest(below, taken + 1);
+    if below.height >= guide::LEAST {
+        guide::before(pen, below, model.picker.kind);
+    }
 }
 
 fn rest(area: Rect, taken: u16) -> Rect {
@@ -143,13 +147,14 @@ fn hint(pen: &Pen) -> (String, Style) {
     (text, pen.theme.dim())
 }
 
-/// The commands, each as it would be typed, after the warnings; scrolled by the wheel.
-fn commands(pen: &mut Pen, area: Rect) {
+/// The commands, each as it would be typed, after the warnings; scrolled by the wheel. Gives the rows that they take.
+fn commands(pen: &mut Pen, area: Rect) -> u16 {
     let lines = planned(pen.model, usize::from(area.width));
     let height = usize::from(area.height);
     pen.hits.commands = lines.len().saturating_sub(height);
     let first = pen.model.picker.scroll.min(pen.hits.commands);
     let hidden = lines.len().saturating_sub(first + height);
+    let taken = u16::try_from(lines.len().min(height)).unwrap_or(0);
     for (row, (kind, text)) in lines.into_iter().skip(first).take(height).enumerate() {
         let style = match kind {
             Said::Failed => pen.theme.bad(),
@@ -161,6 +166,7 @@ fn commands(pen: &mut Pen, area: Rect) {
         let more = if hidden > 0 && row + 1 == height { format!("+{hidden}, c shows all") } else { String::new() };
         pen.sides(area, (&text, style), (&more, pen.theme.dim()));
     }
+    taken
 }
 
 #[derive(Debug, Clone, Copy)]

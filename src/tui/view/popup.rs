@@ -22,9 +22,14 @@ use crate::{
 /// The widest that a line is still read with ease.
 const COLUMNS: u16 = 110;
 
+/// The columns inside a popup.
+pub fn room(screen: Rect) -> usize {
+    usize::from(COLUMNS.min(screen.width.saturating_sub(4)).saturating_sub(4))
+}
+
 pub fn commands(pen: &mut Pen, screen: Rect) {
     let model = pen.model;
-    let room = usize::from(COLUMNS.min(screen.width.saturating_sub(4)).saturating_sub(4));
+    let room = room(screen);
     let target = model.target().map_or("no target", |node| node.name.as_str());
     let title = format!("{} into {target}", model.picker.kind);
     let mut lines = vec![heading(pen, "What it runs")];
@@ -51,7 +56,7 @@ pub fn commands(pen: &mut Pen, screen: Rect) {
 
 pub fn undo(pen: &mut Pen, screen: Rect, id: &InjectionId) {
     let model = pen.model;
-    let room = usize::from(COLUMNS.min(screen.width.saturating_sub(4)).saturating_sub(4));
+    let room = room(screen);
     let open = model.open();
     let Some(one) = open.iter().find(|one| one.id() == id) else {
         let gone = vec![Line::from("This injection is no longer open: there is nothing to undo.")];
@@ -86,7 +91,7 @@ pub fn undo(pen: &mut Pen, screen: Rect, id: &InjectionId) {
     read(pen, screen, &format!("{} in {}, injection {id}", metadata.fault_type(), metadata.target()), lines);
 }
 
-fn heading(pen: &Pen, text: &'static str) -> Line<'static> {
+pub fn heading(pen: &Pen, text: &'static str) -> Line<'static> {
     Line::from(Span::styled(text, pen.theme.strong()))
 }
 

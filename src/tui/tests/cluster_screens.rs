@@ -1,0 +1,126 @@
+//! Screens of a cluster that says something of itself, held as text.
+
+use insta::assert_snapshot;
+
+use super::{fixtures::*, states::*};
+use crate::tui::{Message, Options};
+
+#[test]
+fn a_calm_cluster_80x24() {
+    assert_snapshot!(loaded(80, 24).text());
+}
+
+#[test]
+fn a_calm_cluster_120x40() {
+    assert_snapshot!(loaded(120, 40).text());
+}
+
+#[test]
+fn a_killed_node_40x10() {
+    let mut screen = loaded(40, 10);
+    hurt(&mut screen, 25);
+    assert_snapshot!(screen.text());
+}
+
+#[test]
+fn a_killed_node_80x24() {
+    let mut screen = loaded(80, 24);
+    hurt(&mut screen, 25);
+    assert_snapshot!(screen.text());
+}
+
+#[test]
+fn a_killed_node_120x40() {
+    let mut screen = loaded(120, 40);
+    hurt(&mut screen, 25);
+    assert_snapshot!(screen.text());
+}
+
+#[test]
+fn a_killed_node_200x60() {
+    let mut screen = loaded(200, 60);
+    hurt(&mut screen, 25);
+    assert_snapshot!(screen.text());
+}
+
+#[test]
+fn a_killed_node_in_ascii() {
+    for (width, height) in [(40, 10), (80, 24), (120, 40)] {
+        let mut screen = Screen::with(Options { utf8: false, ..options() }, width, height);
+        screen.send(up(cluster()));
+        screen.send(mine(vec![]));
+        seconds(&mut screen, -120, 0, state);
+        hurt(&mut screen, 25);
+        assert!(screen.text().is_ascii());
+        assert_snapshot!(format!("killed_ascii_{width}x{height}"), screen.text());
+    }
+}
+
+#[test]
+fn a_killed_node_without_colours() {
+    let mut screen = Screen::with(Options { colours: false, ..options() }, 120, 40);
+    screen.send(up(cluster()));
+    screen.send(mine(vec![]));
+    seconds(&mut screen, -120, 0, state);
+    hurt(&mut screen, 25);
+    assert_snapshot!(screen.styled());
+}
+
+#[test]
+fn a_killed_node_in_colour() {
+    let mut screen = loaded(80, 24);
+    hurt(&mut screen, 25);
+    assert_snapshot!(screen.styled());
+}
+
+#[test]
+fn before_during_and_after() {
+    let mut screen = loaded(120, 40);
+    hurt(&mut screen, 60);
+    healed(&mut screen, 60, 45);
+    assert_snapshot!(screen.text());
+}
+
+#[test]
+fn a_silent_pd_dims_what_it_said() {
+    let mut screen = loaded(120, 40);
+    seconds(&mut screen, 1, 9, |second| {
+        let mut state = state(second);
+        state.pd.at = Some(at(0));
+        state.pd.error = Some("no PD of demo answers: no answer within 1 s".into());
+        for pd in &mut state.pd_nodes[..2] {
+            pd.answered = false;
+            pd.error = Some(format!("cannot ask {} for /pd/api/v1/stores: no answer within 1 s", pd.name));
+        }
+        state
+    });
+    assert_snapshot!(screen.styled());
+}
+
+#[test]
+fn regions_without_a_quorum_are_said_on_the_narrowest() {
+    let mut screen = loaded(80, 24);
+    let mut lost = state(1);
+    if let Some(pd) = &mut lost.pd.value {
+        pd.regions_without_quorum = Some(4);
+        pd.leader = None;
+    }
+    screen.send(Message::Cluster(vec![lost]));
+    assert!(screen.text().contains("! 4 regions without a quorum"), "{}", screen.text());
+    assert!(screen.text().contains("! PD has no leader"));
+}
+
+#[test]
+fn the_guide_of_an_injection() {
+    let mut screen = loaded(120, 40);
+    hurt(&mut screen, 25);
+    screen.keys("3e");
+    assert_snapshot!(screen.text());
+}
+
+#[test]
+fn the_guide_before_injecting_80x24() {
+    let mut screen = loaded(80, 24);
+    screen.keys("2e");
+    assert_snapshot!(screen.text());
+}
