@@ -29,6 +29,7 @@ pub const PD_CLUSTER_STATUS: &str = "/pd/api/v1/cluster/status";
 pub const PD_REGION_STATS: &str = "/pd/api/v1/stats/region";
 pub const PD_REGIONS: &str = "/pd/api/v1/regions";
 pub const PD_REPLICATION: &str = "/pd/api/v1/config/replicate";
+pub const PD_VERSION: &str = "/pd/api/v1/version";
 
 /// tikv/tikv src/server/status_server/mod.rs.
 pub const STATUS: &str = "/status";

@@ -4,6 +4,11 @@
 //! Knows neither Docker nor a screen: whoever has a way to a port reads through it.
 
 pub mod assumed;
+pub mod http;
+pub mod metrics;
+pub mod pd;
+
 mod state;
+pub mod tls;
 
 pub use state::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};

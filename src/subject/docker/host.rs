@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     chaos::{DataMount, FaultMetadata, FaultType, InjectionId, Metadata, network::Flavour},
+    cluster::tls::Tls,
     holder::protocol::{Answer, Ask, Disk},
     subject::SubjectError,
 };
@@ -39,6 +40,8 @@ type Slot = Arc<Mutex<Option<Arc<Holder>>>>;
 pub struct Options {
     pub project: Option<String>,
     pub image: image::Source,
+    /// What talking to PD and TiKV takes where they speak TLS.
+    pub tls: Option<Tls>,
     pub progress: Progress,
     pub known: Known,
 }
