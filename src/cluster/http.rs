@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -58,8 +59,9 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum HttpError {
+    /// There is no connection; `refused` where that is the server's own word, so that the way to it is right.
     #[error("cannot be reached at {address}: {reason}")]
-    Unreachable { address: String, reason: String },
+    Unreachable { address: String, reason: String, refused: bool },
     #[error("did not answer within {} s", LIMIT.as_secs())]
     Late,
     #[error("closed the connection without an answer; if it speaks TLS, give --pd-ca, --pd-cert and --pd-key")]
@@ -116,7 +118,9 @@ impl Client {
     }
 
     pub async fn get(&self, place: &Place, path: &str) -> Result<Answer, HttpError> {
-        timeout(LIMIT, self.get_patiently(place, path)).await.unwrap_or(Err(HttpError::Late))
+        // A connection that does not come about is over at the same moment, and says so itself.
+        let slack = Duration::from_millis(50);
+        timeout(LIMIT + slack, self.get_patiently(place, path)).await.unwrap_or(Err(HttpError::Late))
     }
 
     async fn get_patiently(&self, place: &Place, path: &str) -> Result<Answer, HttpError> {
@@ -147,10 +151,8 @@ impl Client {
 
     async fn exchange(&self, mut connection: Connection, place: &Place, path: &str) -> Result<Answer, HttpError> {
         let port = place.address.rsplit(':').next().unwrap_or_default();
-        let request = Request::get(path)
-            .header(HOST, format!("{}:{port}", place.name))
-            .body(Empty::new())
-            .map_err(|error| HttpError::Unreachable { address: place.address.clone(), reason: error.to_string() })?;
+        let request = Request::get(path).header(HOST, format!("{}:{port}", place.name)).body(Empty::new());
+        let request = request.map_err(|error| place.unreachable(error.to_string(), false))?;
         connection.ready().await.map_err(|error| explain(&error))?;
         let response = connection.send_request(request).await.map_err(|error| explain(&error))?;
         let answer = read(response).await?;
@@ -176,16 +178,21 @@ impl Client {
     }
 }
 
+impl Place {
+    fn unreachable(&self, reason: String, refused: bool) -> HttpError {
+        HttpError::Unreachable { address: self.address.clone(), reason, refused }
+    }
+}
+
 async fn dial(place: &Place) -> Result<TcpStream, HttpError> {
-    let unreachable = |reason: String| HttpError::Unreachable { address: place.address.clone(), reason };
     match timeout(LIMIT, TcpStream::connect(&place.address)).await {
         Ok(Ok(stream)) => {
             // One small request a second: nothing to wait for.
             let _ = stream.set_nodelay(true);
             Ok(stream)
         }
-        Ok(Err(error)) => Err(unreachable(words(&error))),
-        Err(_) => Err(unreachable(format!("no connection within {} s", LIMIT.as_secs()))),
+        Ok(Err(error)) => Err(place.unreachable(words(&error), error.kind() == ErrorKind::ConnectionRefused)),
+        Err(_) => Err(place.unreachable(format!("no connection within {} s", LIMIT.as_secs()), false)),
     }
 }
 

@@ -5,10 +5,13 @@
 
 pub mod assumed;
 pub mod http;
+pub mod member;
 pub mod metrics;
 pub mod pd;
 
+mod reader;
 mod state;
 pub mod tls;
 
+pub use reader::{Reach, Reached, Reader};
 pub use state::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};
