@@ -59,6 +59,9 @@ enum Plain {
     /// The helper container's own role
     #[command(hide = true)]
     Holder,
+    /// The helper container's other role: asks nodes that this host cannot reach
+    #[command(hide = true)]
+    Relay,
 }
 
 pub struct Parsed {
@@ -77,6 +80,7 @@ pub enum Subcommand {
     Recover { dry_run: bool },
     Doctor,
     Holder,
+    Relay,
 }
 
 pub struct Inject {
@@ -116,6 +120,7 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Recover { dry_run }) => Subcommand::Recover { dry_run },
             Some(Plain::Doctor) => Subcommand::Doctor,
             Some(Plain::Holder) => Subcommand::Holder,
+            Some(Plain::Relay) => Subcommand::Relay,
         },
     };
     Ok(Parsed { globals, subcommand })

@@ -33,8 +33,10 @@ pub fn main() -> ExitCode {
         Err(status) => return status,
     };
     let json = globals.json;
-    if matches!(subcommand, Subcommand::Holder) {
-        return hold();
+    match subcommand {
+        Subcommand::Holder => return help(holder::serve()),
+        Subcommand::Relay => return help(holder::relay()),
+        _ => {}
     }
     let result = Config::new(&globals).map_err(Failure::from).and_then(|config| run(&config, subcommand));
     match result {
@@ -61,7 +63,7 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Cleanup => cleanup::run(config).await,
             Subcommand::Recover { dry_run } => recover::run(config, dry_run).await,
             Subcommand::Doctor => doctor::run(config).await,
-            Subcommand::Holder => Ok(ExitCode::SUCCESS),
+            Subcommand::Holder | Subcommand::Relay => Ok(ExitCode::SUCCESS),
         }
     })
 }
@@ -78,11 +80,12 @@ fn progress() -> Progress {
     Arc::new(|text| eprintln!("tikv-chaos: {text}"))
 }
 
-fn hold() -> ExitCode {
+/// A helper container's own work.
+fn help(work: impl Future<Output = std::io::Result<()>>) -> ExitCode {
     logging::to_stderr();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| {
-        let served = runtime.block_on(holder::serve());
+        let served = runtime.block_on(work);
         // Standard input is read by a thread that cannot be interrupted.
         runtime.shutdown_background();
         served

@@ -1,29 +1,103 @@
-//! `nodes`: what is found, as Docker shows it now.
+//! `nodes`: what is found, as Docker shows it now and as the cluster itself sees it.
 
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     output::{self, Failure},
     progress,
 };
-use crate::{config::Config, subject::docker::Node, tui::span};
+use crate::{
+    chaos::human_bytes,
+    cluster::{ClusterState, NodeView},
+    config::Config,
+    subject::docker::{Node, Snapshot},
+    tui::span,
+};
 
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
-    let snapshot = config.subject(progress()).snapshot().await?;
+    let subject = config.subject(progress());
+    let snapshot = subject.snapshot().await?;
+    let states = subject.cluster_states(&snapshot).await;
+    subject.release().await;
     if config.json {
-        output::document(&json!({ "nodes": snapshot.nodes }));
+        output::document(&json!({ "nodes": to_json(&snapshot, &states), "clusters": states }));
     } else if snapshot.nodes.is_empty() {
         output::lines(["no TiKV or PD containers found"]);
     } else {
-        let heading = ["CLUSTER", "NODE", "ROLE", "STATE", "HEALTH", "RESTARTS", "UP", "ADDRESSES"].map(str::to_owned);
-        let now = Timestamp::now();
-        let rows: Vec<_> = std::iter::once(heading).chain(snapshot.nodes.iter().map(|node| row(node, now))).collect();
-        output::table(&rows);
+        table(&snapshot, &states);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every node as Docker shows it, with what the cluster says of it beside.
+pub fn to_json(snapshot: &Snapshot, states: &[ClusterState]) -> Vec<Value> {
+    let one = |node: &Node| {
+        let mut value = json!(node);
+        if let (Some(view), Some(fields)) = (view_of(states, node), value.as_object_mut()) {
+            fields.insert("store".to_owned(), json!(view.store));
+            fields.insert("metrics".to_owned(), json!(view.metrics));
+        }
+        value
+    };
+    snapshot.nodes.iter().map(one).collect()
+}
+
+pub fn view_of<'a>(states: &'a [ClusterState], node: &Node) -> Option<&'a NodeView> {
+    states.iter().find(|state| state.cluster == node.cluster)?.nodes.get(&node.id)
+}
+
+fn table(snapshot: &Snapshot, states: &[ClusterState]) {
+    let now = Timestamp::now();
+    let nodes = snapshot.nodes.iter();
+    if states.iter().all(|state| state.pd.value.is_none()) {
+        let heading = ["CLUSTER", "NODE", "ROLE", "STATE", "HEALTH", "RESTARTS", "UP", "ADDRESSES"].map(str::to_owned);
+        let rows: Vec<_> = std::iter::once(heading).chain(nodes.map(|node| row(node, now))).collect();
+        output::table(&rows);
+    } else {
+        let heading = [
+            "CLUSTER",
+            "NODE",
+            "ROLE",
+            "STATE",
+            "HEALTH",
+            "RESTARTS",
+            "UP",
+            "STORE",
+            "LEADERS",
+            "REGIONS",
+            "AVAIL",
+            "ADDRESSES",
+        ];
+        let with_store = nodes.map(|node| {
+            let [cluster, name, role, state, health, restarts, up, addresses] = row(node, now);
+            let [store, leaders, regions, available] = store_cells(view_of(states, node));
+            [cluster, name, role, state, health, restarts, up, store, leaders, regions, available, addresses]
+        });
+        let rows: Vec<_> = std::iter::once(heading.map(str::to_owned)).chain(with_store).collect();
+        output::table(&rows);
+    }
+    for state in states {
+        if let Some(error) = &state.pd.error {
+            eprintln!("tikv-chaos: {}: {error}", state.cluster);
+        }
+    }
+}
+
+/// PD's word for the store, its leaders, its regions, and its free space with the share that this is.
+pub fn store_cells(view: Option<&NodeView>) -> [String; 4] {
+    let Some(store) = view.and_then(|view| view.store.as_ref()) else { return ["-"; 4].map(str::to_owned) };
+    let available = store.available.map_or_else(
+        || "-".to_owned(),
+        |bytes| {
+            let share = store.capacity.filter(|capacity| *capacity > 0).map(|capacity| bytes as f64 / capacity as f64);
+            let size = human_bytes(bytes);
+            share.map_or_else(|| size.clone(), |share| format!("{size} ({:.0} %)", 100.0 * share))
+        },
+    );
+    [store.state_name.clone(), store.leaders.to_string(), store.regions.to_string(), available]
 }
 
 fn row(node: &Node, now: Timestamp) -> [String; 8] {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
+    config::ConfigError,
     session::{JournalError, LifeError},
     subject::{ErrorKind, SubjectError},
 };
@@ -57,6 +58,16 @@ impl From<LifeError> for Failure {
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
         Self::new(1, error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let status = match error {
+            ConfigError::Journal(_) => 1,
+            ConfigError::Tls(_) => 2,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

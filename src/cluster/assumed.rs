@@ -17,8 +17,10 @@ pub const PD_PEER_PORT: u16 = 2380;
 pub const ADDR_FLAG: &str = "--addr";
 pub const ADVERTISE_ADDR_FLAG: &str = "--advertise-addr";
 pub const STATUS_ADDR_FLAG: &str = "--status-addr";
+pub const ADVERTISE_STATUS_ADDR_FLAG: &str = "--advertise-status-addr";
 pub const DATA_DIR_FLAG: &str = "--data-dir";
 pub const CLIENT_URLS_FLAG: &str = "--client-urls";
+pub const ADVERTISE_CLIENT_URLS_FLAG: &str = "--advertise-client-urls";
 pub const NAME_FLAG: &str = "--name";
 
 /// tikv/pd server/api/router.go.
@@ -29,6 +31,7 @@ pub const PD_CLUSTER_STATUS: &str = "/pd/api/v1/cluster/status";
 pub const PD_REGION_STATS: &str = "/pd/api/v1/stats/region";
 pub const PD_REGIONS: &str = "/pd/api/v1/regions";
 pub const PD_REPLICATION: &str = "/pd/api/v1/config/replicate";
+pub const PD_VERSION: &str = "/pd/api/v1/version";
 
 /// tikv/tikv src/server/status_server/mod.rs.
 pub const STATUS: &str = "/status";

@@ -4,6 +4,14 @@
 //! Knows neither Docker nor a screen: whoever has a way to a port reads through it.
 
 pub mod assumed;
-mod state;
+pub mod http;
+pub mod member;
+pub mod metrics;
+pub mod pd;
 
+mod reader;
+mod state;
+pub mod tls;
+
+pub use reader::{Reach, Reached, Reader};
 pub use state::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};

@@ -59,6 +59,8 @@ pub struct PdNode {
     pub is_leader: bool,
     /// PD's `/health` on it.
     pub healthy: Option<bool>,
+    /// The way by which it last answered.
+    pub via: Option<String>,
 }
 
 /// PD's view of the cluster.
@@ -103,6 +105,8 @@ pub struct NodeView {
     /// The node's store as PD sees it; as old as [`ClusterState::pd`].
     pub store: Option<StoreView>,
     pub metrics: Read<StoreMetrics>,
+    /// The way by which its metrics were last read.
+    pub via: Option<String>,
 }
 
 /// What the metrics of one TiKV node say; rates and quantiles are over the time since the reading before.

@@ -1,12 +1,16 @@
 //! What runs inside the helper container, beside the target: it shares the target's network and its volumes, makes
 //! the faults there, reads the kernel back, and ends each fault at its deadline even when nobody is left to ask.
 //!
+//! A relay is the same program in a network of the cluster, beside no node: it only asks what it is told to ask.
+//!
 //! Knows no Docker: it sees a network namespace, some folders and its standard input and output.
 
 mod disk;
 mod faults;
 mod netns;
 pub mod protocol;
+mod relay;
 mod serve;
 
+pub use relay::relay;
 pub use serve::serve;

@@ -5,9 +5,15 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chaos::{
-    InjectionId,
-    network::{Flavour, Kernel, NetworkFault},
+use crate::{
+    chaos::{
+        InjectionId,
+        network::{Flavour, Kernel, NetworkFault},
+    },
+    cluster::{
+        http::{self, HttpError, Place},
+        tls::Pem,
+    },
 };
 
 /// Raised when a line changes its meaning; the image's name carries it, so that old and new never talk.
@@ -43,6 +49,8 @@ pub enum Ask {
     Unfill { injection: InjectionId, file: String },
     /// Whether this kernel has netem, tried on the loopback interface: only for a namespace of the holder's own.
     TryNetem,
+    /// Ask an address in the network of a relay; of its metrics only the lines that are read come back.
+    Fetch { place: Place, path: String, tls: Option<Pem> },
     /// End the process if it holds no fault.
     QuitIfIdle,
 }
@@ -80,6 +88,12 @@ pub enum Answer {
         held: bool,
     },
     Netem,
+    /// A relay is here, which holds nothing.
+    Relaying,
+    /// What was answered, whatever it is.
+    Fetched {
+        result: Result<http::Answer, HttpError>,
+    },
     Quitting {
         idle: bool,
     },

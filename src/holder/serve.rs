@@ -147,6 +147,7 @@ impl Holder {
                 self.held.remove(&injection);
                 Ok(Answer::Unfilled { existed })
             }
+            Ask::Fetch { .. } => Err(Failure::failed("only a relay asks others")),
             Ask::TryNetem => try_netem().map(|()| Answer::Netem),
             Ask::QuitIfIdle => Ok(Answer::Quitting { idle: self.is_idle() }),
         }

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod guest;
+pub mod http;
 pub mod proxy;
 pub mod pty;
 

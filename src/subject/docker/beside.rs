@@ -26,6 +26,8 @@ pub enum Beside {
     Node { id: String, name: String, started_at: String, network: bool },
     /// A volume or folder alone, for what was left on it.
     Mount { mount: DataMount, name: String },
+    /// A network of a cluster: a relay, which holds nothing.
+    Network { name: String },
     /// Nothing: a namespace of its own, to find out what the kernel can do.
     Nothing,
 }
@@ -43,7 +45,7 @@ impl Beside {
     /// The name of the thing, for messages.
     pub fn name(&self) -> &str {
         match self {
-            Self::Node { name, .. } | Self::Mount { name, .. } => name,
+            Self::Node { name, .. } | Self::Mount { name, .. } | Self::Network { name } => name,
             Self::Nothing => "this Docker host",
         }
     }
@@ -76,6 +78,9 @@ impl Beside {
                 let place = hash(&|hasher| (&mount.source, &mount.destination).hash(hasher));
                 format!("tikv-chaos-holder-volume-{place:016x}")
             }
+            Self::Network { name } => {
+                format!("tikv-chaos-relay-{:016x}", hash(&|hasher| name.hash(hasher)))
+            }
             Self::Nothing => format!("tikv-chaos-holder-probe-{:08x}", rand::random::<u32>()),
         }
     }
@@ -93,15 +98,21 @@ impl Beside {
                 (network, Some(vec![id.clone()]), None)
             }
             Self::Mount { mount, .. } => ("none".to_owned(), None, Some(vec![docker_mount(mount)])),
+            Self::Network { name } => (name.clone(), None, None),
             Self::Nothing => ("none".to_owned(), None, None),
         };
+        let is_relay = matches!(self, Self::Network { .. });
         // NET_RAW is for iptables-legacy, DAC_OVERRIDE for a data folder that belongs to another user.
         let capabilities = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"].map(str::to_owned).to_vec();
+        // iptables-legacy keeps its lock in /run.
+        let scratch = HashMap::from([("/run".to_owned(), "size=64k".to_owned())]);
+        // A relay changes nothing, so it may do nothing: 65534 is nobody.
+        let (role, user) = if is_relay { ("relay", "65534:65534") } else { ("holder", "0") };
         ContainerCreateBody {
             image: Some(image.to_owned()),
             entrypoint: Some(vec!["/tikv-chaos".to_owned()]),
-            cmd: Some(vec!["holder".to_owned()]),
-            user: Some("0".to_owned()),
+            cmd: Some(vec![role.to_owned()]),
+            user: Some(user.to_owned()),
             labels: Some(labels),
             open_stdin: Some(true),
             attach_stdin: Some(true),
@@ -111,11 +122,10 @@ impl Beside {
                 volumes_from,
                 mounts,
                 cap_drop: Some(vec!["ALL".to_owned()]),
-                cap_add: Some(capabilities),
+                cap_add: (!is_relay).then_some(capabilities),
                 security_opt: Some(vec!["no-new-privileges".to_owned()]),
                 readonly_rootfs: Some(true),
-                // iptables-legacy keeps its lock in /run.
-                tmpfs: Some(HashMap::from([("/run".to_owned(), "size=64k".to_owned())])),
+                tmpfs: (!is_relay).then_some(scratch),
                 auto_remove: Some(true),
                 ..HostConfig::default()
             }),

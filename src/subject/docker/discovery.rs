@@ -7,12 +7,15 @@ use std::{
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, EndpointSettings, HealthStatusEnum,
-    MountPoint,
+    MountPoint, NetworkSettings, PortMap,
 };
 use jiff::Timestamp;
 
-use super::node::{Health, Network, Node, Role, Snapshot, State};
-use crate::chaos::{DataMount, MountKind};
+use super::node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State};
+use crate::{
+    chaos::{DataMount, MountKind},
+    cluster::{assumed, pd::host_and_port},
+};
 
 pub const ROLE_LABEL: &str = "tikv-chaos.role";
 /// Labels of Compose (docker/compose, pkg/api/labels.go); version 1 writes the same.
@@ -101,9 +104,54 @@ pub fn node(role: Role, inspect: &ContainerInspectResponse) -> Option<Node> {
         networks: networks(inspect.network_settings.as_ref().and_then(|settings| settings.networks.as_ref())),
         network_mode: inspect.host_config.as_ref().and_then(|host| host.network_mode.clone()).unwrap_or_default(),
         auto_remove: inspect.host_config.as_ref().and_then(|host| host.auto_remove).unwrap_or(false),
-        data_dir: flag(args, "--data-dir").or_else(|| flag(args, "-s").filter(|_| role == Role::Tikv)),
+        data_dir: flag(args, assumed::DATA_DIR_FLAG).or_else(|| flag(args, "-s").filter(|_| role == Role::Tikv)),
         mounts: inspect.mounts.iter().flatten().filter_map(mount).collect(),
+        endpoints: endpoints(role, args, inspect.network_settings.as_ref()),
     })
+}
+
+fn endpoints(role: Role, args: &[String], settings: Option<&NetworkSettings>) -> Endpoints {
+    let first = |names: &[&str]| names.iter().find_map(|name| flag(args, name));
+    // PD's flags take several URLs.
+    let address = |names: &[&str]| first(names).map(|value| value.split(',').next().unwrap_or_default().to_owned());
+    let port = |address: Option<String>| address.and_then(|address| Some(host_and_port(&address)?.1));
+    let advertised = match role {
+        Role::Tikv => address(&[assumed::ADVERTISE_ADDR_FLAG]),
+        Role::Pd => address(&[assumed::ADVERTISE_CLIENT_URLS_FLAG])
+            .and_then(|url| host_and_port(&url).map(|(host, port)| format!("{host}:{port}"))),
+    };
+    let networks = settings.and_then(|settings| settings.networks.as_ref());
+    let mut aliases: Vec<String> =
+        networks.into_iter().flat_map(HashMap::values).flat_map(|one| one.aliases.iter().flatten().cloned()).collect();
+    aliases.sort();
+    aliases.dedup();
+    Endpoints {
+        advertised,
+        port: port(address(&[assumed::ADDR_FLAG, "-A"])).filter(|_| role == Role::Tikv),
+        http_port: match role {
+            Role::Tikv => port(address(&[assumed::STATUS_ADDR_FLAG, assumed::ADVERTISE_STATUS_ADDR_FLAG])),
+            Role::Pd => port(address(&[assumed::CLIENT_URLS_FLAG])),
+        },
+        member: flag(args, assumed::NAME_FLAG).filter(|_| role == Role::Pd),
+        aliases,
+        published: settings.and_then(|settings| settings.ports.as_ref()).map(published).unwrap_or_default(),
+    }
+}
+
+fn published(ports: &PortMap) -> Vec<Published> {
+    let mut published: Vec<Published> = ports
+        .iter()
+        .filter_map(|(name, bindings)| Some((name.strip_suffix("/tcp")?.parse().ok()?, bindings.as_ref()?)))
+        .flat_map(|(container_port, bindings)| {
+            bindings.iter().filter_map(move |binding| {
+                let host = binding.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0");
+                let port = binding.host_port.as_deref()?.parse().ok()?;
+                Some(Published { container_port, address: host.parse().ok()?, port })
+            })
+        })
+        .collect();
+    published.sort();
+    published
 }
 
 fn state_of(status: Option<ContainerStateStatusEnum>) -> State {
@@ -209,6 +257,8 @@ fn natural(name: &str) -> (String, u64, String) {
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::PortBinding;
+
     use super::*;
 
     fn summary(image: &str, command: &str, labels: &[(&str, &str)]) -> ContainerSummary {
@@ -246,6 +296,40 @@ mod tests {
     }
 
     #[test]
+    fn where_a_node_listens_is_read_from_its_command_and_its_ports() {
+        let args = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let binding = |ip: &str, port: &str| PortBinding { host_ip: Some(ip.into()), host_port: Some(port.into()) };
+        let aliases = Some(vec!["tikv0".to_owned(), "a1b2c3".to_owned()]);
+        let endpoint = EndpointSettings { aliases, ..EndpointSettings::default() };
+        let settings = NetworkSettings {
+            ports: Some(HashMap::from([
+                ("20180/tcp".to_owned(), Some(vec![binding("0.0.0.0", "32768"), binding("::", "32768")])),
+                ("20160/tcp".to_owned(), None),
+                ("53/udp".to_owned(), Some(vec![binding("", "53")])),
+            ])),
+            networks: Some(HashMap::from([("x".to_owned(), endpoint)])),
+            ..NetworkSettings::default()
+        };
+        let tikv = args("--addr=0.0.0.0:20161 --advertise-addr tikv0:20161 --status-addr=0.0.0.0:20181");
+        let found = endpoints(Role::Tikv, &tikv, Some(&settings));
+        assert_eq!(
+            (found.advertised.as_deref(), found.port, found.http_port),
+            (Some("tikv0:20161"), Some(20161), Some(20181))
+        );
+        assert_eq!(found.aliases, ["a1b2c3", "tikv0"]);
+        let published: Vec<_> =
+            found.published.iter().map(|one| (one.container_port, one.address.to_string(), one.port)).collect();
+        assert_eq!(published, [(20180, "0.0.0.0".to_owned(), 32768), (20180, "::".to_owned(), 32768)]);
+        let pd = args(
+            "--name pd0 --client-urls=http://0.0.0.0:2381,http://[::]:2381 --advertise-client-urls=http://pd0:2381",
+        );
+        let found = endpoints(Role::Pd, &pd, None);
+        assert_eq!((found.advertised.as_deref(), found.http_port), (Some("pd0:2381"), Some(2381)));
+        assert_eq!(found.member.as_deref(), Some("pd0"));
+        assert_eq!(endpoints(Role::Pd, &[], None), Endpoints::default());
+    }
+
+    #[test]
     fn flags_are_read_in_both_spellings() {
         let args = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(flag(&args(&["--data-dir=/var/lib/tikv"]), "--data-dir"), Some("/var/lib/tikv".into()));
@@ -273,6 +357,7 @@ mod tests {
             auto_remove: false,
             data_dir: None,
             mounts: vec![],
+            endpoints: Endpoints::default(),
         }
     }
 

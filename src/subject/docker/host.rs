@@ -16,10 +16,12 @@ use super::{
     holder::Holder,
     image,
     node::{Node, Role, Snapshot},
+    reach::Readings,
     watch,
 };
 use crate::{
     chaos::{DataMount, FaultMetadata, FaultType, InjectionId, Metadata, network::Flavour},
+    cluster::tls::Tls,
     holder::protocol::{Answer, Ask, Disk},
     subject::SubjectError,
 };
@@ -39,6 +41,8 @@ type Slot = Arc<Mutex<Option<Arc<Holder>>>>;
 pub struct Options {
     pub project: Option<String>,
     pub image: image::Source,
+    /// What talking to PD and TiKV takes where they speak TLS.
+    pub tls: Option<Tls>,
     pub progress: Progress,
     pub known: Known,
 }
@@ -54,10 +58,14 @@ pub struct TikvSubject {
     next_id: std::sync::Mutex<InjectionId>,
     /// By the id of the container and its start: one for each life.
     holders: Mutex<HashMap<(String, String), Slot>>,
+    /// By the network's name.
+    relays: Mutex<HashMap<String, Slot>>,
+    pub(super) readings: Readings,
 }
 
 impl TikvSubject {
     pub fn new(options: Options) -> Self {
+        let readings = Readings::new(options.tls.clone());
         Self {
             options,
             docker: Mutex::default(),
@@ -65,6 +73,8 @@ impl TikvSubject {
             live: std::sync::Mutex::default(),
             next_id: std::sync::Mutex::new(InjectionId::random()),
             holders: Mutex::default(),
+            relays: Mutex::default(),
+            readings,
         }
     }
 
@@ -134,6 +144,20 @@ impl TikvSubject {
         if opened.fresh {
             self.hand_over(&opened, node).await;
         }
+        *slot = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// The relay in a network: the one we talk to, else the one that is there, else a new one.
+    pub(super) async fn relay(&self, network: &str) -> Result<Arc<Holder>, SubjectError> {
+        let slot = Arc::clone(self.relays.lock().await.entry(network.to_owned()).or_default());
+        let mut slot = slot.lock().await;
+        if let Some(relay) = slot.as_ref().filter(|relay| relay.is_alive()) {
+            return Ok(Arc::clone(relay));
+        }
+        let (docker, image) = (self.docker().await?, self.image().await?);
+        let beside = Beside::Network { name: network.to_owned() };
+        let opened = Arc::new(Holder::open(&docker, image, &beside).await?);
         *slot = Some(Arc::clone(&opened));
         Ok(opened)
     }
@@ -221,10 +245,11 @@ impl TikvSubject {
         }
     }
 
-    /// Ends the holders that hold nothing.
+    /// Ends the holders that hold nothing, and the relays that nobody else uses.
     pub async fn release(&self) {
         let Ok(docker) = self.docker().await else { return };
-        let slots: Vec<_> = self.holders.lock().await.drain().map(|(_, slot)| slot).collect();
+        let mut slots: Vec<_> = self.holders.lock().await.drain().map(|(_, slot)| slot).collect();
+        slots.extend(self.relays.lock().await.drain().map(|(_, slot)| slot));
         let releases = slots.iter().map(|slot| async {
             if let Some(holder) = slot.lock().await.take().filter(|holder| holder.is_alive()) {
                 holder.release(&docker).await;

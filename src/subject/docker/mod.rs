@@ -10,11 +10,14 @@ mod host;
 mod image;
 mod node;
 mod plan;
+mod reach;
+mod reading;
 mod target;
 mod tikv;
 mod watch;
 
 pub use host::{Capabilities, Known, Options, Progress, TikvSubject};
 pub use image::Source;
-pub use node::{Health, Network, Node, Role, Snapshot, State, names_by_cluster};
+pub use node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State, names_by_cluster};
+pub use reading::read_on;
 pub use watch::{Live, watch};

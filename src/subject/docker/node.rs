@@ -62,6 +62,32 @@ pub struct Node {
     /// `--data-dir` of its command.
     pub data_dir: Option<String>,
     pub mounts: Vec<DataMount>,
+    pub endpoints: Endpoints,
+}
+
+/// Where a node's program listens and by what names it is known there, as far as its command and Docker say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Endpoints {
+    /// `host:port` by which PD names a store, and by which clients are sent to a PD.
+    pub advertised: Option<String>,
+    /// The port of `--addr`; `None` for a PD.
+    pub port: Option<u16>,
+    /// Where it answers HTTP: TiKV's status port, PD's client port.
+    pub http_port: Option<u16>,
+    /// PD's `--name`.
+    pub member: Option<String>,
+    /// Its names on its networks, beside the container's own.
+    pub aliases: Vec<String>,
+    pub published: Vec<Published>,
+}
+
+/// A TCP port of the container that the Docker host passes on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Published {
+    pub container_port: u16,
+    /// Of the Docker host; `0.0.0.0` or `::` is every address that it has.
+    pub address: IpAddr,
+    pub port: u16,
 }
 
 impl Node {

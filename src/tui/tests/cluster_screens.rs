@@ -87,10 +87,10 @@ fn a_silent_pd_dims_what_it_said() {
     seconds(&mut screen, 1, 9, |second| {
         let mut state = state(second);
         state.pd.at = Some(at(0));
-        state.pd.error = Some("no PD of demo answers: no answer within 1 s".into());
+        state.pd.error = Some("PD at demo-pd0-1:2379 did not answer within 1 s".into());
         for pd in &mut state.pd_nodes[..2] {
             pd.answered = false;
-            pd.error = Some(format!("cannot ask {} for /pd/api/v1/stores: no answer within 1 s", pd.name));
+            pd.error = Some(format!("PD at {}:2379 cannot be reached at 172.28.0.20:2379: Connection refused", pd.name));
         }
         state
     });

@@ -17,7 +17,7 @@ use crate::{
     session::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile},
     subject::{
         Plan,
-        docker::{Health, Network, Node, Role, Snapshot, State},
+        docker::{self, Health, Network, Node, Role, Snapshot, State},
     },
     tui::{Effect, Live, Message, Model, Options, hits::Hit, update, view},
 };
@@ -60,6 +60,7 @@ pub fn node(cluster: &str, name: &str, role: Role, last: u8) -> Node {
         network_mode: format!("{cluster}_default"),
         data_dir: Some("/data".into()),
         mounts: Vec::new(),
+        endpoints: docker::Endpoints::default(),
     }
 }
 

@@ -46,6 +46,7 @@ pub fn state(seconds: i64) -> ClusterState {
         let view = NodeView {
             store: Some(store(number)),
             metrics: Read { value: Some(metrics(number)), at: Some(now), error: None },
+            via: None,
         };
         (format!("demo-demo-tikv{number}-1-id"), view)
     };
@@ -53,10 +54,11 @@ pub fn state(seconds: i64) -> ClusterState {
         container_id: format!("demo-demo-pd{number}-1-id"),
         name: format!("demo-pd{number}-1"),
         answered: number < 2,
-        error: (number == 2).then(|| "cannot ask demo-pd2-1 for /pd/api/v1/stores: it does not run".to_owned()),
+        error: (number == 2).then(|| "PD at demo-pd2-1:2379 is exited".to_owned()),
         member: Some(format!("pd{number}")),
         is_leader: number == 0,
         healthy: Some(number < 2),
+        via: None,
     };
     let view = PdView {
         answered_by: "demo-pd0-1".into(),
@@ -82,7 +84,7 @@ pub fn killed(seconds: i64, after: i64) -> ClusterState {
     let id = "demo-demo-tikv0-1-id";
     let gone = state.nodes.get_mut(id).unwrap();
     gone.metrics.at = Some(at(seconds - after));
-    gone.metrics.error = Some("cannot ask demo-tikv0-1 for /metrics: connection refused".into());
+    gone.metrics.error = Some("TiKV at demo-tikv0-1:20180 is exited".into());
     let moved = after >= 13;
     for (node, view) in &mut state.nodes {
         let store = view.store.as_mut().unwrap();

@@ -36,6 +36,8 @@ pub fn fill(model: &Model, node: &Node, mut put: impl FnMut(Column, String, Styl
             of_metrics(model, view, &mut put);
             None
         }
+        // Of one that does not run, its state says enough.
+        Role::Pd if !node.is_running() => None,
         Role::Pd => {
             let pd = watched::pd_node(state, &node.id)?;
             let (text, style) = pd_word(model, pd);
@@ -60,9 +62,11 @@ fn pd_word(model: &Model, pd: &PdNode) -> (String, Style) {
     }
 }
 
-/// The end of a sentence is its reason: `cannot ask pd0 for /pd/…: connection refused`.
+/// The reason alone: of `PD at pd0:2379 cannot be reached at 172.28.0.20:2379: Connection refused` the end, of
+/// `PD at pd0:2379 did not answer within 1 s` what stands behind the name.
 fn in_short(error: &str) -> &str {
-    error.rsplit(": ").next().unwrap_or(error)
+    let said = error.strip_prefix("PD at ").and_then(|rest| rest.split_once(' ')).map_or(error, |(_, said)| said);
+    said.split_once(": ").map_or(said, |(_, reason)| reason)
 }
 
 fn of_pd(

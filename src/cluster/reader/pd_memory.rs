@@ -1,0 +1,229 @@
+//! The questions to PD: which PD is asked, what is asked each time and what only now and then, and what is kept.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Reach, Reached};
+use crate::cluster::{
+    PdNode, PdView, Read,
+    assumed::{PD_HEALTH, PD_MEMBERS, PD_REGION_STATS, PD_REGIONS, PD_REPLICATION, PD_STORES, PD_VERSION, UP},
+    member::{Kind, Member, Roster},
+    pd::{self, Store},
+};
+
+/// How often what moves slowly is asked for, and every PD whether it answers.
+const SLOW: Duration = Duration::from_secs(5);
+/// So many regions are asked for one by one; more are too long an answer.
+const MOST_REGIONS: u64 = 2000;
+/// A PD may send on to another, which may have ceased to be the leader meanwhile.
+const MOST_REDIRECTS: usize = 3;
+
+#[derive(Default)]
+pub struct PdMemory {
+    pub view: Read<PdView>,
+    /// Of the last answer.
+    pub stores: Vec<Store>,
+    /// The PD that answered last.
+    last: Option<String>,
+    /// How the last question to each PD went, by its id.
+    asked: BTreeMap<String, Asked>,
+    slow_at: Option<Instant>,
+    slow: Slow,
+}
+
+#[derive(Default)]
+struct Asked {
+    error: Option<String>,
+    version: Option<String>,
+    via: Option<String>,
+}
+
+/// What moves slowly.
+#[derive(Default)]
+struct Slow {
+    members: Vec<pd::Member>,
+    health: Vec<pd::Member>,
+    leader: Option<String>,
+    max_replicas: Option<u32>,
+    region_count: Option<u64>,
+    regions_without_quorum: Option<u64>,
+}
+
+impl PdMemory {
+    pub async fn read(&mut self, roster: &Roster, reach: &impl Reach) {
+        self.asked.retain(|id, _| roster.of(Kind::Pd).any(|pd| pd.id == *id));
+        for pd in roster.of(Kind::Pd) {
+            if let Some(silent) = &pd.silent {
+                self.note(pd, Err(format!("{} {silent}", pd.label(pd.http_port()))));
+            }
+        }
+        let slow = self.slow_at.is_none_or(|at| at.elapsed() >= SLOW);
+        if slow {
+            self.greet(roster, reach).await;
+        }
+        let mut errors: Vec<String> = Vec::new();
+        for pd in self.order(roster) {
+            match ask(roster, reach, pd, PD_STORES, pd::stores).await {
+                Ok((stores, via)) => {
+                    self.note(pd, Ok(via));
+                    self.last = Some(pd.id.clone());
+                    self.stores = stores;
+                    if slow {
+                        self.read_slow(roster, reach, pd).await;
+                        self.slow_at = Some(Instant::now());
+                    }
+                    let view = self.compose(pd);
+                    self.view = Read { value: Some(view), at: Some(Timestamp::now()), error: None };
+                    return;
+                }
+                Err(error) => {
+                    errors.push(error.clone());
+                    self.note(pd, Err(error));
+                }
+            }
+        }
+        if errors.is_empty() {
+            errors.extend(self.asked.values().filter_map(|asked| asked.error.clone()));
+        }
+        let none = || "there is no PD container in this cluster".to_owned();
+        self.view.error = Some(errors.into_iter().reduce(|all, one| format!("{all}; {one}")).unwrap_or_else(none));
+    }
+
+    fn note(&mut self, pd: &Member, went: Result<Option<String>, String>) {
+        let asked = self.asked.entry(pd.id.clone()).or_default();
+        match went {
+            Ok(via) => {
+                asked.error = None;
+                asked.via = via.or_else(|| asked.via.take());
+            }
+            Err(error) => asked.error = Some(error),
+        }
+    }
+
+    /// Asks every PD something that it knows by itself, so that one that came back, or went, is seen.
+    async fn greet(&mut self, roster: &Roster, reach: &impl Reach) {
+        let living: Vec<&Member> = roster.of(Kind::Pd).filter(|pd| pd.silent.is_none()).collect();
+        let asked = join_all(living.iter().map(|pd| ask(roster, reach, pd, PD_VERSION, pd::version))).await;
+        for (pd, answer) in living.into_iter().zip(asked) {
+            let (version, went) = match answer {
+                Ok((version, via)) => (Some(version), Ok(via)),
+                Err(error) => (None, Err(error)),
+            };
+            self.note(pd, went);
+            if let Some(asked) = self.asked.get_mut(&pd.id).filter(|_| version.is_some()) {
+                asked.version = version;
+            }
+        }
+    }
+
+    /// The one that answered last, then those without an error, then the others.
+    fn order<'a>(&self, roster: &'a Roster) -> Vec<&'a Member> {
+        let mut order: Vec<&Member> = roster.of(Kind::Pd).filter(|pd| pd.silent.is_none()).collect();
+        order.sort_by_key(|pd| {
+            let failed = self.asked.get(&pd.id).is_some_and(|asked| asked.error.is_some());
+            (failed, self.last.as_ref() != Some(&pd.id))
+        });
+        order
+    }
+
+    async fn read_slow(&mut self, roster: &Roster, reach: &impl Reach, pd: &Member) {
+        let (members, health, replicas, regions) = tokio::join!(
+            ask(roster, reach, pd, PD_MEMBERS, pd::members),
+            ask(roster, reach, pd, PD_HEALTH, pd::health),
+            ask(roster, reach, pd, PD_REPLICATION, pd::max_replicas),
+            ask(roster, reach, pd, PD_REGION_STATS, pd::region_count),
+        );
+        let slow = &mut self.slow;
+        // A leader that is not confirmed is none; the rest is as good as it was.
+        slow.leader = None;
+        if let Some(members) = known(members) {
+            slow.leader = members.leader;
+            slow.members = members.members;
+        }
+        slow.health = known(health).unwrap_or_default();
+        slow.max_replicas = known(replicas).unwrap_or(slow.max_replicas);
+        slow.region_count = known(regions).or(slow.region_count);
+        let all_up = self.stores.iter().all(|store| store.view.state_name == UP);
+        slow.regions_without_quorum = match slow.region_count {
+            _ if all_up => Some(0),
+            Some(count) if count <= MOST_REGIONS => {
+                let stores = &self.stores;
+                let parse = |text: &str| pd::regions_without_quorum(text, stores);
+                known(ask(roster, reach, pd, PD_REGIONS, parse).await)
+            }
+            _ => None,
+        };
+    }
+
+    fn compose(&self, pd: &Member) -> PdView {
+        let slow = &self.slow;
+        PdView {
+            answered_by: pd.name.clone(),
+            version: self.asked.get(&pd.id).and_then(|asked| asked.version.clone()),
+            leader: slow.leader.clone(),
+            max_replicas: slow.max_replicas,
+            region_count: slow.region_count,
+            regions_without_quorum: slow.regions_without_quorum,
+            stores: self.stores.iter().map(|store| store.view.clone()).collect(),
+        }
+    }
+
+    pub fn nodes(&self, roster: &Roster) -> Vec<PdNode> {
+        let nodes = roster.of(Kind::Pd).map(|pd| {
+            let asked = self.asked.get(&pd.id);
+            let means = |member: &&pd::Member| {
+                pd.member.as_ref() == Some(&member.name)
+                    || member.client_urls.iter().any(|url| roster.pd_at(url).is_some_and(|found| found.id == pd.id))
+            };
+            let member = self.slow.members.iter().find(means).map(|member| member.name.clone());
+            let health = self.slow.health.iter().find(|one| member.as_ref() == Some(&one.name) || means(one));
+            PdNode {
+                container_id: pd.id.clone(),
+                name: pd.name.clone(),
+                answered: asked.is_some_and(|asked| asked.error.is_none()),
+                error: asked.and_then(|asked| asked.error.clone()),
+                is_leader: member.is_some() && member == self.slow.leader,
+                healthy: health.and_then(|member| member.health),
+                via: asked.and_then(|asked| asked.via.clone()),
+                member: member.or_else(|| pd.member.clone()),
+            }
+        });
+        nodes.collect()
+    }
+}
+
+/// What a lesser question gave; why it gave nothing is for the log.
+fn known<T>(answer: Result<(T, Option<String>), String>) -> Option<T> {
+    answer.map(|(value, _)| value).inspect_err(|error| tracing::debug!(error, "a lesser question to PD")).ok()
+}
+
+/// Asks a PD and whomever it sends on to, and gives the way to it unless another answered in its place.
+async fn ask<T>(
+    roster: &Roster,
+    reach: &impl Reach,
+    pd: &Member,
+    path: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<(T, Option<String>), String> {
+    let mut asked = pd;
+    for _ in 0..=MOST_REDIRECTS {
+        let port = asked.http_port();
+        let label = asked.label(port);
+        let Reached { via, answer } = reach.get(&asked.id, port, path).await.map_err(|why| format!("{label} {why}"))?;
+        match answer.location.as_deref().filter(|_| (300..400).contains(&answer.status)) {
+            Some(location) => {
+                let unknown =
+                    || format!("{label} sends us on to {location}, which is no PD of this cluster that we know");
+                asked = roster.pd_at(location).ok_or_else(unknown)?;
+            }
+            None => {
+                let value = answer.text().and_then(parse).map_err(|why| format!("{label} {why} ({path})"))?;
+                return Ok((value, (asked.id == pd.id).then_some(via)));
+            }
+        }
+    }
+    Err(format!("{} sends us on and on", pd.label(pd.http_port())))
+}

@@ -1,0 +1,376 @@
+//! Ways to the ports of nodes: one that the Docker host publishes, the container's own address, a relay inside its
+//! network. Which one worked is remembered for each node.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout};
+
+use super::{
+    client,
+    host::TikvSubject,
+    node::{Node, Role, Snapshot, State},
+};
+use crate::{
+    cluster::{
+        self, ClusterState, Reached, Reader,
+        http::{Answer, Client, HttpError, Place},
+        member::{Kind, Member, Roster},
+        pd::host_and_port,
+        tls::Tls,
+    },
+    holder::protocol::{self, Ask},
+    subject::SubjectError,
+};
+
+/// How long a relay may take to answer, beside what it may take to ask.
+const RELAY_PATIENCE: Duration = Duration::from_secs(3);
+/// How long until a relay that could not be made is tried again.
+const RELAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// What the subject remembers of the cluster and of the ways to it.
+pub(super) struct Readings {
+    client: Client,
+    reader: Reader,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The way that worked, by the life of a container and its port.
+    ways: HashMap<(String, String, u16), Way>,
+    /// Networks in which this host reaches containers by their own addresses.
+    direct: HashSet<String>,
+    /// Relays that could not be made, by network.
+    failed: HashMap<String, (Instant, String)>,
+}
+
+impl Readings {
+    pub fn new(tls: Option<Tls>) -> Self {
+        Self { client: Client::new(tls), reader: Reader::default(), known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the Docker daemon is, seen from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Daemon {
+    Here,
+    At(String),
+}
+
+impl Daemon {
+    /// From a `DOCKER_HOST`.
+    fn of(host: &str) -> Self {
+        let remote = ["tcp://", "http://", "https://"].iter().find_map(|scheme| host.strip_prefix(scheme));
+        let Some(remote) = remote else { return Self::Here };
+        Self::At(host_and_port(remote).map_or(remote, |(name, _)| name).to_owned())
+    }
+
+    /// Its address as this host writes it.
+    fn host(&self) -> &str {
+        match self {
+            Self::Here => "127.0.0.1",
+            Self::At(host) => host,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    /// A port of the Docker host: published, or of a container that uses the host's own network.
+    Host(String),
+    /// The container's own address in a network.
+    Direct { network: String, address: SocketAddr },
+    /// The same, asked from inside.
+    Relay { network: String, address: SocketAddr },
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(address) => write!(f, "port {address} of the Docker host"),
+            Self::Direct { network, address } => write!(f, "{address} in {network}"),
+            Self::Relay { network, address } => write!(f, "{address} through a relay in {network}"),
+        }
+    }
+}
+
+/// Every way that there may be, the likeliest first.
+fn ways(node: &Node, port: u16, daemon: &Daemon) -> Vec<Way> {
+    let host = |address: String, port: u16| match address.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => Way::Host(format!("[{address}]:{port}")),
+        _ => Way::Host(format!("{address}:{port}")),
+    };
+    let mut ways = Vec::new();
+    for published in node.endpoints.published.iter().filter(|one| one.container_port == port) {
+        let everywhere = published.address.is_unspecified();
+        let address = if everywhere { daemon.host().to_owned() } else { published.address.to_string() };
+        let way = host(address, published.port);
+        // It is published for both families alike.
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    if node.network_mode == "host" {
+        ways.push(host(daemon.host().to_owned(), port));
+    }
+    let inside = node
+        .networks
+        .iter()
+        .flat_map(|network| network.ips.iter().map(|ip| (network.name.clone(), SocketAddr::new(*ip, port))));
+    let inside: Vec<(String, SocketAddr)> = inside.collect();
+    if *daemon == Daemon::Here {
+        ways.extend(inside.iter().cloned().map(|(network, address)| Way::Direct { network, address }));
+    }
+    // One relay is enough for a node, and the network that is Docker's own cannot have a container named into it later.
+    ways.extend(inside.into_iter().next().map(|(network, address)| Way::Relay { network, address }));
+    ways
+}
+
+/// The nodes of every cluster, as the reader knows them.
+fn rosters(snapshot: &Snapshot) -> Vec<Roster> {
+    let clusters = snapshot.clusters().into_iter();
+    let of = |cluster: &str| snapshot.nodes.iter().filter(|node| node.cluster == cluster).map(member).collect();
+    clusters.map(|cluster| Roster { cluster: cluster.to_owned(), members: of(cluster) }).collect()
+}
+
+fn member(node: &Node) -> Member {
+    let hosts = node.service.iter().chain(&node.endpoints.aliases).cloned();
+    Member {
+        id: node.id.clone(),
+        name: node.name.clone(),
+        kind: match node.role {
+            Role::Tikv => Kind::Tikv,
+            Role::Pd => Kind::Pd,
+        },
+        silent: (node.state != State::Running).then(|| format!("is {}", node.state)),
+        advertised: node.endpoints.advertised.clone(),
+        hosts: hosts.chain(node.ips().map(|ip| ip.to_string())).collect(),
+        port: node.endpoints.port,
+        http_port: node.endpoints.http_port,
+        member: node.endpoints.member.clone(),
+    }
+}
+
+/// The name by which the node knows itself, for a certificate.
+fn own_name(node: &Node) -> &str {
+    let advertised = node.endpoints.advertised.as_deref().and_then(host_and_port).map(|(host, _)| host);
+    advertised.or(node.service.as_deref()).unwrap_or(&node.name)
+}
+
+impl TikvSubject {
+    /// What every cluster of the snapshot says of itself now. Asks all that is due at the same time; whatever does not
+    /// answer is an error in its place, and the value that it gave before stays with its age.
+    pub async fn cluster_states(&self, snapshot: &Snapshot) -> Vec<ClusterState> {
+        let living = |id: &str| snapshot.by_id(id).is_some();
+        self.readings.known().ways.retain(|(id, ..), _| living(id));
+        let reach = Reach { subject: self, snapshot, daemon: Daemon::of(&client::host()) };
+        self.readings.reader.read(&rosters(snapshot), &reach).await
+    }
+}
+
+struct Reach<'a> {
+    subject: &'a TikvSubject,
+    snapshot: &'a Snapshot,
+    daemon: Daemon,
+}
+
+impl cluster::Reach for Reach<'_> {
+    async fn get(&self, id: &str, port: u16, path: &str) -> Result<Reached, String> {
+        let node = self.snapshot.by_id(id).ok_or_else(|| "is gone".to_owned())?;
+        let key = (node.id.clone(), node.started_at.clone(), port);
+        let mut errors: Vec<String> = Vec::new();
+        for way in self.candidates(node, &key) {
+            match self.try_way(node, &way, path).await {
+                Ok(answer) => {
+                    let via = way.to_string();
+                    self.subject.readings.known().ways.insert(key, way);
+                    return Ok(Reached { via, answer });
+                }
+                Err(Trouble::NoWay(reason)) => errors.push(reason),
+                Err(Trouble::Answer(reason)) => return Err(reason),
+            }
+        }
+        self.subject.readings.known().ways.remove(&key);
+        // What the likeliest way said comes first.
+        let nowhere = || format!("has no port {port} that is published, and no address that can be reached");
+        Err(errors.into_iter().reduce(|all, one| format!("{all}; {one}")).unwrap_or_else(nowhere))
+    }
+}
+
+/// Why a way gave no answer.
+enum Trouble {
+    /// It does not lead there; another may.
+    NoWay(String),
+    /// It leads there, and this is what came of it.
+    Answer(String),
+}
+
+impl Reach<'_> {
+    /// The way that worked before goes first. Where this host reaches the network, a relay would find no more than we.
+    fn candidates(&self, node: &Node, key: &(String, String, u16)) -> Vec<Way> {
+        let mut ways = ways(node, key.2, &self.daemon);
+        let known = self.subject.readings.known();
+        if let Some(at) = known.ways.get(key).and_then(|way| ways.iter().position(|other| other == way)) {
+            ways[..=at].rotate_right(1);
+        }
+        let reached =
+            ways.iter().any(|way| matches!(way, Way::Direct { network, .. } if known.direct.contains(network)));
+        ways.retain(|way| !(reached && matches!(way, Way::Relay { .. })));
+        ways
+    }
+
+    async fn try_way(&self, node: &Node, way: &Way, path: &str) -> Result<Answer, Trouble> {
+        let place = |address: String| Place { address, name: own_name(node).to_owned() };
+        match way {
+            Way::Host(address) => {
+                let went = self.subject.readings.client.get(&place(address.clone()), path).await;
+                went.map_err(|error| match error {
+                    // Docker's own proxy takes the connection before it knows whether anybody is behind.
+                    HttpError::Unreachable { .. } | HttpError::Closed => Trouble::NoWay(error.to_string()),
+                    _ => Trouble::Answer(error.to_string()),
+                })
+            }
+            Way::Direct { network, address } => {
+                let went = self.subject.readings.client.get(&place(address.to_string()), path).await;
+                let known = match &went {
+                    Err(HttpError::Unreachable { refused, .. }) => *refused,
+                    _ => true,
+                };
+                if known {
+                    self.subject.readings.known().direct.insert(network.clone());
+                }
+                went.map_err(|error| match error {
+                    HttpError::Unreachable { refused: false, .. } => Trouble::NoWay(error.to_string()),
+                    _ => Trouble::Answer(error.to_string()),
+                })
+            }
+            Way::Relay { network, address } => self.relay(network, place(address.to_string()), path).await,
+        }
+    }
+
+    async fn relay(&self, network: &str, place: Place, path: &str) -> Result<Answer, Trouble> {
+        let readings = &self.subject.readings;
+        if let Some((at, reason)) = readings.known().failed.get(network)
+            && at.elapsed() < RELAY_AGAIN
+        {
+            return Err(Trouble::NoWay(reason.clone()));
+        }
+        let ask = Ask::Fetch { place, path: path.to_owned(), tls: readings.client.tls().map(|tls| tls.pem.clone()) };
+        match self.subject.ask_relay(network, ask).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Trouble::Answer(error.to_string())),
+            Err(error) => {
+                let reason = format!("no relay in {network}: {error}");
+                tracing::warn!(network, %error, "no relay");
+                readings.known().failed.insert(network.to_owned(), (Instant::now(), reason.clone()));
+                Err(Trouble::NoWay(reason))
+            }
+        }
+    }
+}
+
+impl TikvSubject {
+    /// Asks the relay of a network, or its successor where that one quit meanwhile.
+    async fn ask_relay(&self, network: &str, ask: Ask) -> Result<Result<Answer, HttpError>, SubjectError> {
+        let failed = |reason: String| SubjectError::Holder { target: network.to_owned(), reason };
+        for _ in 0..3 {
+            let relay = self.relay(network).await?;
+            let answer = timeout(RELAY_PATIENCE, relay.ask(ask.clone())).await;
+            return match answer {
+                Err(_) => Err(failed(format!("it did not answer within {} s", RELAY_PATIENCE.as_secs()))),
+                Ok(Err(_)) if !relay.is_alive() => continue,
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(protocol::Answer::Fetched { result })) => Ok(result),
+                Ok(Ok(other)) => Err(failed(format!("it answered {other:?}"))),
+            };
+        }
+        Err(failed("it ends as soon as it is made".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject::docker::{Endpoints, Health, Network, Published};
+
+    fn node(published: &[(&str, u16)], networks: &[(&str, &str)]) -> Node {
+        Node {
+            id: "id".into(),
+            name: "demo-pd0-1".into(),
+            role: Role::Pd,
+            cluster: "demo".into(),
+            project: None,
+            service: Some("pd0".into()),
+            image: String::new(),
+            state: State::Running,
+            health: Health::None,
+            exit_code: None,
+            restart_count: 0,
+            started_at: String::new(),
+            up_since: None,
+            networks: networks
+                .iter()
+                .map(|(name, ip)| Network { name: name.to_string(), ips: vec![ip.parse().unwrap()] })
+                .collect(),
+            network_mode: String::new(),
+            auto_remove: false,
+            data_dir: None,
+            mounts: vec![],
+            endpoints: Endpoints {
+                published: published
+                    .iter()
+                    .map(|(ip, port)| Published { container_port: 2379, address: ip.parse().unwrap(), port: *port })
+                    .collect(),
+                ..Endpoints::default()
+            },
+        }
+    }
+
+    fn said(node: &Node, daemon: &str) -> Vec<String> {
+        ways(node, 2379, &Daemon::of(daemon)).iter().map(ToString::to_string).collect()
+    }
+
+    const HERE: &str = "unix:///var/run/docker.sock";
+
+    #[test]
+    fn a_published_port_goes_first_and_a_relay_last() {
+        let node = node(&[("0.0.0.0", 12379), ("::", 12379)], &[("demo", "172.18.0.2")]);
+        let expected = [
+            "port 127.0.0.1:12379 of the Docker host",
+            "172.18.0.2:2379 in demo",
+            "172.18.0.2:2379 through a relay in demo",
+        ];
+        assert_eq!(said(&node, HERE), expected);
+        assert!(ways(&node, 2380, &Daemon::Here).iter().all(|way| !matches!(way, Way::Host(_))));
+    }
+
+    #[test]
+    fn a_container_of_a_remote_docker_is_not_reached_by_its_own_address() {
+        let node = node(&[("0.0.0.0", 12379), ("192.0.2.7", 22379)], &[("demo", "172.18.0.2")]);
+        let expected = [
+            "port 192.0.2.1:12379 of the Docker host",
+            "port 192.0.2.7:22379 of the Docker host",
+            "172.18.0.2:2379 through a relay in demo",
+        ];
+        assert_eq!(said(&node, "tcp://192.0.2.1:2375"), expected);
+        assert!(said(&node, "tcp://[fd00::1]:2375")[0].contains("[fd00::1]:12379"));
+    }
+
+    #[test]
+    fn the_hosts_own_network_is_reached_at_the_host() {
+        let mut node = node(&[], &[]);
+        assert!(said(&node, HERE).is_empty());
+        node.network_mode = "host".into();
+        assert_eq!(said(&node, HERE), ["port 127.0.0.1:2379 of the Docker host"]);
+    }
+}
