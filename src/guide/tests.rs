@@ -36,7 +36,11 @@ fn healthy(tenths: i64) -> ClusterState {
         };
         (
             format!("id{number}"),
-            NodeView { store: Some(store), metrics: Read { value: Some(metrics), at: Some(now), error: None }, via: None },
+            NodeView {
+                store: Some(store),
+                metrics: Read { value: Some(metrics), at: Some(now), error: None },
+                via: None,
+            },
         )
     };
     let nodes = (1..=3).map(node).collect();

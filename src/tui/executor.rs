@@ -20,6 +20,7 @@ use tokio::{
 use super::{Effect, Level, Live, Message};
 use crate::{
     chaos::{Fault, InjectionId},
+    cluster::ClusterState,
     config::Config,
     session::{self, Injection, Life, LifeError, Loaded, Request, Store},
     subject::{
@@ -61,6 +62,10 @@ pub struct Executor {
     planned: watch::Sender<Wanted>,
     /// Asks for plans until nobody wants any more.
     planner: JoinHandle<()>,
+    /// Whether the clusters are to be read.
+    look: watch::Sender<bool>,
+    /// Reads them until nobody can begin to look any more.
+    reader: JoinHandle<()>,
     /// Injections and reverts, which the end waits for.
     work: JoinSet<()>,
     /// Everything else, which ends with the program.
@@ -86,9 +91,13 @@ impl Executor {
         let (sender, receiver) = mpsc::channel(16);
         watchers.spawn(docker::watch(config.project.clone(), sender));
         watchers.spawn(forward(receiver, shared.messages.clone()));
+        let (sender, receiver) = mpsc::channel(1);
+        let (look, looked) = watch::channel(false);
+        let reader = tokio::spawn(docker::read_on(Arc::clone(&shared.subject), looked, sender));
+        watchers.spawn(forward_states(receiver, shared.messages.clone()));
         let (planned, wanted) = watch::channel(None);
         let planner = tokio::spawn(plan(shared.clone(), wanted));
-        Self { shared, planned, planner, work: JoinSet::new(), _watchers: watchers }
+        Self { shared, planned, planner, look, reader, work: JoinSet::new(), _watchers: watchers }
     }
 
     pub fn carry_out(&mut self, effect: Effect) {
@@ -113,7 +122,8 @@ impl Executor {
                     tracing::error!(%error, "what is left could not be marked as left");
                 }
             }
-            Effect::Read(_) | Effect::Quit | Effect::QuitAndTakeDown => {}
+            Effect::Read(look) => drop(self.look.send_replace(look)),
+            Effect::Quit | Effect::QuitAndTakeDown => {}
         }
     }
 
@@ -168,7 +178,9 @@ impl Executor {
         }
         // A question that is being asked would make a new holder after the others were released.
         drop(self.planned);
-        let _ = timeout(TIDY_PATIENCE, self.planner).await;
+        self.look.send_replace(false);
+        drop(self.look);
+        let _ = timeout(TIDY_PATIENCE, async { tokio::join!(self.planner, self.reader) }).await;
         let Shared { subject, store, .. } = &self.shared;
         let _ = timeout(TIDY_PATIENCE, subject.release()).await;
         let left = self.shared.left();
@@ -312,6 +324,14 @@ async fn forward(mut lives: mpsc::Receiver<docker::Live>, messages: mpsc::Sender
             docker::Live::Down { host, reason, retry } => Live::Down { host, reason, retry_s: retry.as_secs() },
         };
         if messages.send(Message::Docker(live)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn forward_states(mut states: mpsc::Receiver<Vec<ClusterState>>, messages: mpsc::Sender<Message>) {
+    while let Some(states) = states.recv().await {
+        if messages.send(Message::Cluster(states)).await.is_err() {
             return;
         }
     }

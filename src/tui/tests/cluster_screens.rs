@@ -90,7 +90,8 @@ fn a_silent_pd_dims_what_it_said() {
         state.pd.error = Some("PD at demo-pd0-1:2379 did not answer within 1 s".into());
         for pd in &mut state.pd_nodes[..2] {
             pd.answered = false;
-            pd.error = Some(format!("PD at {}:2379 cannot be reached at 172.28.0.20:2379: Connection refused", pd.name));
+            pd.error =
+                Some(format!("PD at {}:2379 cannot be reached at 172.28.0.20:2379: Connection refused", pd.name));
         }
         state
     });
