@@ -5,7 +5,6 @@
 mod support;
 
 use std::{
-    fs,
     io::Read as _,
     sync::{Arc, mpsc},
     thread,
@@ -16,7 +15,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use support::{
     PROGRAM, Program,
     cluster::{Cluster, Options},
-    docker_is_here, run,
+    docker_is_here, proc, run,
 };
 use tikv_chaos::{
     chaos::{Fault, FaultType},
@@ -195,30 +194,13 @@ fn idle(cluster: &Cluster) {
     screen.shows(&cluster.nodes[2]);
     // What starting cost is not part of being idle.
     thread::sleep(SETTLE);
-    let before = cpu_time(screen.pid());
+    let before = proc::cpu_time(screen.pid());
     while screen.output.try_recv().is_ok() {}
     thread::sleep(IDLE);
-    let spent = cpu_time(screen.pid()) - before;
+    let spent = proc::cpu_time(screen.pid()) - before;
     let bytes: usize = screen.output.try_iter().map(|(_, bytes)| bytes.len()).sum();
     // Linux counts in hundredths of a second (proc(5), USER_HZ).
     let percent = 100.0 * spent.as_secs_f64() / IDLE.as_secs_f64();
     println!("idle with three nodes: {percent:.3} % of a core over {} s, {bytes} bytes written", IDLE.as_secs());
-    println!("idle with three nodes: {} resident", resident(screen.pid()));
-}
-
-/// The time that all threads of a process were on a core, in nanoseconds from the scheduler: the hundredths of a second
-/// in `stat` are too coarse for an idle program.
-fn cpu_time(pid: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let nanos = tasks.flatten().map(|task| {
-        let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0)
-    });
-    Duration::from_nanos(nanos.sum())
-}
-
-fn resident(pid: u32) -> String {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
+    println!("idle with three nodes: {} resident", proc::resident(screen.pid()));
 }

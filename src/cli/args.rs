@@ -8,10 +8,11 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::output::Failure;
+use super::{demo, output::Failure};
 use crate::{
     chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params},
     config::Globals,
+    subject::docker::demo::DEFAULT_NAME,
 };
 
 /// How long an injection lasts where nothing is said.
@@ -56,6 +57,16 @@ enum Plain {
     },
     /// Say what this host and each node can do
     Doctor,
+    /// Start a small stand-in for a TiKV cluster, show it, and remove it again if that is wished
+    Demo {
+        /// Begins the names of its containers
+        #[arg(long, global = true, value_name = "NAME", default_value = DEFAULT_NAME, value_parser = demo::name)]
+        name: String,
+        #[command(flatten)]
+        options: demo::Options,
+        #[command(subcommand)]
+        action: Option<demo::Action>,
+    },
     /// The helper container's own role
     #[command(hide = true)]
     Holder,
@@ -79,6 +90,7 @@ pub enum Subcommand {
     Cleanup,
     Recover { dry_run: bool },
     Doctor,
+    Demo { name: String, options: demo::Options, action: Option<demo::Action> },
     Holder,
     Relay,
 }
@@ -119,6 +131,7 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Cleanup) => Subcommand::Cleanup,
             Some(Plain::Recover { dry_run }) => Subcommand::Recover { dry_run },
             Some(Plain::Doctor) => Subcommand::Doctor,
+            Some(Plain::Demo { name, options, action }) => Subcommand::Demo { name, options, action },
             Some(Plain::Holder) => Subcommand::Holder,
             Some(Plain::Relay) => Subcommand::Relay,
         },
@@ -314,7 +327,7 @@ mod tests {
             ("tikv-chaos inject latency --min-ms 9 --max-ms 3", "min_ms 9 is over max_ms 3"),
             ("tikv-chaos inject node_kill --signal SIGSTOP", "allowed: SIGKILL, SIGTERM"),
             ("tikv-chaos inject node_kill --ttl soon", "allowed: 1s to 7d"),
-            ("tikv-chaos explode", "there are nodes, types, active, revert, cleanup, recover, doctor, inject"),
+            ("tikv-chaos explode", "there are nodes, types, active, revert, cleanup, recover, doctor, demo, inject"),
         ];
         for (line, expected) in cases {
             let text = failure(line);

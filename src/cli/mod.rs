@@ -3,6 +3,7 @@
 mod active;
 mod args;
 mod cleanup;
+mod demo;
 mod doctor;
 mod inject;
 mod logging;
@@ -64,14 +65,21 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Recover { dry_run } => recover::run(config, dry_run).await,
             Subcommand::Doctor => doctor::run(config).await,
             Subcommand::Holder | Subcommand::Relay => Ok(ExitCode::SUCCESS),
+            Subcommand::Demo { name, action: Some(action), .. } => demo::run(config, &name, &action).await,
+            Subcommand::Demo { name, options, action: None } => demo::show(config, &name, &options).await,
         }
     })
 }
 
-async fn screen(config: &Config) -> Result<ExitCode, Failure> {
+fn needs_terminal() -> Result<(), Failure> {
     if !stdin().is_terminal() || !stdout().is_terminal() {
         return Err(Failure::new(2, "the screen needs a terminal; `tikv-chaos --help` lists what works without one"));
     }
+    Ok(())
+}
+
+async fn screen(config: &Config) -> Result<ExitCode, Failure> {
+    needs_terminal()?;
     tui::run(config, None).await.map(|ended| ended.exit).map_err(Failure::from)
 }
 

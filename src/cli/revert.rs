@@ -44,6 +44,13 @@ pub struct Undone {
     undo: Vec<String>,
 }
 
+impl Undone {
+    /// Why it could not be undone, if it could not.
+    pub fn error(&self) -> Option<&str> {
+        self.result.as_ref().err().map(String::as_str)
+    }
+}
+
 /// Undoes them at the same time, and lets go of the holders and of the files that are done with.
 pub async fn undo(config: &Config, subject: &TikvSubject, injections: &[&Injection]) -> Vec<Undone> {
     let all = injections.iter().map(|injection| async {

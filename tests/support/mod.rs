@@ -6,8 +6,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod cluster;
+pub mod demo;
 pub mod guest;
 pub mod http;
+pub mod proc;
 pub mod proxy;
 pub mod pty;
 

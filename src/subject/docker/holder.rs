@@ -250,7 +250,7 @@ fn is_in_between(reason: &str) -> bool {
 }
 
 /// Removes a container whatever it does; one that is gone is fine.
-async fn remove(docker: &Docker, container: &str) -> Result<(), SubjectError> {
+pub(super) async fn remove(docker: &Docker, container: &str) -> Result<(), SubjectError> {
     let options = RemoveContainerOptionsBuilder::new().force(true).build();
     match client::find("remove", container, docker.remove_container(container, Some(options))).await {
         Err(SubjectError::Docker { reason, .. }) if is_in_between(&reason) => {}

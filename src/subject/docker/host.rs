@@ -127,7 +127,7 @@ impl TikvSubject {
 
     pub async fn image(&self) -> Result<&str, SubjectError> {
         let docker = self.docker().await?;
-        let make = image::ensure(&docker, &self.options.image, &*self.options.progress);
+        let make = image::ensure(&docker, image::Purpose::Holder, &self.options.image, &*self.options.progress);
         Ok(self.image.get_or_try_init(|| make).await?.as_str())
     }
 

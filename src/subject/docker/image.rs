@@ -1,6 +1,7 @@
-//! The holder's image, made on the spot from this program and the host's own `tc`, `iptables` and `rm`: no registry.
+//! The images, made on the spot and of no registry: the holder's, from this program and the host's own `tc`, `iptables`
+//! and `rm`; the stand-in cluster's, from this program alone.
 //!
-//! Its name carries a fingerprint of what is in it, so that a later start only asks whether that name is there.
+//! An image's name carries a fingerprint of what is in it, so that a later start only asks whether that name is there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,10 +20,9 @@ use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::client;
+use super::{client, discovery::ROLE_LABEL};
 use crate::{holder::protocol, subject::SubjectError};
 
-const REPOSITORY: &str = "tikv-chaos-holder";
 const PROGRAM: &str = "/tikv-chaos";
 const TOOL_FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
 /// iptables' match and target extensions, by distribution.
@@ -44,9 +44,40 @@ pub enum Source {
     Made { exe: PathBuf },
 }
 
+/// What an image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    Holder,
+    Demo,
+}
+
+impl Purpose {
+    pub const fn repository(self) -> &'static str {
+        match self {
+            Self::Holder => "tikv-chaos-holder",
+            Self::Demo => "tikv-chaos-demo",
+        }
+    }
+
+    const fn role(self) -> &'static str {
+        match self {
+            Self::Holder => "holder-image",
+            Self::Demo => "demo-image",
+        }
+    }
+
+    const fn making(self) -> &'static str {
+        match self {
+            Self::Holder => "making the holder's image from this program and the host's tc and iptables",
+            Self::Demo => "making the demo's image from this program",
+        }
+    }
+}
+
 /// The image's name; made first where it is not there yet. `progress` is told what takes time.
 pub async fn ensure(
     docker: &Docker,
+    purpose: Purpose,
     source: &Source,
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<String, SubjectError> {
@@ -57,32 +88,32 @@ pub async fn ensure(
         }
         Source::Made { exe } => exe,
     };
-    let tag = fingerprint(exe).map_err(|error| SubjectError::Image(format!("{}: {error}", exe.display())))?;
-    let name = format!("{REPOSITORY}:{tag}");
+    let tag = fingerprint(purpose, exe).map_err(|error| SubjectError::Image(format!("{}: {error}", exe.display())))?;
+    let name = format!("{}:{tag}", purpose.repository());
     if client::find("look for the image", &name, docker.inspect_image(&name)).await?.is_some() {
         return Ok(name);
     }
-    progress("making the holder's image from this program and the host's tc and iptables");
+    progress(purpose.making());
     let pack = || {
-        let packed = Contents::of_this_host(exe)?.archive();
+        let packed = Contents::of_this_host(purpose, exe)?.archive();
         packed.map_err(|error| SubjectError::Image(format!("packing it failed: {error}")))
     };
-    let import = import(docker, &tag, tokio::task::block_in_place(pack)?);
+    let import = import(docker, purpose, &tag, tokio::task::block_in_place(pack)?);
     let late = |_| Err(SubjectError::Image(format!("Docker took longer than {} s", IMPORT_PATIENCE.as_secs())));
     timeout(IMPORT_PATIENCE, import).await.unwrap_or_else(late)?;
-    progress("the holder's image is made");
-    remove_old(docker, &name).await;
+    progress("the image is made");
+    remove_old(docker, purpose, &name).await;
     Ok(name)
 }
 
-async fn import(docker: &Docker, tag: &str, archive: Vec<u8>) -> Result<(), SubjectError> {
+async fn import(docker: &Docker, purpose: Purpose, tag: &str, archive: Vec<u8>) -> Result<(), SubjectError> {
     let changes = vec![
-        "LABEL tikv-chaos.role=holder-image".to_owned(),
+        format!("LABEL {ROLE_LABEL}={}", purpose.role()),
         "ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         format!("ENTRYPOINT [\"{PROGRAM}\"]"),
-        "CMD [\"holder\"]".to_owned(),
     ];
-    let options = CreateImageOptionsBuilder::new().from_src("-").repo(REPOSITORY).tag(tag).changes(changes).build();
+    let options =
+        CreateImageOptionsBuilder::new().from_src("-").repo(purpose.repository()).tag(tag).changes(changes).build();
     let mut steps = std::pin::pin!(docker.create_image(Some(options), Some(body_full(archive.into())), None));
     while let Some(step) = steps.next().await {
         step.map_err(|error| SubjectError::Image(format!("Docker would not import it: {}", client::reason(&error))))?;
@@ -91,8 +122,8 @@ async fn import(docker: &Docker, tag: &str, archive: Vec<u8>) -> Result<(), Subj
 }
 
 /// Images that no injection can still name in its undo go. Docker keeps those that a container uses.
-async fn remove_old(docker: &Docker, keep: &str) {
-    let filters = [("reference", vec![REPOSITORY])].into();
+async fn remove_old(docker: &Docker, purpose: Purpose, keep: &str) {
+    let filters = [("reference", vec![purpose.repository()])].into();
     let options = ListImagesOptionsBuilder::new().filters(&filters).build();
     let Ok(images) = docker.list_images(Some(options)).await else { return };
     let long_ago = Timestamp::now().as_second() - KEEP_S;
@@ -112,7 +143,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn of_this_host(exe: &Path) -> Result<Self, SubjectError> {
+    fn of_this_host(purpose: Purpose, exe: &Path) -> Result<Self, SubjectError> {
         if !cfg!(target_os = "linux") {
             let message = "this host is not Linux, so its program cannot run in a container: build assets/holder.Dockerfile \
                            and name the image with --holder-image";
@@ -121,6 +152,9 @@ impl Contents {
         let mut files = BTreeMap::from([(PathBuf::from(PROGRAM), exe.to_owned())]);
         let mut links = BTreeMap::new();
         add_libraries(exe, &mut files)?;
+        if purpose == Purpose::Demo {
+            return Ok(Self { files, links });
+        }
         for (tool, path) in tools() {
             add_libraries(&path, &mut files)?;
             let folder = if tool == "rm" { "/usr/bin" } else { "/usr/sbin" };
@@ -215,10 +249,11 @@ fn tools() -> impl Iterator<Item = (&'static str, PathBuf)> {
 }
 
 /// Sizes and times of the programs in it: cheaper than reading them, and another build has another time.
-fn fingerprint(exe: &Path) -> io::Result<String> {
+fn fingerprint(purpose: Purpose, exe: &Path) -> io::Result<String> {
     let mut hasher = DefaultHasher::new();
     (env!("CARGO_PKG_VERSION"), protocol::VERSION).hash(&mut hasher);
-    for (name, path) in [("exe", exe.to_owned())].into_iter().chain(tools()) {
+    let tools = tools().filter(|_| purpose == Purpose::Holder);
+    for (name, path) in [("exe", exe.to_owned())].into_iter().chain(tools) {
         let metadata = fs::metadata(&path)?;
         let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         (name, metadata.len(), modified).hash(&mut hasher);

@@ -3,6 +3,7 @@
 mod act;
 mod beside;
 pub mod client;
+pub mod demo;
 mod discovery;
 mod disk;
 mod holder;

@@ -1,0 +1,182 @@
+//! What a stand-in cluster is made of, as Docker is told it. Pure.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, NetworkCreateRequest, NetworkingConfig,
+    PortBinding, VolumeCreateRequest,
+};
+
+use crate::{
+    cluster::assumed::{PD_CLIENT_PORT, PD_PEER_PORT, TIKV_PORT, TIKV_STATUS_PORT},
+    subject::docker::discovery::ROLE_LABEL,
+};
+
+/// The demo that a thing belongs to, by name.
+pub const DEMO_LABEL: &str = "tikv-chaos.demo";
+pub const MEMBERS: u16 = 3;
+/// Room for the log of a small cluster, little enough that a full one costs nobody anything.
+const VOLUME_MIB: u64 = 256;
+/// Such that the default disk fault, four fifths of what is there, goes beyond it.
+const RESERVE_MIB: u64 = 64;
+const REGIONS_PER_STORE: u16 = 2;
+const DATA: &str = "/data";
+
+/// A stand-in cluster as somebody asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DemoSpec {
+    /// Begins the name of everything that is made.
+    pub name: String,
+    /// How many stores.
+    pub stores: u16,
+    /// How much faster than TiKV's its clocks run.
+    pub speed: f64,
+    /// Operations a second of the built-in load; 0 is none.
+    pub rate: u32,
+    /// The port of this host, on the loopback address, that leads to the first PD.
+    pub pd_port: Option<u16>,
+}
+
+/// One container to make.
+pub struct Piece {
+    pub name: String,
+    pub body: ContainerCreateBody,
+}
+
+impl DemoSpec {
+    /// Also the name of the cluster, by which `--project` knows it.
+    pub fn network(&self) -> String {
+        network(&self.name)
+    }
+
+    fn labels(&self, role: &str) -> HashMap<String, String> {
+        [(ROLE_LABEL, role), (DEMO_LABEL, &self.name)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    }
+
+    pub fn network_request(&self) -> NetworkCreateRequest {
+        NetworkCreateRequest {
+            name: self.network(),
+            labels: Some([(DEMO_LABEL.to_owned(), self.name.clone())].into()),
+            ..NetworkCreateRequest::default()
+        }
+    }
+
+    /// A small file system in memory for each store, so that a full disk is one node's trouble.
+    pub fn volumes(&self) -> Vec<VolumeCreateRequest> {
+        let options =
+            [("type", "tmpfs".to_owned()), ("device", "tmpfs".to_owned()), ("o", format!("size={VOLUME_MIB}m"))];
+        let options: HashMap<_, _> = options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let volume = |store| VolumeCreateRequest {
+            name: Some(self.volume(store)),
+            driver: Some("local".to_owned()),
+            driver_opts: Some(options.clone()),
+            labels: Some([(DEMO_LABEL.to_owned(), self.name.clone())].into()),
+            ..VolumeCreateRequest::default()
+        };
+        (0..self.stores).map(volume).collect()
+    }
+
+    fn volume(&self, store: u16) -> String {
+        format!("{}-tikv{store}", self.network())
+    }
+
+    /// The load first: it has the stores' volumes mounted too, and a file system in memory lives while somebody does.
+    pub fn pieces(&self, image: &str) -> Vec<Piece> {
+        let load = std::iter::once(self.load(image));
+        let pds = (0..MEMBERS).map(|at| self.pd(image, at));
+        load.chain(pds).chain((0..self.stores).map(|at| self.store(image, at))).collect()
+    }
+
+    fn pd(&self, image: &str, at: u16) -> Piece {
+        let host = format!("pd{at}");
+        let members: Vec<String> = (0..MEMBERS).map(|at| format!("pd{at}=http://pd{at}:{PD_PEER_PORT}")).collect();
+        let args = vec![
+            "pd".to_owned(),
+            format!("--name={host}"),
+            format!("--client-urls=http://0.0.0.0:{PD_CLIENT_PORT}"),
+            format!("--peer-urls=http://0.0.0.0:{PD_PEER_PORT}"),
+            format!("--advertise-client-urls=http://{host}:{PD_CLIENT_PORT}"),
+            format!("--advertise-peer-urls=http://{host}:{PD_PEER_PORT}"),
+            format!("--initial-cluster={}", members.join(",")),
+            format!("--data-dir={DATA}"),
+            format!("--stores={}", self.stores),
+            format!("--regions={}", self.stores * REGIONS_PER_STORE),
+            format!("--speed={}", self.speed),
+        ];
+        let ports = self.pd_port.filter(|_| at == 0).map(|port| {
+            let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(port.to_string()) };
+            HashMap::from([(format!("{PD_CLIENT_PORT}/tcp"), Some(vec![binding]))])
+        });
+        let host_config = HostConfig { port_bindings: ports, ..HostConfig::default() };
+        self.piece(image, &host, "pd", args, host_config)
+    }
+
+    fn store(&self, image: &str, at: u16) -> Piece {
+        let host = format!("tikv{at}");
+        let args = vec![
+            "store".to_owned(),
+            format!("--addr=0.0.0.0:{TIKV_PORT}"),
+            format!("--advertise-addr={host}:{TIKV_PORT}"),
+            format!("--status-addr=0.0.0.0:{TIKV_STATUS_PORT}"),
+            format!("--advertise-status-addr={host}:{TIKV_STATUS_PORT}"),
+            format!("--data-dir={DATA}"),
+            format!("--pd={}", pd_addresses()),
+            format!("--reserve-space={RESERVE_MIB}MiB"),
+            format!("--speed={}", self.speed),
+        ];
+        let mounts = Some(vec![mount(self.volume(at), DATA.to_owned(), false)]);
+        self.piece(image, &host, "tikv", args, HostConfig { mounts, ..HostConfig::default() })
+    }
+
+    fn load(&self, image: &str) -> Piece {
+        let args = vec![
+            "load".to_owned(),
+            format!("--pd={}", pd_addresses()),
+            format!("--rate={}", self.rate),
+            format!("--speed={}", self.speed),
+        ];
+        let mounts = (0..self.stores).map(|at| mount(self.volume(at), format!("/kept/tikv{at}"), true)).collect();
+        self.piece(image, "load", "ignore", args, HostConfig { mounts: Some(mounts), ..HostConfig::default() })
+    }
+
+    fn piece(&self, image: &str, host: &str, role: &str, args: Vec<String>, host_config: HostConfig) -> Piece {
+        let endpoint = EndpointSettings { aliases: Some(vec![host.to_owned()]), ..EndpointSettings::default() };
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            hostname: Some(host.to_owned()),
+            entrypoint: Some(vec!["/tikv-chaos".to_owned(), "demo-node".to_owned()]),
+            cmd: Some(args),
+            labels: Some(self.labels(role)),
+            stop_timeout: Some(5),
+            exposed_ports: host_config.port_bindings.as_ref().map(|ports| ports.keys().cloned().collect()),
+            host_config: Some(HostConfig {
+                network_mode: Some(self.network()),
+                cap_drop: Some(vec!["ALL".to_owned()]),
+                security_opt: Some(vec!["no-new-privileges".to_owned()]),
+                ..host_config
+            }),
+            networking_config: Some(NetworkingConfig { endpoints_config: Some([(self.network(), endpoint)].into()) }),
+            ..ContainerCreateBody::default()
+        };
+        Piece { name: format!("{}-{host}", self.name), body }
+    }
+}
+
+/// The network of the demo of that name.
+pub fn network(name: &str) -> String {
+    format!("tikv-chaos-{name}")
+}
+
+fn pd_addresses() -> String {
+    (0..MEMBERS).map(|at| format!("pd{at}:{PD_CLIENT_PORT}")).collect::<Vec<_>>().join(",")
+}
+
+fn mount(volume: String, target: String, read_only: bool) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume),
+        target: Some(target),
+        read_only: Some(read_only),
+        ..Mount::default()
+    }
+}

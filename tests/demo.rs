@@ -1,0 +1,212 @@
+//! The stand-in cluster as a user meets it: up with one command, hurt as TiKV is hurt, down without a trace.
+
+mod support;
+
+use support::{
+    Program,
+    demo::{Demo, Port},
+    docker_is_here, run, try_run, wait_for,
+};
+
+const STORES: [&str; 3] = ["tikv0", "tikv1", "tikv2"];
+
+/// A store that leads something.
+fn a_leader(demo: &Demo) -> &'static str {
+    wait_for("a store with leaders", || STORES.into_iter().find(|host| demo.leaders(host) > Some(0)))
+}
+
+fn healthy(demo: &Demo) {
+    wait_for("every store Up and leading", || {
+        STORES
+            .iter()
+            .all(|host| demo.state(host).as_deref() == Some("Up") && demo.leaders(host) > Some(0))
+            .then_some(())
+    });
+}
+
+fn is(demo: &Demo, host: &str, state: &str) {
+    wait_for(&format!("{host} to be {state}"), || (demo.state(host).as_deref() == Some(state)).then_some(()));
+}
+
+fn leaders_leave(demo: &Demo, host: &str) {
+    wait_for(&format!("the leaders to leave {host}"), || (demo.leaders(host) == Some(0)).then_some(()));
+}
+
+/// What the other stores count as unreachable for this one.
+fn unreachable(demo: &Demo, host: &str) -> f64 {
+    let label = format!("store_id=\"{}\"", demo.store_id(host));
+    let others = STORES.iter().filter(|other| **other != host);
+    let name = "tikv_server_report_failure_msg_total";
+    others.filter_map(|other| demo.metric(other, name, &["type=\"unreachable\"", &label])).sum()
+}
+
+fn inject(demo: &Demo, args: &[&str]) -> String {
+    demo.program.inject(args)["id"].as_str().unwrap().to_owned()
+}
+
+fn revert(demo: &Demo, id: &str) {
+    demo.program.run(&["revert", id]).ok();
+}
+
+/// Every column of the diagnosis key that can be seen from outside, fault by fault, and that each heals.
+#[test]
+fn each_fault_shows_what_it_shows_on_tikv() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--speed", "10"]);
+    healthy(&demo);
+    killed(&demo);
+    paused(&demo);
+    cut_from_the_stores(&demo);
+    cut_from_pd_too(&demo);
+    delayed(&demo);
+    filled(&demo);
+    demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
+    let left = run("docker", &["ps", "-aq", "--filter", &format!("label=tikv-chaos.demo={}", demo.name)]);
+    assert_eq!(left, "");
+}
+
+fn killed(demo: &Demo) {
+    let host = a_leader(demo);
+    let before = unreachable(demo, host);
+    let id = inject(demo, &["node_kill", "--target", &demo.container(host)]);
+    assert_eq!(demo.inspect(host, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+    is(demo, host, "Disconnected");
+    leaders_leave(demo, host);
+    wait_for("the others to count it as unreachable", || (unreachable(demo, host) > before).then_some(()));
+    revert(demo, &id);
+    healthy(demo);
+}
+
+fn paused(demo: &Demo) {
+    let host = a_leader(demo);
+    run("docker", &["pause", &demo.container(host)]);
+    assert_eq!(demo.status_port(host), Port::Hangs);
+    is(demo, host, "Disconnected");
+    leaders_leave(demo, host);
+    run("docker", &["unpause", &demo.container(host)]);
+    healthy(demo);
+}
+
+fn cut_from_the_stores(demo: &Demo) {
+    let host = a_leader(demo);
+    let before = unreachable(demo, host);
+    let id = inject(demo, &["network_partition", "--target", &demo.container(host)]);
+    leaders_leave(demo, host);
+    assert_eq!(demo.state(host).as_deref(), Some("Up"), "PD hears from it as before");
+    assert_eq!(demo.status_port(host), Port::Answers(200));
+    wait_for("the others to count it as unreachable", || (unreachable(demo, host) > before).then_some(()));
+    assert!(demo.logs(host).contains("stepped down to follower since quorum is not active"));
+    revert(demo, &id);
+    healthy(demo);
+}
+
+fn cut_from_pd_too(demo: &Demo) {
+    let host = a_leader(demo);
+    let id = inject(demo, &["network_partition", "--include-pd", "--target", &demo.container(host)]);
+    is(demo, host, "Disconnected");
+    leaders_leave(demo, host);
+    assert_eq!(demo.status_port(host), Port::Answers(200));
+    revert(demo, &id);
+    healthy(demo);
+}
+
+/// Needs netem, which not every kernel has: elsewhere the refusal is what is seen, and nothing changes.
+fn delayed(demo: &Demo) {
+    let host = a_leader(demo);
+    let leaders = demo.leaders(host);
+    let args = ["inject", "--json", "latency", "--min-ms", "20", "--max-ms", "40", "--target", &demo.container(host)];
+    let ran = demo.program.run(&args);
+    if ran.status == 0 {
+        assert_eq!((demo.state(host).as_deref(), demo.status_port(host)), (Some("Up"), Port::Answers(200)));
+        revert(demo, ran.json()["id"].as_str().unwrap());
+    } else {
+        assert!(ran.stderr.contains("netem"), "{ran:?}");
+    }
+    assert_eq!(demo.leaders(host), leaders);
+}
+
+fn filled(demo: &Demo) {
+    let host = a_leader(demo);
+    let available = || demo.metric(host, "tikv_store_size_bytes", &["type=\"available\""]).unwrap();
+    let before = available();
+    let id = inject(demo, &["disk_pressure", "--target", &demo.container(host)]);
+    wait_for("its disk to be almost full", || demo.logs(host).contains("disk usage Normal->AlmostFull").then_some(()));
+    wait_for("its leaders to go where there is room", || (demo.leaders(host) == Some(0)).then_some(()));
+    assert!(available() < before / 2.0);
+    assert_eq!((demo.state(host).as_deref(), demo.status_port(host)), (Some("Up"), Port::Answers(200)));
+    revert(demo, &id);
+    wait_for("its disk to have room", || demo.logs(host).contains("disk usage AlmostFull->Normal").then_some(()));
+    healthy(demo);
+}
+
+#[test]
+fn what_is_in_the_way_is_said_and_nothing_is_made() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--speed", "10", "--rate", "0"]);
+    let again = demo.program.run(&["demo", "up", "--name", &demo.name]);
+    assert_eq!(again.status, 3);
+    assert!(again.stderr.contains("it is there already") && again.stderr.contains("demo down"), "{again:?}");
+
+    let status = demo.program.run(&["demo", "status", "--json", "--name", &demo.name]).ok().json();
+    assert_eq!(status["stores_up"], 3);
+    assert_eq!(status["found"]["containers"].as_array().unwrap().len(), 7);
+
+    // A port that somebody listens on.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let other = format!("{}x", demo.name);
+    let refused = demo.program.run(&["demo", "up", "--name", &other, "--pd-port", &port]);
+    assert_eq!(refused.status, 1);
+    assert!(refused.stderr.contains("choose another --pd-port"), "{refused:?}");
+    assert_nothing_of(&other);
+
+    // A container of somebody else under one of its names.
+    let foreign = format!("{other}-tikv1");
+    let image = demo.inspect("tikv0", "{{.Config.Image}}");
+    run("docker", &["create", "--name", &foreign, &image]);
+    let refused = demo.program.run(&["demo", "up", "--name", &other]);
+    assert!(try_run("docker", &["rm", &foreign]).0, "it is still there");
+    assert_eq!(refused.status, 3);
+    assert!(refused.stderr.contains(&foreign) && refused.stderr.contains("--name"), "{refused:?}");
+    assert_nothing_of(&other);
+
+    // Down takes what is injected with it, and a second time finds nothing.
+    inject(&demo, &["network_partition", "--target", &demo.container("tikv0")]);
+    demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
+    assert!(demo.program.active().is_empty());
+    assert_nothing_of(&demo.name);
+    let nothing = demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
+    assert!(nothing.stdout.contains("there is no demo"), "{nothing:?}");
+}
+
+fn assert_nothing_of(name: &str) {
+    let filter = format!("label=tikv-chaos.demo={name}");
+    for list in [["ps", "-aq"], ["volume", "ls"], ["network", "ls"]] {
+        let quiet = if list[0] == "ps" { "--no-trunc" } else { "-q" };
+        assert_eq!(run("docker", &[list[0], list[1], quiet, "--filter", &filter]), "", "{list:?}");
+    }
+}
+
+#[test]
+fn bad_options_are_refused_before_docker_is_asked() {
+    let program = Program::new(None);
+    let nowhere = [("DOCKER_HOST", "unix:///nowhere.sock")];
+    let cases = [
+        (&["demo", "up", "--nodes", "2"][..], "--nodes"),
+        (&["demo", "up", "--speed", "0.5"], "allowed: 1 to 50"),
+        (&["demo", "--name", "../x", "up"], "a letter or digit first"),
+        (&["demo", "up", "--rate", "many"], "--rate"),
+    ];
+    for (args, expected) in cases {
+        let ran = program.run_with(args, "", &nowhere);
+        assert_eq!(ran.status, 2, "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains(expected) && ran.stderr.lines().count() == 1, "{args:?}: {ran:?}");
+    }
+    let ran = program.run_with(&["demo"], "", &nowhere);
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("needs a terminal"), "{ran:?}");
+}
