@@ -11,6 +11,7 @@
 //! - [`holder`]: what runs in the helper container. Knows no Docker.
 //! - [`subject`]: the system that chaos is done to; `subject::docker` alone knows bollard.
 //! - [`cluster`]: what the cluster says of itself, read from PD and TiKV over HTTP. Knows no Docker.
+//! - [`demo`]: a stand-in for a TiKV cluster, whose nodes run in containers of their own. Knows no Docker.
 //! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down.
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
@@ -21,6 +22,7 @@ pub mod chaos;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod demo;
 pub mod holder;
 pub mod session;
 pub mod subject;

@@ -21,12 +21,16 @@ use std::{
 use args::{Parsed, Subcommand};
 use output::Failure;
 
-use crate::{config::Config, holder, subject::docker::Progress, tui};
+use crate::{config::Config, demo, holder, subject::docker::Progress, tui};
 
 /// The exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused.
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         eprintln!("tikv-chaos: {error}");
+    }
+    let mut words = std::env::args_os();
+    if words.nth(1).is_some_and(|word| word == "demo-node") {
+        return demo::main(std::env::args_os().skip(1));
     }
     let Parsed { globals, subcommand } = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
