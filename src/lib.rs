@@ -12,6 +12,7 @@
 //! - [`subject`]: the system that chaos is done to; `subject::docker` alone knows bollard.
 //! - [`cluster`]: what the cluster says of itself, read from PD and TiKV over HTTP. Knows no Docker.
 //! - [`guide`]: what a fault looks like from the cluster's side, and when it was seen. Pure.
+//! - [`demo`]: a stand-in for a TiKV cluster, whose nodes run in containers of their own. Knows no Docker.
 //! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down.
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
@@ -22,6 +23,7 @@ pub mod chaos;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod demo;
 pub mod guide;
 pub mod holder;
 pub mod session;

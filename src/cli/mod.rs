@@ -29,6 +29,10 @@ pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         eprintln!("tikv-chaos: {error}");
     }
+    let mut words = std::env::args_os();
+    if words.nth(1).is_some_and(|word| word == "demo-node") {
+        return crate::demo::main(std::env::args_os().skip(1));
+    }
     let Parsed { globals, subcommand } = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(status) => return status,

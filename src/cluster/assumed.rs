@@ -57,6 +57,11 @@ pub const DOWN_AFTER: Duration = Duration::from_secs(30 * 60);
 pub const RAFT_TICK: Duration = Duration::from_secs(1);
 pub const RAFT_HEARTBEAT_TICKS: u32 = 2;
 pub const RAFT_ELECTION_TICKS: u32 = 10;
+/// `max-peer-down-duration`: a leader reports a peer that is silent for longer (tikv raftstore config.rs).
+pub const MAX_PEER_DOWN: Duration = Duration::from_secs(10 * 60);
+/// PD's `tick-interval`, and its `election-interval` in ticks (tikv/pd server/config/config.go).
+pub const PD_TICK: Duration = Duration::from_millis(500);
+pub const PD_ELECTION_TICKS: u32 = 6;
 /// How often TiKV looks at its disk, and the share of the capacity that it keeps for itself at least
 /// (src/server/server.rs, server/src/common.rs).
 pub const DISK_CHECK: Duration = Duration::from_secs(60);
@@ -90,6 +95,8 @@ pub mod metric {
     /// Gauge, the start time, by `version`, `hash`.
     pub const SERVER_INFO: &str = "tikv_server_info";
     pub const PROCESS_START: &str = "process_start_time_seconds";
+    /// PD's gauge by `type`: store_up_count, store_disconnected_count, … (tikv/pd server/cluster/metrics.go).
+    pub const PD_CLUSTER_STATUS: &str = "pd_cluster_status";
     pub const RESIDENT: &str = "process_resident_memory_bytes";
 
     pub const ALL: [&str; 14] = [
