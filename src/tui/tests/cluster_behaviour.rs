@@ -68,6 +68,17 @@ fn a_late_heartbeat_is_marked_before_pd_has_another_word() {
 }
 
 #[test]
+fn space_that_runs_out_is_marked_and_takes_the_place_of_other_figures() {
+    let mut screen = loaded(80, 24);
+    assert!(!screen.text().contains("AVAILABLE"));
+    let mut full = state(1);
+    let store = full.nodes.get_mut("demo-demo-tikv1-1-id").and_then(|node| node.store.as_mut()).unwrap();
+    store.available = Some(2 << 30);
+    screen.send(Message::Cluster(vec![full]));
+    assert!(row(&screen, "demo-tikv1-1").contains("2.0/21.0G!"), "{}", screen.text());
+}
+
+#[test]
 fn figures_of_a_node_that_fell_silent_are_left_out_after_a_while() {
     let mut screen = loaded(120, 40);
     let silent = |second| killed(second, second);
