@@ -17,7 +17,7 @@
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
 //! Arrows point one way: `tui` and `cli` use `session` and `subject`, `session` uses `subject`, `subject` uses `chaos` and
-//! speaks `holder::protocol`, `chaos` uses nothing.
+//! speaks `holder::protocol`, `guide` uses the plain values of `cluster` and `subject`, `chaos` uses nothing.
 
 pub mod chaos;
 pub mod cli;

@@ -25,6 +25,8 @@ pub enum Hit {
 pub struct HitMap {
     areas: Vec<(Rect, Hit)>,
     pub(super) too_small: bool,
+    /// Not even a glance at the nodes is shown.
+    pub(super) blind: bool,
     /// The greatest useful scroll of the popup, of the picker's commands and of the log.
     pub(super) popup: usize,
     pub(super) commands: usize,

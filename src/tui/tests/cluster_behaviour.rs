@@ -68,6 +68,17 @@ fn a_late_heartbeat_is_marked_before_pd_has_another_word() {
 }
 
 #[test]
+fn space_that_runs_out_is_marked_and_takes_the_place_of_other_figures() {
+    let mut screen = loaded(80, 24);
+    assert!(!screen.text().contains("AVAILABLE"));
+    let mut full = state(1);
+    let store = full.nodes.get_mut("demo-demo-tikv1-1-id").and_then(|node| node.store.as_mut()).unwrap();
+    store.available = Some(2 << 30);
+    screen.send(Message::Cluster(vec![full]));
+    assert!(row(&screen, "demo-tikv1-1").contains("2.0/21.0G!"), "{}", screen.text());
+}
+
+#[test]
 fn figures_of_a_node_that_fell_silent_are_left_out_after_a_while() {
     let mut screen = loaded(120, 40);
     let silent = |second| killed(second, second);
@@ -102,9 +113,12 @@ fn clusters_are_read_only_while_somebody_looks() {
     screen.send(Message::Docker(Live::Down { host: "h".into(), reason: "gone".into(), retry_s: 1 }));
     assert_eq!(asked(&mut screen), [Effect::Read(false)]);
     screen.send(up(cluster()));
-    screen.resize(20, 5);
+    screen.resize(40, 10);
     screen.send(Message::Clock(at(1)));
-    assert_eq!(asked(&mut screen), [Effect::Read(true), Effect::Read(false)]);
+    assert_eq!(asked(&mut screen), [Effect::Read(true)], "a glance is a look");
+    screen.resize(20, 5);
+    screen.send(Message::Clock(at(2)));
+    assert_eq!(asked(&mut screen), [Effect::Read(false)]);
     screen.send(mine(vec![injected(Life::Active)]));
     assert_eq!(asked(&mut screen), [Effect::Read(true)], "what an injection does is noted all the same");
 }

@@ -20,7 +20,7 @@ pub fn heard(model: &mut Model, states: Vec<ClusterState>) {
 /// Asks to begin or to end reading, if that changed: while Docker answers and shows nodes, and either the screen shows
 /// them or an injection is open, whose effects are noted.
 pub fn ask(model: &mut Model) -> Option<Effect> {
-    let looks = !model.hits.too_small || model.followed.iter().any(|one| one.track.ended.is_none());
+    let looks = !model.hits.blind || model.followed.iter().any(|one| one.track.ended.is_none());
     let reading = model.is_up() && !model.nodes().is_empty() && looks;
     (std::mem::replace(&mut model.reading, reading) != reading).then_some(Effect::Read(reading))
 }

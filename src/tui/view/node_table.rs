@@ -100,6 +100,8 @@ pub struct Table {
     /// Between two columns.
     pub gap: u16,
     wide: bool,
+    /// Room is kept for what a fault may show.
+    keeps: bool,
     pub rows: Vec<Row>,
 }
 
@@ -130,7 +132,7 @@ impl Table {
         let open = model.open();
         let rows: Vec<Row> = model.nodes().iter().map(|node| row(model, &open, node, wide)).collect();
         let known = model.nodes().iter().any(|node| model.state_of(&node.cluster).is_some());
-        let mut table = Self { columns: Vec::new(), gap: if wide { 2 } else { 1 }, wide, rows };
+        let mut table = Self { columns: Vec::new(), gap: if wide { 2 } else { 1 }, wide, keeps: known, rows };
         let slow = table.rows.iter().any(|row| !row.cell(C::Slow).text.is_empty());
         for column in ALL {
             let of_cluster = (C::Store..=C::P99).contains(&column);
@@ -164,7 +166,7 @@ impl Table {
             return self.set(C::Addresses, cut);
         }
         // Space that runs out is what one looks for: it outlasts the other figures.
-        let short = self.rows.iter().any(|row| row.cell(C::Available).style != Style::new());
+        let short = self.rows.iter().any(|row| row.cell(C::Available).text.ends_with('!'));
         let figures = FOLDS.into_iter().filter(|column| !(short && *column == C::Available));
         let last = [C::Available, C::Store];
         for fold in [C::Addresses].into_iter().chain(figures).chain(last) {
@@ -191,7 +193,7 @@ impl Table {
     /// What the heading and the longest cell of the column take.
     fn needed(&self, column: Column) -> usize {
         let longest = self.rows.iter().map(|row| width(&row.cell(column).text)).max().unwrap_or(0);
-        longest.max(column.heading(self.wide).len()).max(column.least())
+        longest.max(column.heading(self.wide).len()).max(if self.keeps { column.least(self.wide) } else { 0 })
     }
 
     /// What is left of the room behind all columns but the last, with two places for the mark before them.
@@ -237,11 +239,14 @@ impl Column {
     }
 
     /// The room that is kept, so that the columns stay where they are when a fault begins to show.
-    const fn least(self) -> usize {
+    const fn least(self, wide: bool) -> usize {
         match self {
-            Self::Store => 14,
-            Self::Leaders => 6,
-            Self::P99 => 6,
+            Self::State if wide => "exited 137".len(),
+            Self::Up if wide => "23h 59m".len(),
+            Self::Store => "! Disconnected".len(),
+            Self::Leaders => "2 (-2)".len(),
+            Self::Operations => "201+198".len(),
+            Self::P99 => "160 ms".len(),
             _ => 0,
         }
     }

@@ -106,7 +106,8 @@ fn of_pd(
         put(Column::Slow, format!("{score:.0}"), fresh(if score >= 80.0 { theme.bad() } else { theme.warn() }));
     }
     if let (Some(available), Some(capacity)) = (store.available, store.capacity) {
-        put(Column::Available, share_of(available, capacity), fresh(space_style(theme, available, capacity)));
+        let (mark, style) = space_sign(theme, available, capacity);
+        put(Column::Available, share_of(available, capacity) + mark, fresh(style));
     }
 }
 
@@ -117,12 +118,12 @@ fn of_pd(
     clippy::cast_sign_loss,
     reason = "a share of bytes"
 )]
-fn space_style(theme: Theme, available: u64, capacity: u64) -> Style {
+fn space_sign(theme: Theme, available: u64, capacity: u64) -> (&'static str, Style) {
     let reserve = ((capacity as f64 * assumed::RESERVE_SHARE) as u64).max(assumed::RESERVE_SPACE.min(capacity / 4));
     match available {
-        left if left <= reserve => theme.bad(),
-        left if left <= reserve.saturating_mul(2) => theme.warn(),
-        _ => theme.plain(),
+        left if left <= reserve => ("!", theme.bad()),
+        left if left <= reserve.saturating_mul(2) => ("!", theme.warn()),
+        _ => ("", theme.plain()),
     }
 }
 

@@ -27,6 +27,7 @@ pub fn draw(pen: &mut Pen, area: Rect) {
     }
     let rest = Rect { y: area.y + taken, height: area.height - taken, ..area };
     if area.width < GLANCE.0 || area.height < GLANCE.1 || rest.height < 3 {
+        pen.hits.blind = true;
         return;
     }
     strip::draw(pen, Rect { height: 1, ..rest });
