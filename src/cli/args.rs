@@ -56,6 +56,22 @@ enum Plain {
     },
     /// Say what this host and each node can do
     Doctor,
+    /// Print the nodes and what the cluster says of itself, again and again: with --json a document a line
+    Watch,
+    /// Print the stores as PD sees them and the number of regions
+    State,
+    /// Wait until the cluster is well
+    Wait {
+        /// Every container runs, its health check passes, and enough stores are Up in PD
+        #[arg(long, required = true)]
+        healthy: bool,
+        /// How long: 90s, 10m
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_timeout)]
+        timeout: Duration,
+        /// How many stores are enough
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        stores: usize,
+    },
     /// The helper container's own role
     #[command(hide = true)]
     Holder,
@@ -79,6 +95,9 @@ pub enum Subcommand {
     Cleanup,
     Recover { dry_run: bool },
     Doctor,
+    Watch,
+    State,
+    Wait { timeout: Duration, stores: usize },
     Holder,
     Relay,
 }
@@ -119,6 +138,9 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Cleanup) => Subcommand::Cleanup,
             Some(Plain::Recover { dry_run }) => Subcommand::Recover { dry_run },
             Some(Plain::Doctor) => Subcommand::Doctor,
+            Some(Plain::Watch) => Subcommand::Watch,
+            Some(Plain::State) => Subcommand::State,
+            Some(Plain::Wait { timeout, stores, .. }) => Subcommand::Wait { timeout, stores },
             Some(Plain::Holder) => Subcommand::Holder,
             Some(Plain::Relay) => Subcommand::Relay,
         },
@@ -154,6 +176,10 @@ fn parse_ttl(text: &str) -> Result<Option<Duration>, String> {
     let allowed = || format!("--ttl cannot be {text:?}; allowed: 1s to 7d, such as 90s or 10m, or none");
     let ttl = humantime::parse_duration(text).map_err(|_| allowed())?;
     if (Duration::from_secs(1)..=LONGEST_TTL).contains(&ttl) { Ok(Some(ttl)) } else { Err(allowed()) }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "allowed: a time such as 90s or 10m".to_owned())
 }
 
 fn command() -> Command {

@@ -14,7 +14,7 @@ use std::{
 use super::{run, try_run, unique, wait_for};
 
 pub const ETCD: &str = "/usr/bin/etcd";
-const LABEL: &str = "tikv-chaos-test";
+pub const LABEL: &str = "tikv-chaos-test";
 
 /// How the nodes are called and where they live.
 #[derive(Clone, Copy)]
@@ -352,7 +352,7 @@ pub fn bare_image(program: &str) -> String {
 }
 
 /// Copies a program and its libraries into a root, at the paths where the loader looks.
-fn install(program: &Path, root: &Path) {
+pub fn install(program: &Path, root: &Path) {
     let libraries = run("ldd", &[program.to_str().unwrap()]);
     let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
     for path in paths.chain([program.to_str().unwrap()]) {
@@ -362,7 +362,7 @@ fn install(program: &Path, root: &Path) {
     }
 }
 
-fn import(root: &Path, name: &str) {
+pub fn import(root: &Path, name: &str) {
     let mut tar = Command::new("tar").args(["-c", "-C"]).arg(root).arg(".").stdout(Stdio::piped()).spawn().unwrap();
     let docker = Command::new("docker")
         .args(["import", "--change", "ENTRYPOINT [\"/tikv-server\"]", "--change", "ENV PATH=/usr/bin", "-", name])

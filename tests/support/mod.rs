@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod cluster;
+pub mod fake;
 pub mod guest;
 pub mod http;
 pub mod proxy;
