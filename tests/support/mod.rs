@@ -11,6 +11,7 @@ pub mod guest;
 pub mod http;
 pub mod proxy;
 pub mod pty;
+pub mod tls;
 
 use std::{
     io::Write as _,
