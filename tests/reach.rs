@@ -11,11 +11,14 @@ use serde_json::Value;
 use support::{
     Program,
     cluster::{Cluster, Options},
-    docker_is_here, proxy, run, wait_for,
+    docker_is_here, proxy, run,
+    tls::Authority,
+    wait_for,
 };
 
 /// TiKV's status port, where the listener answers like one.
 const PORT: u16 = 20180;
+const PLAIN: &str = "http://0.0.0.0:20180";
 
 fn start() -> (Cluster, Program) {
     let cluster = Cluster::start(&Options::default());
@@ -57,7 +60,7 @@ fn a_container_is_reached_by_its_own_address() {
         return;
     }
     let (cluster, program) = start();
-    let name = cluster.run_listener(PORT, &[]);
+    let name = cluster.run_listener(PLAIN, &[], &[]);
     let expected = format!("{}:{PORT} in {}", ip(&cluster, &name), cluster.networks[0]);
     assert_eq!(reached(&program, &name, &[]), expected);
     // The other nodes run and nobody listens there: the reason is the kernel's own, and no relay is made to hear it too.
@@ -72,7 +75,7 @@ fn a_published_port_is_reached_at_the_docker_host() {
         return;
     }
     let (cluster, program) = start();
-    let name = cluster.run_listener(PORT, &["-p", &format!("127.0.0.1::{PORT}")]);
+    let name = cluster.run_listener(PLAIN, &["-p", &format!("127.0.0.1::{PORT}")], &[]);
     let template = format!("{{{{(index (index .NetworkSettings.Ports \"{PORT}/tcp\") 0).HostPort}}}}");
     let port = run("docker", &["inspect", "-f", &template, &name]);
     let expected = format!("port 127.0.0.1:{port} of the Docker host");
@@ -86,7 +89,7 @@ fn a_remote_dockers_container_is_reached_through_a_relay_that_may_do_nothing_and
         return;
     }
     let (cluster, program) = start();
-    let name = cluster.run_listener(PORT, &[]);
+    let name = cluster.run_listener(PLAIN, &[], &[]);
     let remote = proxy::over_tcp();
     let env = [("DOCKER_HOST", remote.as_str())];
     let network = &cluster.networks[0];
@@ -114,4 +117,31 @@ fn a_remote_dockers_container_is_reached_through_a_relay_that_may_do_nothing_and
     watching.wait().unwrap();
     wait_for("the relay to end by itself", || relays(&cluster).is_empty().then_some(()));
     cluster.assert_clean();
+}
+
+#[test]
+fn a_relay_speaks_tls_with_the_certificates_that_it_is_given() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start();
+    let ca = Authority::new("one");
+    let (theirs, ours) = (ca.sign(&cluster.listener()), ca.sign("tikv-chaos"));
+    let mount = format!("{}:/certs:ro", ca.folder().display());
+    let file = |path: &std::path::Path| format!("/certs/{}", path.file_name().unwrap().to_str().unwrap());
+    let (cert, key) = (file(&theirs.cert), file(&theirs.key));
+    let tls = ["--cert-file", &cert, "--key-file", &key, "--client-cert-auth", "--trusted-ca-file", "/certs/ca.pem"];
+    let name = cluster.run_listener("https://0.0.0.0:20180", &["-v", &mount], &tls);
+    let remote = proxy::over_tcp();
+    let files = [ca.file(), ours.cert, ours.key].map(|path| path.to_str().unwrap().to_owned());
+    let env = [
+        ("DOCKER_HOST", remote.as_str()),
+        ("TIKV_CHAOS_PD_CA", &files[0]),
+        ("TIKV_CHAOS_PD_CERT", &files[1]),
+        ("TIKV_CHAOS_PD_KEY", &files[2]),
+    ];
+    assert!(reached(&program, &name, &env).contains("through a relay"));
+    let plain = program.run_with(&["nodes", "--json"], "", &env[..1]).ok().json();
+    let error = seen(&plain, &name).1["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("speaks TLS, give --pd-ca, --pd-cert and --pd-key"), "{error}");
 }

@@ -5,6 +5,7 @@ mod support;
 use std::{
     io::BufReader,
     process::{Child, ChildStdout, Stdio},
+    sync::Arc,
 };
 
 use nix::{
@@ -18,6 +19,8 @@ use support::{
     http::{Reply, metrics, stores},
     run, wait_for,
 };
+use tikv_chaos::subject::docker::{Options, Source, TikvSubject, read_on};
+use tokio::sync::{mpsc, watch};
 
 const STORES: &str = "/pd/api/v1/stores";
 
@@ -147,7 +150,7 @@ fn waiting_ends_when_the_cluster_is_well() {
 }
 
 /// `watch` under way, and its lines.
-fn watch(program: &Program, args: &[&str]) -> (Child, BufReader<ChildStdout>) {
+fn watching(program: &Program, args: &[&str]) -> (Child, BufReader<ChildStdout>) {
     let mut child = program.command(&[&["watch"], args].concat()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap());
     (child, lines)
@@ -167,7 +170,7 @@ fn watching_tells_each_change_until_it_is_told_to_end() {
     let (fake, program) = start(1, 1);
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         fake.pds[0].set(STORES, stores(&["Up"; 3]));
-        let (mut child, mut lines) = watch(&program, &["--json"]);
+        let (mut child, mut lines) = watching(&program, &["--json"]);
         let first: Value = serde_json::from_str(&next_line(&mut lines)).unwrap();
         assert_eq!(first["clusters"][0]["pd"]["value"]["stores"][2]["state_name"], "Up");
         assert_eq!(first["nodes"][0]["store"]["state_name"], "Up");
@@ -187,7 +190,7 @@ fn watching_ends_with_its_reader() {
         return;
     }
     let (fake, program) = start(1, 1);
-    let (mut child, mut lines) = watch(&program, &["--json"]);
+    let (mut child, mut lines) = watching(&program, &["--json"]);
     next_line(&mut lines);
     // Nothing changes any more, so nothing is written that would fail.
     drop(lines);
@@ -201,7 +204,7 @@ fn watching_in_text_is_a_line_a_second() {
         return;
     }
     let (fake, program) = start(1, 1);
-    let (mut child, mut lines) = watch(&program, &[]);
+    let (mut child, mut lines) = watching(&program, &[]);
     let first = next_line(&mut lines);
     assert!(first.ends_with(&format!("Z {}: 3 Up; leaders tikv0 7\n", fake.project)), "{first}");
     fake.tikvs[0].set("/metrics", metrics(1000));
@@ -213,6 +216,35 @@ fn watching_in_text_is_a_line_a_second() {
     assert!((0..5).map(failed).any(|line| line.contains(&said)));
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reader_of_the_screen_asks_while_somebody_looks_and_ends_with_whoever_listens() {
+    if !docker_is_here() {
+        return;
+    }
+    let fake = Fake::start(1, 1);
+    let options = Options {
+        project: Some(fake.project.clone()),
+        image: Source::Ready("none".into()),
+        tls: None,
+        progress: Arc::new(|_| {}),
+        known: Arc::new(Vec::new),
+    };
+    let subject = Arc::new(TikvSubject::new(options));
+    let (look, looked) = watch::channel(false);
+    let (sender, mut states) = mpsc::channel(1);
+    let reading = tokio::spawn(read_on(Arc::clone(&subject), looked, sender));
+    // Another reading of the same subject, so that it had its chance.
+    let snapshot = subject.snapshot().await.unwrap();
+    assert_eq!(subject.cluster_states(&snapshot).await[0].pd.error, None);
+    assert!(states.try_recv().is_err(), "nobody looks");
+    look.send_replace(true);
+    for _ in 0..2 {
+        assert_eq!(states.recv().await.unwrap()[0].nodes.len(), 1);
+    }
+    drop(states);
+    reading.await.unwrap();
 }
 
 #[test]

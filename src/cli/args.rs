@@ -31,8 +31,24 @@ struct Cli {
 /// The subcommands whose flags are fixed.
 #[derive(Debug, clap::Subcommand)]
 enum Plain {
-    /// List the TiKV and PD containers
+    /// List the TiKV and PD containers, and their stores as PD sees them
     Nodes,
+    /// Print the nodes and what the cluster says of itself, again and again: with --json a document a line
+    Watch,
+    /// Print the stores as PD sees them and the number of regions
+    State,
+    /// Wait until the cluster is well
+    Wait {
+        /// Every container runs, its health check passes, and enough stores are Up in PD
+        #[arg(long, required = true)]
+        healthy: bool,
+        /// How long: 90s, 10m
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_timeout)]
+        timeout: Duration,
+        /// How many stores are enough
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        stores: usize,
+    },
     /// List the kinds of chaos with their parameters
     Types,
     /// List what is injected now, by every session
@@ -56,22 +72,6 @@ enum Plain {
     },
     /// Say what this host and each node can do
     Doctor,
-    /// Print the nodes and what the cluster says of itself, again and again: with --json a document a line
-    Watch,
-    /// Print the stores as PD sees them and the number of regions
-    State,
-    /// Wait until the cluster is well
-    Wait {
-        /// Every container runs, its health check passes, and enough stores are Up in PD
-        #[arg(long, required = true)]
-        healthy: bool,
-        /// How long: 90s, 10m
-        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_timeout)]
-        timeout: Duration,
-        /// How many stores are enough
-        #[arg(long, value_name = "N", default_value_t = 3)]
-        stores: usize,
-    },
     /// The helper container's own role
     #[command(hide = true)]
     Holder,
@@ -340,7 +340,7 @@ mod tests {
             ("tikv-chaos inject latency --min-ms 9 --max-ms 3", "min_ms 9 is over max_ms 3"),
             ("tikv-chaos inject node_kill --signal SIGSTOP", "allowed: SIGKILL, SIGTERM"),
             ("tikv-chaos inject node_kill --ttl soon", "allowed: 1s to 7d"),
-            ("tikv-chaos explode", "there are nodes, types, active, revert, cleanup, recover, doctor, inject"),
+            ("tikv-chaos explode", "there are nodes, watch, state, wait, types, active, revert"),
         ];
         for (line, expected) in cases {
             let text = failure(line);

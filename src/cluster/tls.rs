@@ -135,7 +135,9 @@ fn of_rustls(error: &io::Error) -> Option<&rustls::Error> {
 fn explain(name: &str, error: &io::Error) -> HttpError {
     match of_rustls(error) {
         Some(error) => told(Some(name), error),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => HttpError::SpeaksPlain,
+        None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+            HttpError::Closed { plain: false }
+        }
         None => HttpError::Tls(error.to_string()),
     }
 }

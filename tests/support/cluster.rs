@@ -172,17 +172,20 @@ impl Cluster {
     }
 
     /// One more container that looks like a TiKV node of this cluster and answers HTTP at a port, as etcd does:
-    /// `/metrics` in the format of Prometheus. Gives its name.
-    pub fn run_listener(&self, port: u16, options: &[&str]) -> String {
-        let name = format!("{}-tikv8-1", self.project);
+    /// `/metrics` in the format of Prometheus. Takes options for Docker and for etcd; gives its name.
+    pub fn run_listener(&self, url: &str, options: &[&str], more: &[&str]) -> String {
+        let name = self.listener();
         let labels = [format!("{LABEL}={}", self.run), format!("com.docker.compose.project={}", self.project)];
         let docker = ["run", "-d", "--name", &name, "--label", &labels[0], "--label", &labels[1]];
         let network = ["--network", self.networks[0].as_str()];
-        let (listen, advertised) = (format!("http://0.0.0.0:{port}"), format!("http://{name}:{port}"));
-        let etcd =
-            ["--data-dir=/tmp/x", "--listen-client-urls", listen.as_str(), "--advertise-client-urls", &advertised];
-        run("docker", &[&docker[..], &network, options, &[&image()], &etcd].concat());
+        let etcd = ["--data-dir=/tmp/x", "--listen-client-urls", url, "--advertise-client-urls", url];
+        run("docker", &[&docker[..], &network, options, &[&image()], &etcd, more].concat());
         name
+    }
+
+    /// The name that the listener has.
+    pub fn listener(&self) -> String {
+        format!("{}-tikv8-1", self.project)
     }
 
     /// The node that every reachable member of a quorum calls its leader.

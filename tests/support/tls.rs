@@ -1,6 +1,9 @@
 //! Certificates made on the spot, and an HTTPS server that wants one of its client.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::{
@@ -43,7 +46,11 @@ impl Authority {
     }
 
     pub fn file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
+        self.folder().join("ca.pem")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn sign(&self, name: &str) -> Signed {
