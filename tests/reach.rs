@@ -93,6 +93,12 @@ fn a_remote_dockers_container_is_reached_through_a_relay_that_may_do_nothing_and
     let remote = proxy::over_tcp();
     let env = [("DOCKER_HOST", remote.as_str())];
     let network = &cluster.networks[0];
+    // Where there can be no relay, that is what is said of the node, and the nodes are listed all the same.
+    let ran = program.run_with(&["nodes", "--json", "--holder-image", "none:none"], "", &env).ok();
+    let error = seen(&ran.json(), &name).1["error"].as_str().unwrap().to_owned();
+    let no_relay = format!("no relay in {network}: the helper's image cannot be made: there is no image none:none");
+    assert!(error.ends_with(&no_relay), "{error}");
+
     let expected = format!("{}:{PORT} through a relay in {network}", ip(&cluster, &name));
     assert_eq!(reached(&program, &name, &env), expected);
     wait_for("the relay to go with its program", || relays(&cluster).is_empty().then_some(()));
