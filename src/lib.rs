@@ -17,7 +17,8 @@
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
 //! Arrows point one way: `tui` and `cli` use `session` and `subject`, `session` uses `subject`, `subject` uses `chaos` and
-//! speaks `holder::protocol`, `guide` uses the plain values of `cluster` and `subject`, `chaos` uses nothing.
+//! speaks `holder::protocol`, `subject` and the holder's relay ask with `cluster`, `guide` uses the plain values of
+//! `cluster` and `subject`, `chaos` and `cluster` use nothing.
 
 pub mod chaos;
 pub mod cli;

@@ -32,8 +32,24 @@ struct Cli {
 /// The subcommands whose flags are fixed.
 #[derive(Debug, clap::Subcommand)]
 enum Plain {
-    /// List the TiKV and PD containers
+    /// List the TiKV and PD containers, and their stores as PD sees them
     Nodes,
+    /// Print the nodes and what the cluster says of itself, again and again: with --json a document a line
+    Watch,
+    /// Print the stores as PD sees them and the number of regions
+    State,
+    /// Wait until the cluster is well
+    Wait {
+        /// Every container runs, its health check passes, and enough stores are Up in PD
+        #[arg(long, required = true)]
+        healthy: bool,
+        /// How long: 90s, 10m
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_timeout)]
+        timeout: Duration,
+        /// How many stores are enough
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        stores: usize,
+    },
     /// List the kinds of chaos with their parameters
     Types,
     /// List what is injected now, by every session
@@ -91,6 +107,9 @@ pub enum Subcommand {
     Recover { dry_run: bool },
     Doctor,
     Demo { name: String, options: demo::Options, action: Option<demo::Action> },
+    Watch,
+    State,
+    Wait { timeout: Duration, stores: usize },
     Holder,
     Relay,
 }
@@ -132,6 +151,9 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Recover { dry_run }) => Subcommand::Recover { dry_run },
             Some(Plain::Doctor) => Subcommand::Doctor,
             Some(Plain::Demo { name, options, action }) => Subcommand::Demo { name, options, action },
+            Some(Plain::Watch) => Subcommand::Watch,
+            Some(Plain::State) => Subcommand::State,
+            Some(Plain::Wait { timeout, stores, .. }) => Subcommand::Wait { timeout, stores },
             Some(Plain::Holder) => Subcommand::Holder,
             Some(Plain::Relay) => Subcommand::Relay,
         },
@@ -167,6 +189,10 @@ fn parse_ttl(text: &str) -> Result<Option<Duration>, String> {
     let allowed = || format!("--ttl cannot be {text:?}; allowed: 1s to 7d, such as 90s or 10m, or none");
     let ttl = humantime::parse_duration(text).map_err(|_| allowed())?;
     if (Duration::from_secs(1)..=LONGEST_TTL).contains(&ttl) { Ok(Some(ttl)) } else { Err(allowed()) }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "allowed: a time such as 90s or 10m".to_owned())
 }
 
 fn command() -> Command {
@@ -327,7 +353,7 @@ mod tests {
             ("tikv-chaos inject latency --min-ms 9 --max-ms 3", "min_ms 9 is over max_ms 3"),
             ("tikv-chaos inject node_kill --signal SIGSTOP", "allowed: SIGKILL, SIGTERM"),
             ("tikv-chaos inject node_kill --ttl soon", "allowed: 1s to 7d"),
-            ("tikv-chaos explode", "there are nodes, types, active, revert, cleanup, recover, doctor, demo, inject"),
+            ("tikv-chaos explode", "there are nodes, watch, state, wait, types, active, revert"),
         ];
         for (line, expected) in cases {
             let text = failure(line);

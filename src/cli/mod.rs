@@ -11,7 +11,10 @@ mod nodes;
 mod output;
 mod recover;
 mod revert;
+mod state;
 mod types;
+mod wait;
+mod watch;
 
 use std::{
     io::{IsTerminal as _, stdin, stdout},
@@ -68,6 +71,9 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Cleanup => cleanup::run(config).await,
             Subcommand::Recover { dry_run } => recover::run(config, dry_run).await,
             Subcommand::Doctor => doctor::run(config).await,
+            Subcommand::Watch => watch::run(config).await,
+            Subcommand::State => state::run(config).await,
+            Subcommand::Wait { timeout, stores } => wait::run(config, timeout, stores).await,
             Subcommand::Holder | Subcommand::Relay => Ok(ExitCode::SUCCESS),
             Subcommand::Demo { name, action: Some(action), .. } => demo::run(config, &name, &action).await,
             Subcommand::Demo { name, options, action: None } => demo::show(config, &name, &options).await,

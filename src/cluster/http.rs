@@ -34,6 +34,8 @@ const LONGEST: usize = 16 << 20;
 /// The first byte of a TLS alert (RFC 8446, 5.1): what a TLS server says to somebody who does not speak it.
 const TLS_ALERT: u8 = 0x15;
 
+const HINT: &str = "; if it speaks TLS, give --pd-ca, --pd-cert and --pd-key";
+
 type Connection = SendRequest<Empty<Bytes>>;
 
 /// Where to ask, and who is meant there.
@@ -64,8 +66,9 @@ pub enum HttpError {
     Unreachable { address: String, reason: String, refused: bool },
     #[error("did not answer within {} s", LIMIT.as_secs())]
     Late,
-    #[error("closed the connection without an answer; if it speaks TLS, give --pd-ca, --pd-cert and --pd-key")]
-    Closed,
+    /// `plain` where we did not speak TLS, which may be why.
+    #[error("closed the connection without an answer{}", if *plain { HINT } else { "" })]
+    Closed { plain: bool },
     #[error("broke off in the middle of its answer")]
     HalfAnAnswer,
     #[error("speaks TLS: give --pd-ca, --pd-cert and --pd-key")]
@@ -81,15 +84,15 @@ pub enum HttpError {
 }
 
 impl Answer {
-    /// The body, if the answer is a success and no web page; otherwise what it is instead.
-    pub fn text(&self) -> Result<&str, String> {
+    /// The body, if the answer is a success and no web page; otherwise what it is instead of what was expected.
+    pub fn text(&self, expected: &str) -> Result<&str, String> {
         if self.status != 200 {
             let reason = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
             return Err(format!("answered {} {}", self.status, reason.unwrap_or_default()).trim_end().to_owned());
         }
         let page = self.content_type.starts_with("text/html") && !self.body.trim_start().starts_with(['{', '[']);
         if page || self.body.trim_start().starts_with('<') {
-            return Err("answered HTML, not JSON".to_owned());
+            return Err(format!("answered HTML, not {expected}"));
         }
         Ok(&self.body)
     }
@@ -127,16 +130,19 @@ impl Client {
         while let Some(kept) = self.take(place) {
             match self.exchange(kept, place, path).await {
                 // The server closed it while nobody looked.
-                Err(HttpError::Closed | HttpError::HalfAnAnswer) => {}
+                Err(HttpError::Closed { .. } | HttpError::HalfAnAnswer) => {}
                 result => return result,
             }
         }
         let fresh = self.connect(place).await?;
         match self.exchange(fresh, place, path).await {
             Ok(answer) if self.tls.is_none() && answer.is_for_tls_speakers() => Err(HttpError::SpeaksTls),
-            Err(HttpError::Closed | HttpError::NotHttp) if self.tls.is_none() && answers_with_alert(place).await => {
+            Err(HttpError::Closed { .. } | HttpError::NotHttp)
+                if self.tls.is_none() && answers_with_alert(place).await =>
+            {
                 Err(HttpError::SpeaksTls)
             }
+            Err(HttpError::Closed { .. }) => Err(HttpError::Closed { plain: self.tls.is_none() }),
             result => result,
         }
     }
@@ -241,7 +247,7 @@ fn explain(error: &hyper::Error) -> HttpError {
     if error.is_parse() {
         return HttpError::NotHttp;
     }
-    HttpError::Closed
+    HttpError::Closed { plain: false }
 }
 
 /// Whether the server's first word to plain HTTP is a TLS alert.

@@ -51,9 +51,13 @@ enum Part {
 }
 
 impl Series {
-    /// What a line is about, if it is one to be read.
+    /// What a line is about, if it is one to be read. Nearly all are not, which a look at their beginning tells.
     fn of(line: &str) -> Option<Self> {
-        let name = line.find(['{', ' ']).map_or(line, |end| &line[..end]);
+        let bytes = line.as_bytes();
+        if !matches!(bytes, [b't', b'i', b'k', b'v', b'_', b'g' | b'r' | b's', ..] | [b'p', b'r', b'o', ..]) {
+            return None;
+        }
+        let name = bytes.iter().position(|byte| matches!(byte, b'{' | b' ')).map_or(line, |end| &line[..end]);
         let plain = match name {
             metric::GRPC_FAILURES => Self::GrpcFailures,
             metric::REPORT_FAILURE => Self::Unreachable,

@@ -131,7 +131,7 @@ impl NodeMemory {
         let read = match reach.get(&member.id, port, METRICS).await {
             Ok(Reached { via, answer }) => {
                 self.via = Some(via);
-                answer.text().and_then(Reading::parse)
+                answer.text("metrics").and_then(Reading::parse)
             }
             Err(reason) => Err(reason),
         };

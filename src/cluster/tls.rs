@@ -135,7 +135,9 @@ fn of_rustls(error: &io::Error) -> Option<&rustls::Error> {
 fn explain(name: &str, error: &io::Error) -> HttpError {
     match of_rustls(error) {
         Some(error) => told(Some(name), error),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => HttpError::SpeaksPlain,
+        None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+            HttpError::Closed { plain: false }
+        }
         None => HttpError::Tls(error.to_string()),
     }
 }
@@ -144,14 +146,20 @@ fn told(name: Option<&str>, error: &rustls::Error) -> HttpError {
     use AlertDescription as Alert;
     match error {
         rustls::Error::InvalidMessage(_) => HttpError::SpeaksPlain,
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             HttpError::Tls("its certificate is not signed by the authority in --pd-ca".to_owned())
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => HttpError::Tls(format!("its certificate is not for {}", name.unwrap_or("that name"))),
         rustls::Error::AlertReceived(
-            Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA | Alert::HandshakeFailure,
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::DecryptError
+            | Alert::AccessDenied
+            | Alert::HandshakeFailure,
         ) => HttpError::Tls("it wants another certificate of ours: give --pd-cert and --pd-key".to_owned()),
         other => HttpError::Tls(other.to_string()),
     }

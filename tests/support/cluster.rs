@@ -14,7 +14,7 @@ use std::{
 use super::{run, try_run, unique, wait_for};
 
 pub const ETCD: &str = "/usr/bin/etcd";
-const LABEL: &str = "tikv-chaos-test";
+pub const LABEL: &str = "tikv-chaos-test";
 
 /// How the nodes are called and where they live.
 #[derive(Clone, Copy)]
@@ -169,6 +169,23 @@ impl Cluster {
         let etcd = [&etcd[..], &["--listen-peer-urls", peers]].concat();
         run("docker", &[&docker[..], options, &[&image()], &etcd].concat());
         name
+    }
+
+    /// One more container that looks like a TiKV node of this cluster and answers HTTP at a port, as etcd does:
+    /// `/metrics` in the format of Prometheus. Takes options for Docker and for etcd; gives its name.
+    pub fn run_listener(&self, url: &str, options: &[&str], more: &[&str]) -> String {
+        let name = self.listener();
+        let labels = [format!("{LABEL}={}", self.run), format!("com.docker.compose.project={}", self.project)];
+        let docker = ["run", "-d", "--name", &name, "--label", &labels[0], "--label", &labels[1]];
+        let network = ["--network", self.networks[0].as_str()];
+        let etcd = ["--data-dir=/tmp/x", "--listen-client-urls", url, "--advertise-client-urls", url];
+        run("docker", &[&docker[..], &network, options, &[&image()], &etcd, more].concat());
+        name
+    }
+
+    /// The name that the listener has.
+    pub fn listener(&self) -> String {
+        format!("{}-tikv8-1", self.project)
     }
 
     /// The node that every reachable member of a quorum calls its leader.
@@ -352,7 +369,7 @@ pub fn bare_image(program: &str) -> String {
 }
 
 /// Copies a program and its libraries into a root, at the paths where the loader looks.
-fn install(program: &Path, root: &Path) {
+pub fn install(program: &Path, root: &Path) {
     let libraries = run("ldd", &[program.to_str().unwrap()]);
     let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
     for path in paths.chain([program.to_str().unwrap()]) {
@@ -362,7 +379,7 @@ fn install(program: &Path, root: &Path) {
     }
 }
 
-fn import(root: &Path, name: &str) {
+pub fn import(root: &Path, name: &str) {
     let mut tar = Command::new("tar").args(["-c", "-C"]).arg(root).arg(".").stdout(Stdio::piped()).spawn().unwrap();
     let docker = Command::new("docker")
         .args(["import", "--change", "ENTRYPOINT [\"/tikv-server\"]", "--change", "ENV PATH=/usr/bin", "-", name])

@@ -84,8 +84,11 @@ fn serve(stream: TcpStream, answers: &Mutex<Answers>, asked: &Mutex<Vec<String>>
     let mut stream = stream;
     loop {
         let mut request = String::new();
-        if reader.read_line(&mut request).unwrap_or(0) == 0 {
-            return;
+        match reader.read_line(&mut request) {
+            Ok(0) => return,
+            Ok(_) => {}
+            // No text: as Go and hyper answer a client that speaks TLS.
+            Err(_) => return drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n400 Bad Request")),
         }
         let mut line = String::new();
         while reader.read_line(&mut line).unwrap_or(0) > 2 {

@@ -7,11 +7,13 @@
 
 pub mod cluster;
 pub mod demo;
+pub mod fake;
 pub mod guest;
 pub mod http;
 pub mod proc;
 pub mod proxy;
 pub mod pty;
+pub mod tls;
 
 use std::{
     io::Write as _,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::Shutdown,
+    net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     sync::{
@@ -90,4 +90,26 @@ fn join(client: UnixStream, docker: UnixStream) {
             let _ = to.shutdown(Shutdown::Write);
         });
     }
+}
+
+/// Docker as if it were on another host: a `DOCKER_HOST` at a TCP port, until the test's process ends.
+pub fn over_tcp() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let docker = UnixStream::connect(DOCKER).unwrap();
+            let (mut asks, mut answers) = (client.try_clone().unwrap(), docker.try_clone().unwrap());
+            let (mut to_docker, mut to_client): (UnixStream, TcpStream) = (docker, client);
+            std::thread::spawn(move || {
+                let _ = io::copy(&mut asks, &mut to_docker);
+                let _ = to_docker.shutdown(Shutdown::Write);
+            });
+            std::thread::spawn(move || {
+                let _ = io::copy(&mut answers, &mut to_client);
+                let _ = to_client.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    host
 }

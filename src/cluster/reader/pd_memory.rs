@@ -220,7 +220,7 @@ async fn ask<T>(
                 asked = roster.pd_at(location).ok_or_else(unknown)?;
             }
             None => {
-                let value = answer.text().and_then(parse).map_err(|why| format!("{label} {why} ({path})"))?;
+                let value = answer.text("JSON").and_then(parse).map_err(|why| format!("{label} {why} ({path})"))?;
                 return Ok((value, (asked.id == pd.id).then_some(via)));
             }
         }

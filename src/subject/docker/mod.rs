@@ -21,4 +21,5 @@ pub use host::{Capabilities, Known, Options, Progress, TikvSubject};
 pub use image::Source;
 pub use node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State, names_by_cluster};
 pub use reading::read_on;
+pub use target::only_cluster;
 pub use watch::{Live, watch};

@@ -131,7 +131,7 @@ fn ways(node: &Node, port: u16, daemon: &Daemon) -> Vec<Way> {
     if *daemon == Daemon::Here {
         ways.extend(inside.iter().cloned().map(|(network, address)| Way::Direct { network, address }));
     }
-    // One relay is enough for a node, and the network that is Docker's own cannot have a container named into it later.
+    // One relay is enough for a node.
     ways.extend(inside.into_iter().next().map(|(network, address)| Way::Relay { network, address }));
     ways
 }
@@ -171,8 +171,8 @@ impl TikvSubject {
     /// What every cluster of the snapshot says of itself now. Asks all that is due at the same time; whatever does not
     /// answer is an error in its place, and the value that it gave before stays with its age.
     pub async fn cluster_states(&self, snapshot: &Snapshot) -> Vec<ClusterState> {
-        let living = |id: &str| snapshot.by_id(id).is_some();
-        self.readings.known().ways.retain(|(id, ..), _| living(id));
+        let lives = |id: &str, start: &str| snapshot.by_id(id).is_some_and(|node| node.started_at == start);
+        self.readings.known().ways.retain(|(id, start, _), _| lives(id, start));
         let reach = Reach { subject: self, snapshot, daemon: Daemon::of(&client::host()) };
         self.readings.reader.read(&rosters(snapshot), &reach).await
     }
@@ -236,7 +236,7 @@ impl Reach<'_> {
                 let went = self.subject.readings.client.get(&place(address.clone()), path).await;
                 went.map_err(|error| match error {
                     // Docker's own proxy takes the connection before it knows whether anybody is behind.
-                    HttpError::Unreachable { .. } | HttpError::Closed => Trouble::NoWay(error.to_string()),
+                    HttpError::Unreachable { .. } | HttpError::Closed { .. } => Trouble::NoWay(error.to_string()),
                     _ => Trouble::Answer(error.to_string()),
                 })
             }
