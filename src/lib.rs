@@ -13,6 +13,7 @@
 //! - [`cluster`]: what the cluster says of itself, read from PD and TiKV over HTTP. Knows no Docker.
 //! - [`guide`]: what a fault looks like from the cluster's side, and when it was seen. Pure.
 //! - [`demo`]: a stand-in for a TiKV cluster, whose nodes run in containers of their own. Knows no Docker.
+//! - [`safety`]: verdicts before an injection. Pure.
 //! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down.
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
@@ -27,6 +28,7 @@ pub mod config;
 pub mod demo;
 pub mod guide;
 pub mod holder;
+pub mod safety;
 pub mod session;
 pub mod subject;
 pub mod tui;

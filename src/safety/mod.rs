@@ -1,0 +1,182 @@
+//! Judgement before an injection: what will be left of the cluster, and whether that is what somebody wants. Pure:
+//! a situation in, a verdict with its reasons out.
+
+mod groups;
+mod limits;
+
+use serde::Serialize;
+
+pub use groups::Reach;
+pub use limits::{Asked, Limits};
+
+/// How an injection is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// It happens.
+    Fine,
+    /// It is shown, and needs one more key.
+    Careful,
+    /// It needs `--force`, or the node's name typed on the screen.
+    Refused,
+}
+
+/// A verdict: the worst grade of its reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    pub grade: Grade,
+    /// What follows for the cluster, in one sentence: `this leaves 1 of 3 stores reachable: writes stop`.
+    pub consequence: String,
+    /// Why it is not [`Grade::Fine`], a sentence each, the worst first.
+    pub reasons: Vec<String>,
+}
+
+/// One store, and what is the matter with it before the injection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreBefore {
+    pub name: String,
+    /// Why it does not serve already, if so: `is paused`, `PD calls it Disconnected`.
+    pub out: Option<String>,
+    /// Why it takes no writes already although it serves: its disk is full.
+    pub full: Option<String>,
+}
+
+/// What the injection would do to quorums, whatever its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The store serves nobody any more.
+    Out,
+    /// It is cut off from these nodes, by their places among the stores, and from so many PD members.
+    Cut { from: Vec<usize>, pds: usize },
+    /// It answers later, by so many milliseconds at most.
+    Slow { most_ms: u64 },
+    /// So much is left of its disk, in bytes.
+    Full { left: u64, capacity: u64, reserve: u64, shared: Option<String> },
+}
+
+/// The cluster before the injection, and what is asked for.
+#[derive(Debug, Clone)]
+pub struct Situation {
+    pub stores: Vec<StoreBefore>,
+    /// Pairs of stores that partitions cut already.
+    pub cuts: Vec<(usize, usize)>,
+    /// `max-replicas`; more than there are stores counts as all of them.
+    pub replicas: usize,
+    /// The place of the target among the stores.
+    pub target: usize,
+    /// Running PD members.
+    pub pds: usize,
+    pub effect: Effect,
+}
+
+/// From here on heartbeats come too late for the election timeout of 10 s (tikv raftstore config.rs), with room for
+/// the way back.
+const AS_GOOD_AS_OUT_MS: u64 = 8_000;
+
+/// Judges one injection by what it leaves of the quorums, then by the limits.
+pub fn judge(situation: &Situation, limits: &Limits, asked: &Asked) -> Verdict {
+    let mut reasons: Vec<(Grade, String)> = limits.reasons(asked);
+    let consequence = quorum(situation, &mut reasons);
+    reasons.extend(on_the_side(situation));
+    reasons.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
+    Verdict {
+        grade: reasons.first().map_or(Grade::Fine, |(grade, _)| *grade),
+        consequence,
+        reasons: reasons.into_iter().map(|(_, reason)| reason).collect(),
+    }
+}
+
+/// What is left of the quorums; adds a reason where that is less than all.
+fn quorum(situation: &Situation, reasons: &mut Vec<(Grade, String)>) -> String {
+    let before = situation.reach();
+    let mut after = before.clone();
+    match &situation.effect {
+        Effect::Out => after.take_out(situation.target),
+        Effect::Slow { most_ms } if *most_ms >= AS_GOOD_AS_OUT_MS => after.take_out(situation.target),
+        Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
+        Effect::Full { left, reserve, .. } if left <= reserve => after.fill(situation.target),
+        Effect::Slow { .. } | Effect::Full { .. } => {}
+    }
+    let (stores, replicas) = (situation.stores.len(), situation.replicas.min(situation.stores.len()));
+    let (was, is) = (before.writing(), after.writing());
+    let verb = if matches!(situation.effect, Effect::Full { .. }) { "able to write" } else { "reachable" };
+    let left = format!("this leaves {is} of {stores} stores {verb}");
+    let impaired: Vec<String> = situation.stores.iter().filter_map(StoreBefore::trouble).collect();
+    let because = if impaired.is_empty() { String::new() } else { format!(" ({})", impaired.join("; ")) };
+    if after.keeps_every_quorum(replicas) {
+        let spare = after.survives_one_more(replicas);
+        let and = if is == was && was == stores {
+            return format!("all {stores} stores stay {verb}: every region keeps its quorum");
+        } else if spare {
+            "every region keeps its quorum"
+        } else {
+            "every region keeps its quorum, and one more failure stops writes"
+        };
+        return format!("{left}{because}: {and}");
+    }
+    let stop = if after.keeps_no_quorum(replicas) { "writes stop" } else { "writes to some regions stop" };
+    let sentence = format!("{left}{because}: {stop}");
+    if before.keeps_every_quorum(replicas) {
+        reasons.push((Grade::Refused, sentence.clone()));
+    } else {
+        reasons.push((Grade::Refused, format!("quorums are lost already: {sentence}")));
+    }
+    sentence
+}
+
+/// What does not concern the stores' quorums.
+fn on_the_side(situation: &Situation) -> Vec<(Grade, String)> {
+    let mut reasons = Vec::new();
+    let target = &situation.stores[situation.target];
+    if let Some(why) = &target.out {
+        reasons.push((Grade::Careful, format!("{} {why} already", target.name)));
+    }
+    match &situation.effect {
+        Effect::Cut { pds, .. } if *pds > 0 => {
+            let text = format!("{} cannot reach PD: after 30 min PD moves its replicas elsewhere", target.name);
+            reasons.push((Grade::Careful, text));
+        }
+        Effect::Full { shared: Some(shared), .. } => {
+            reasons.push((Grade::Careful, format!("the file system is shared: {shared}")));
+        }
+        Effect::Full { left, capacity, reserve, .. } if left <= reserve => {
+            let level = if *left <= reserve / 2 { "AlreadyFull" } else { "AlmostFull" };
+            let (left, reserve) = (crate::chaos::human_bytes(*left), crate::chaos::human_bytes(*reserve));
+            let of = crate::chaos::human_bytes(*capacity);
+            let text = format!(
+                "{left} of {of} are left, under TiKV's reserve of {reserve}: {} becomes {level} and its leaders refuse writes",
+                target.name
+            );
+            reasons.push((Grade::Careful, text));
+        }
+        _ => {}
+    }
+    reasons
+}
+
+impl StoreBefore {
+    fn trouble(&self) -> Option<String> {
+        let why = self.out.as_ref().or(self.full.as_ref())?;
+        Some(format!("{} {why}", self.name))
+    }
+}
+
+impl Situation {
+    /// Who reaches whom before the injection.
+    fn reach(&self) -> Reach {
+        let mut reach = Reach::full(self.stores.len());
+        for (at, store) in self.stores.iter().enumerate() {
+            if store.out.is_some() {
+                reach.take_out(at);
+            }
+            if store.full.is_some() {
+                reach.fill(at);
+            }
+        }
+        self.cuts.iter().for_each(|(a, b)| reach.cut(*a, *b));
+        reach
+    }
+}
+
+#[cfg(test)]
+mod tests;

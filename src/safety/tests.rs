@@ -1,0 +1,146 @@
+//! Verdicts over all small clusters, against a reckoning that lays out every region by hand.
+
+use std::time::Duration;
+
+use super::*;
+
+fn asked() -> Asked {
+    Asked { active: 0, ttl: Some(Duration::from_secs(60)) }
+}
+
+fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
+    let store = |at: usize| StoreBefore {
+        name: format!("tikv{at}"),
+        out: out.contains(&at).then(|| "is exited".to_owned()),
+        full: None,
+    };
+    Situation { stores: (0..stores).map(store).collect(), cuts: vec![], replicas: 3, target: 0, pds: 3, effect }
+}
+
+fn verdict(situation: &Situation) -> Verdict {
+    judge(situation, &Limits::default(), &asked())
+}
+
+#[test]
+fn one_of_three_is_fine_and_says_what_is_left() {
+    let one = verdict(&cluster(3, &[], Effect::Out));
+    assert_eq!(one.grade, Grade::Fine);
+    assert_eq!(
+        one.consequence,
+        "this leaves 2 of 3 stores reachable: every region keeps its quorum, and one more failure stops writes"
+    );
+    assert!(one.reasons.is_empty());
+}
+
+#[test]
+fn the_second_of_three_is_refused_and_names_the_first() {
+    let two = verdict(&cluster(3, &[2], Effect::Out));
+    assert_eq!(two.grade, Grade::Refused);
+    assert_eq!(two.consequence, "this leaves 1 of 3 stores reachable (tikv2 is exited): writes stop");
+    assert_eq!(two.reasons, [two.consequence]);
+}
+
+#[test]
+fn two_of_five_with_three_replicas_stop_some_regions() {
+    let some = verdict(&cluster(5, &[3], Effect::Out));
+    assert_eq!(some.grade, Grade::Refused);
+    assert!(
+        some.consequence
+            .ends_with("this leaves 3 of 5 stores reachable (tikv3 is exited): writes to some regions stop")
+    );
+    let mut five_replicas = cluster(5, &[3], Effect::Out);
+    five_replicas.replicas = 5;
+    assert_eq!(verdict(&five_replicas).grade, Grade::Fine);
+}
+
+#[test]
+fn a_delay_counts_from_where_heartbeats_come_too_late() {
+    assert_eq!(verdict(&cluster(3, &[1], Effect::Slow { most_ms: 500 })).grade, Grade::Fine);
+    assert_eq!(verdict(&cluster(3, &[1], Effect::Slow { most_ms: 9_000 })).grade, Grade::Refused);
+}
+
+#[test]
+fn a_partition_is_judged_by_the_groups_it_makes() {
+    let alone = Effect::Cut { from: vec![1, 2], pds: 0 };
+    let isolated = verdict(&cluster(3, &[], alone.clone()));
+    assert_eq!(isolated.grade, Grade::Fine);
+    assert!(isolated.consequence.starts_with("this leaves 2 of 3 stores reachable"), "{}", isolated.consequence);
+    assert_eq!(verdict(&cluster(3, &[1], alone)).grade, Grade::Refused);
+    // One link less: either end still makes a majority with the third.
+    let pair = verdict(&cluster(3, &[], Effect::Cut { from: vec![1], pds: 0 }));
+    assert_eq!(pair.grade, Grade::Fine);
+    // Each cut is a majority's, all three together are nobody's.
+    let mut ring = cluster(3, &[], Effect::Cut { from: vec![1], pds: 0 });
+    ring.cuts = vec![(1, 2), (0, 2)];
+    assert_eq!(verdict(&ring).grade, Grade::Refused);
+}
+
+#[test]
+fn a_disk_is_judged_by_tikvs_reserve_and_by_who_shares_it() {
+    let full = |left, shared: Option<&str>| Effect::Full {
+        left,
+        capacity: 1000,
+        reserve: 100,
+        shared: shared.map(str::to_owned),
+    };
+    assert_eq!(verdict(&cluster(3, &[], full(200, None))).grade, Grade::Fine);
+    let almost = verdict(&cluster(3, &[], full(80, None)));
+    assert_eq!(almost.grade, Grade::Careful);
+    assert!(almost.reasons[0].contains("AlmostFull"), "{almost:?}");
+    assert!(verdict(&cluster(3, &[], full(40, None))).reasons[0].contains("AlreadyFull"));
+    assert_eq!(verdict(&cluster(3, &[], full(200, Some("with tikv1")))).grade, Grade::Careful);
+    assert_eq!(verdict(&cluster(3, &[1], full(80, None))).grade, Grade::Refused);
+}
+
+#[test]
+fn too_many_and_too_long_are_refused_with_the_reason() {
+    let situation = cluster(3, &[], Effect::Slow { most_ms: 10 });
+    let limits = Limits { most_active: 2, ..Limits::default() };
+    let grade = |active, ttl| judge(&situation, &limits, &Asked { active, ttl });
+    let hour = Some(Duration::from_secs(3600));
+    assert_eq!(grade(1, Some(Duration::from_secs(1800))).grade, Grade::Fine);
+    assert!(grade(2, Some(Duration::from_secs(1))).reasons[0].contains("--max-active is 2"));
+    let long = grade(0, hour);
+    assert_eq!(long.grade, Grade::Refused);
+    assert_eq!(
+        long.reasons[0],
+        "it would last 1h, and --max-ttl is 30m: PD moves the replicas of a store that is down for 30 min"
+    );
+    assert_eq!(grade(0, None).grade, Grade::Refused);
+}
+
+/// Whether a region on these stores has a majority of which each reaches each, by trying every majority.
+fn has_quorum(region: &[usize], able: &dyn Fn(usize) -> bool, linked: &dyn Fn(usize, usize) -> bool) -> bool {
+    let need = region.len() / 2 + 1;
+    (0u32..1 << region.len()).filter(|set| set.count_ones() as usize == need).any(|set| {
+        let chosen: Vec<usize> = (0..region.len()).filter(|at| set >> at & 1 == 1).map(|at| region[at]).collect();
+        chosen.iter().all(|&a| able(a) && chosen.iter().all(|&b| a == b || linked(a, b)))
+    })
+}
+
+/// Every cluster of up to five stores, every set of them out, every partition of the target, three and five replicas:
+/// what is refused is exactly what leaves a region without a quorum.
+#[test]
+fn every_small_cluster_is_refused_exactly_where_a_region_loses_its_quorum() {
+    let mut cases = 0;
+    for stores in 1usize..=5 {
+        for replicas in [1, 3, 5] {
+            for out in 0u32..1 << stores {
+                for cut in 0u32..1 << stores {
+                    let set = |bits: u32| (0..stores).filter(|at| bits >> at & 1 == 1).collect::<Vec<_>>();
+                    let from: Vec<usize> = set(cut).into_iter().filter(|other| *other != 0).collect();
+                    let mut situation = cluster(stores, &set(out), Effect::Cut { from: from.clone(), pds: 0 });
+                    situation.replicas = replicas;
+                    let able = |store: usize| out >> store & 1 == 0;
+                    let linked = |a: usize, b: usize| !(a == 0 && from.contains(&b) || b == 0 && from.contains(&a));
+                    let size = replicas.min(stores);
+                    let mut regions = (0u32..1 << stores).filter(|bits| bits.count_ones() as usize == size).map(set);
+                    let lost = regions.any(|region| !has_quorum(&region, &able, &linked));
+                    assert_eq!(verdict(&situation).grade == Grade::Refused, lost, "{situation:?}");
+                    cases += 1;
+                }
+            }
+        }
+    }
+    assert!(cases > 3_000);
+}
