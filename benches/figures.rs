@@ -64,6 +64,8 @@ async fn partition(cluster: &Cluster) {
         target: Some(cluster.nodes[0].clone()),
         ttl: Some(Duration::from_secs(600)),
         command: "bench",
+        limits: config.limits.clone(),
+        force: false,
     };
     // As under the TUI, whose watch knows the nodes. The first one makes the image and the holder.
     subject.see(Some(subject.snapshot().await.unwrap()));

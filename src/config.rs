@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use crate::{
     cluster::tls::{Tls, TlsFileError},
+    safety::Limits,
     session::{JournalError, Store},
     subject::docker::{Known, Options, Progress, Source, TikvSubject},
 };
 
 /// Options that every subcommand has.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Globals {
     /// Only this cluster: a Compose project, or the network its nodes share
     #[arg(long, global = true, value_name = "NAME", env = "TIKV_CHAOS_PROJECT")]
@@ -31,9 +32,42 @@ pub struct Globals {
     /// The key of that certificate, as a PEM file
     #[arg(long, global = true, value_name = "FILE", env = "TIKV_CHAOS_PD_KEY")]
     pub pd_key: Option<PathBuf>,
+    /// How many injections may hold at the same time, over every session
+    #[arg(long, global = true, value_name = "N", env = "TIKV_CHAOS_MAX_ACTIVE", default_value_t = Limits::default().most_active)]
+    pub max_active: usize,
+    /// How long an injection may last at most, such as 30m
+    #[arg(long, global = true, value_name = "TIME", env = "TIKV_CHAOS_MAX_TTL", value_parser = max_ttl, default_value = "30m")]
+    pub max_ttl: Duration,
+    /// Make every change impossible: look only
+    #[arg(long, global = true, env = "TIKV_CHAOS_READ_ONLY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub read_only: bool,
     /// Print one JSON document and nothing else
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl Default for Globals {
+    /// What holds where nothing is said.
+    fn default() -> Self {
+        let Limits { most_active, longest } = Limits::default();
+        Self {
+            project: None,
+            state_dir: None,
+            holder_image: None,
+            pd_ca: None,
+            pd_cert: None,
+            pd_key: None,
+            max_active: most_active,
+            max_ttl: longest,
+            read_only: false,
+            json: false,
+        }
+    }
+}
+
+fn max_ttl(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| format!("--max-ttl cannot be {text:?}; allowed: a time such as 90s or 30m"))
 }
 
 /// A checked configuration.
@@ -44,6 +78,8 @@ pub struct Config {
     pub store: Store,
     pub image: Source,
     pub tls: Option<Tls>,
+    pub limits: Limits,
+    pub read_only: bool,
     pub json: bool,
 }
 
@@ -67,7 +103,9 @@ impl Config {
             None => Source::Made { exe: std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()) },
         };
         let store = Store::at(&state_dir);
-        Ok(Self { project: globals.project.clone(), state_dir, store, image, tls, json: globals.json })
+        let limits = Limits { most_active: globals.max_active, longest: globals.max_ttl };
+        let Globals { project, read_only, json, .. } = globals.clone();
+        Ok(Self { project, state_dir, store, image, tls, limits, read_only, json })
     }
 
     /// The engine for this configuration; `progress` is told what takes time.
@@ -82,6 +120,6 @@ impl Config {
             open.iter().map(|(_, one)| (one.metadata.clone(), one.deadline.map(left))).collect()
         });
         let (project, image, tls) = (self.project.clone(), self.image.clone(), self.tls.clone());
-        TikvSubject::new(Options { project, image, tls, progress, known })
+        TikvSubject::new(Options { project, image, tls, progress, known, read_only: self.read_only })
     }
 }

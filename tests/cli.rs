@@ -245,7 +245,7 @@ fn a_state_folder_on_a_full_disk_injects_nothing() {
 fn inject_and_kill(program: &Program, args: &[&str]) {
     let sessions = program.state.path().join("sessions");
     let before = active_on_disk(&sessions);
-    let mut child = program.command(&[&["inject"], args].concat()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = program.command(&[&["inject", "--force"], args].concat()).stdout(Stdio::null()).spawn().unwrap();
     wait_for("the injection to be active", || (active_on_disk(&sessions) > before).then_some(()));
     let _ = child.kill();
     child.wait().unwrap();
@@ -289,9 +289,9 @@ fn the_undo_by_hand_works_without_the_program() {
     let (cluster, program) =
         one_cluster(&Options { own_volumes_mib: Some(256), data: "/a, \"b\"", ..Options::default() });
     for args in [
-        &["network_partition", "--target", "tikv0"][..],
-        &["disk_pressure", "--target", "tikv1"],
-        &["node_kill", "--target", "tikv2"],
+        &["network_partition", "--force", "--target", "tikv0"][..],
+        &["disk_pressure", "--force", "--target", "tikv1"],
+        &["node_kill", "--force", "--target", "tikv2"],
     ] {
         for line in program.inject(args)["undo"].as_array().unwrap() {
             run("sh", &["-c", line.as_str().unwrap()]);

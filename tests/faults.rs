@@ -311,7 +311,7 @@ fn stopping_the_helper_ends_every_network_fault_that_it_holds() {
     }
     let (cluster, program) = start(&Options::default());
     program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
-    program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv2", "--ttl", "none"]);
+    program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv2", "--ttl", "none", "--force"]);
     run("docker", &["stop", &cluster.holders()[0]]);
     assert!(cluster.traces(0).is_empty());
     program.run(&["recover"]).ok();

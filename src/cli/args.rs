@@ -114,11 +114,24 @@ pub enum Subcommand {
     Relay,
 }
 
+impl Subcommand {
+    /// Whether it means to change something.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Revert { .. } | Self::Cleanup => true,
+            Self::Inject(inject) => !inject.dry_run,
+            Self::Recover { dry_run } => !dry_run,
+            Self::Tui | Self::Relay | Self::Nodes | Self::Types | Self::Active | Self::Doctor | Self::Holder => false,
+        }
+    }
+}
+
 pub struct Inject {
     pub fault: Fault,
     pub target: Option<String>,
     pub ttl: Option<Duration>,
     pub dry_run: bool,
+    pub force: bool,
 }
 
 /// The command line, or the exit status after its help or its error was printed.
@@ -178,6 +191,7 @@ fn interpret_inject(matches: &ArgMatches) -> Result<Inject, Failure> {
         target: text("target"),
         ttl: parse_ttl(&ttl).map_err(usage)?,
         dry_run: of_type.get_flag("dry_run") || matches.get_flag("dry_run"),
+        force: of_type.get_flag("force") || matches.get_flag("force"),
     })
 }
 
@@ -214,7 +228,7 @@ fn inject_command() -> Command {
 }
 
 /// May stand before and after the type.
-fn common_args() -> [Arg; 3] {
+fn common_args() -> [Arg; 4] {
     [
         Arg::new("target").long("target").value_name("NODE").help(
             "Container name, Compose service, or an unambiguous part of one [default: a random running TiKV node]",
@@ -224,6 +238,7 @@ fn common_args() -> [Arg; 3] {
             .value_name("TIME")
             .help(format!("Ends by itself after this; none: never [default: {DEFAULT_TTL}]")),
         Arg::new("dry_run").long("dry-run").action(ArgAction::SetTrue).help("Print what would run, and do nothing"),
+        Arg::new("force").long("force").action(ArgAction::SetTrue).help("Inject whatever it leaves of the cluster"),
     ]
 }
 
@@ -266,7 +281,8 @@ fn one_line(error: &clap::Error, words: &[OsString]) -> String {
         (ErrorKind::UnknownArgument, true) => {
             let given = context(ContextKind::InvalidArg).unwrap_or_default();
             let flags = kind.into_iter().flat_map(FaultType::params).map(|spec| format!("--{}", spec.flag()));
-            let flags: Vec<String> = flags.chain(["--target", "--ttl", "--dry-run"].map(str::to_owned)).collect();
+            let flags: Vec<String> =
+                flags.chain(["--target", "--ttl", "--dry-run", "--force"].map(str::to_owned)).collect();
             let name = kind.map(FaultType::name).unwrap_or_default();
             format!("{name} has no parameter {given}; it takes {}", flags.join(", "))
         }

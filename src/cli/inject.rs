@@ -12,26 +12,29 @@ use super::{
 use crate::{
     chaos::Command,
     config::Config,
-    session::{self, Injected, Request},
-    subject::{Plan, Subject as _, docker::TikvSubject},
+    safety::Grade,
+    session::{self, Injected, LifeError, Request},
+    subject::{Plan, docker::TikvSubject},
 };
 
 pub async fn run(config: &Config, inject: Inject) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
+    let Inject { fault, target, ttl, force, dry_run: only_look } = inject;
+    let request = Request { fault, target, ttl, command: "inject", limits: config.limits.clone(), force };
     let result =
-        if inject.dry_run { dry_run(config, &subject, &inject).await } else { real(config, &subject, inject).await };
+        if only_look { dry_run(config, &subject, &request).await } else { real(config, &subject, &request).await };
     subject.release().await;
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn dry_run(config: &Config, subject: &TikvSubject, inject: &Inject) -> Result<(), Failure> {
-    let plan = subject.plan(&inject.fault, inject.target.as_deref()).await?;
+async fn dry_run(config: &Config, subject: &TikvSubject, request: &Request) -> Result<(), Failure> {
+    let plan = session::plan(subject, &config.store, request).await?;
     let texts = |commands: &[Command]| commands.iter().map(ToString::to_string).collect::<Vec<_>>();
     let (commands, undo) = (texts(&plan.commands), texts(&plan.undo));
     if config.json {
         output::document(&json!({
             "dry_run": true, "id": plan.metadata.id, "metadata": plan.metadata, "commands": commands, "undo": undo,
-            "warnings": plan.warnings,
+            "warnings": plan.warnings, "verdict": plan.verdict,
         }));
         return Ok(());
     }
@@ -42,19 +45,23 @@ async fn dry_run(config: &Config, subject: &TikvSubject, inject: &Inject) -> Res
         plan.metadata.target(),
         plan.metadata.fault
     )]);
+    output::lines([format!("  then  {}", plan.verdict.consequence)]);
+    if plan.verdict.grade == Grade::Refused {
+        output::lines(["  this would be refused without --force"]);
+    }
     output::lines(commands.iter().map(|command| format!("  run   {command}")));
     output::lines(undo.iter().map(|command| format!("  undo  {command}")));
     Ok(())
 }
 
-async fn real(config: &Config, subject: &TikvSubject, inject: Inject) -> Result<(), Failure> {
-    let request = Request { fault: inject.fault, target: inject.target, ttl: inject.ttl, command: "inject" };
+async fn real(config: &Config, subject: &TikvSubject, request: &Request) -> Result<(), Failure> {
     let mut commands = Vec::new();
     let before = |plan: &Plan| {
         warn(plan);
         commands = plan.commands.iter().map(ToString::to_string).collect();
     };
-    let Injected { injection, warnings } = session::inject(subject, &config.store, &request, before).await?;
+    let Injected { injection, warnings } =
+        session::inject(subject, &config.store, request, before).await.map_err(forcible)?;
     if let Err(error) = config.store.leave().and_then(|()| config.store.end()) {
         tracing::warn!(%error, "the session could not be closed; it is found as one that was killed");
     }
@@ -81,8 +88,19 @@ async fn real(config: &Config, subject: &TikvSubject, inject: Inject) -> Result<
     Ok(())
 }
 
+/// A refusal by judgement names the flag that overrules it.
+fn forcible(error: LifeError) -> Failure {
+    let overruled = matches!(error, LifeError::Unsafe(_));
+    let mut failure = Failure::from(error);
+    if overruled {
+        failure.message += "; --force injects it all the same";
+    }
+    failure
+}
+
 fn warn(plan: &Plan) {
-    for warning in &plan.warnings {
+    let reasons = plan.verdict.reasons.iter().filter(|_| plan.verdict.grade == Grade::Careful);
+    for warning in plan.warnings.iter().chain(reasons) {
         eprintln!("tikv-chaos: careful: {warning}");
     }
 }

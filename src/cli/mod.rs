@@ -54,6 +54,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
+    if config.read_only && subcommand.changes() {
+        return Err(Failure::new(3, "nothing is changed: this run is --read-only"));
+    }
     let _log = logging::to_file(&config.state_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Grade;
+use super::{Grade, Reason};
 
 /// The ceilings, which the configuration can move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub struct Asked {
 }
 
 impl Limits {
-    pub(super) fn reasons(&self, asked: &Asked) -> Vec<(Grade, String)> {
+    /// Why it is too much or too long, if it is.
+    pub fn reasons(&self, asked: &Asked) -> Vec<Reason> {
         let mut reasons = Vec::new();
         if asked.active >= self.most_active {
             let text = format!("{} injections are active, and --max-active is {}", asked.active, self.most_active);

@@ -21,6 +21,9 @@ pub enum Grade {
     Refused,
 }
 
+/// One reason, with the grade that it alone would give.
+pub type Reason = (Grade, String);
+
 /// A verdict: the worst grade of its reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
@@ -71,23 +74,34 @@ pub struct Situation {
 
 /// From here on heartbeats come too late for the election timeout of 10 s (tikv raftstore config.rs), with room for
 /// the way back.
-const AS_GOOD_AS_OUT_MS: u64 = 8_000;
+pub const AS_GOOD_AS_OUT_MS: u64 = 8_000;
 
-/// Judges one injection by what it leaves of the quorums, then by the limits.
-pub fn judge(situation: &Situation, limits: &Limits, asked: &Asked) -> Verdict {
-    let mut reasons: Vec<(Grade, String)> = limits.reasons(asked);
+/// Judges one injection by what it leaves of the quorums.
+pub fn judge(situation: &Situation) -> Verdict {
+    let mut reasons = Vec::new();
     let consequence = quorum(situation, &mut reasons);
     reasons.extend(on_the_side(situation));
-    reasons.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
-    Verdict {
-        grade: reasons.first().map_or(Grade::Fine, |(grade, _)| *grade),
-        consequence,
-        reasons: reasons.into_iter().map(|(_, reason)| reason).collect(),
+    Verdict { grade: Grade::Fine, consequence, reasons: Vec::new() }.with(reasons)
+}
+
+impl Verdict {
+    /// The same with further reasons, the worst first.
+    #[must_use]
+    pub fn with(mut self, reasons: Vec<Reason>) -> Self {
+        let mut reasons = reasons;
+        reasons.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
+        let worst = reasons.first().map_or(Grade::Fine, |(grade, _)| *grade);
+        let reasons = reasons.into_iter().map(|(_, reason)| reason);
+        // What was there already comes first unless the new is worse.
+        let at = if worst > self.grade { 0 } else { self.reasons.len() };
+        self.reasons.splice(at..at, reasons);
+        self.grade = self.grade.max(worst);
+        self
     }
 }
 
 /// What is left of the quorums; adds a reason where that is less than all.
-fn quorum(situation: &Situation, reasons: &mut Vec<(Grade, String)>) -> String {
+fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     let before = situation.reach();
     let mut after = before.clone();
     match &situation.effect {
@@ -125,7 +139,7 @@ fn quorum(situation: &Situation, reasons: &mut Vec<(Grade, String)>) -> String {
 }
 
 /// What does not concern the stores' quorums.
-fn on_the_side(situation: &Situation) -> Vec<(Grade, String)> {
+fn on_the_side(situation: &Situation) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let target = &situation.stores[situation.target];
     if let Some(why) = &target.out {

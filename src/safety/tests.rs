@@ -4,10 +4,6 @@ use std::time::Duration;
 
 use super::*;
 
-fn asked() -> Asked {
-    Asked { active: 0, ttl: Some(Duration::from_secs(60)) }
-}
-
 fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
     let store = |at: usize| StoreBefore {
         name: format!("tikv{at}"),
@@ -18,7 +14,7 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
 }
 
 fn verdict(situation: &Situation) -> Verdict {
-    judge(situation, &Limits::default(), &asked())
+    judge(situation)
 }
 
 #[test]
@@ -96,7 +92,7 @@ fn a_disk_is_judged_by_tikvs_reserve_and_by_who_shares_it() {
 fn too_many_and_too_long_are_refused_with_the_reason() {
     let situation = cluster(3, &[], Effect::Slow { most_ms: 10 });
     let limits = Limits { most_active: 2, ..Limits::default() };
-    let grade = |active, ttl| judge(&situation, &limits, &Asked { active, ttl });
+    let grade = |active, ttl| judge(&situation).with(limits.reasons(&Asked { active, ttl }));
     let hour = Some(Duration::from_secs(3600));
     assert_eq!(grade(1, Some(Duration::from_secs(1800))).grade, Grade::Fine);
     assert!(grade(2, Some(Duration::from_secs(1))).reasons[0].contains("--max-active is 2"));

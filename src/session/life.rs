@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     chaos::{Fault, Metadata, undo_commands},
+    safety::{Asked, Grade, Limits, Verdict},
     subject::{Cleaned, ErrorKind, Plan, Subject, SubjectError},
 };
 
@@ -21,6 +22,8 @@ const OVERTAKEN: &str = "was reverted by somebody else while it was being made";
 pub enum LifeError {
     #[error(transparent)]
     Subject(#[from] SubjectError),
+    #[error("not injected: {}", .0.reasons.join("; "))]
+    Unsafe(Verdict),
     #[error("nothing was injected, because it could not be written down first: {0}")]
     NotRecorded(JournalError),
     #[error("{cause}; nothing of it is left")]
@@ -40,6 +43,7 @@ pub enum LifeError {
 impl LifeError {
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::Unsafe(_) => ErrorKind::Refused,
             Self::Subject(error) | Self::RolledBack { cause: error } | Self::Pending { cause: error } => error.kind(),
             _ => ErrorKind::Failed,
         }
@@ -55,6 +59,9 @@ pub struct Request {
     pub ttl: Option<Duration>,
     /// What the program is doing, for the journal: `tui`, `inject`.
     pub command: &'static str,
+    pub limits: Limits,
+    /// Whatever the verdict is.
+    pub force: bool,
 }
 
 /// An injection that holds, with what the user was warned of.
@@ -64,6 +71,14 @@ pub struct Injected {
     pub warnings: Vec<String>,
 }
 
+/// What the injection would do, judged by what it would leave of the cluster and by the limits. Changes nothing.
+pub async fn plan<S: Subject>(subject: &S, store: &Store, request: &Request) -> Result<Plan, SubjectError> {
+    let mut plan = subject.plan(&request.fault, request.target.as_deref()).await?;
+    let active = store.load().map_or(0, |loaded| loaded.open().len());
+    plan.verdict = plan.verdict.with(request.limits.reasons(&Asked { active, ttl: request.ttl }));
+    Ok(plan)
+}
+
 /// Plans, records, makes and verifies one injection. `before` sees the plan before anything happens.
 pub async fn inject<S: Subject>(
     subject: &S,
@@ -71,8 +86,11 @@ pub async fn inject<S: Subject>(
     request: &Request,
     before: impl FnOnce(&Plan) + Send,
 ) -> Result<Injected, LifeError> {
-    let plan = subject.plan(&request.fault, request.target.as_deref()).await?;
+    let plan = plan(subject, store, request).await?;
     before(&plan);
+    if plan.verdict.grade == Grade::Refused && !request.force {
+        return Err(LifeError::Unsafe(plan.verdict));
+    }
     let created_at = Timestamp::now();
     let injection = Injection {
         state: Life::Planned,
@@ -212,6 +230,7 @@ mod tests {
         store: Store,
         seen: Mutex<Vec<(&'static str, Option<Life>)>>,
         fail: Option<fn() -> SubjectError>,
+        verdict: Verdict,
     }
 
     impl Witness {
@@ -237,7 +256,7 @@ mod tests {
         async fn plan(&self, _fault: &Fault, _target: Option<&str>) -> Result<Plan, SubjectError> {
             self.see("plan");
             let undo = vec![Command::new("docker", ["start", "tikv0"])];
-            Ok(Plan { metadata: metadata(), commands: vec![], undo, warnings: vec![] })
+            Ok(Plan { metadata: metadata(), commands: vec![], undo, warnings: vec![], verdict: self.verdict.clone() })
         }
 
         async fn inject(&self, metadata: &Metadata, _ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
@@ -252,13 +271,21 @@ mod tests {
     }
 
     fn request() -> Request {
-        Request { fault: Fault::NodeKill { signal: Signal::Kill }, target: None, ttl: None, command: "inject" }
+        Request {
+            fault: Fault::NodeKill { signal: Signal::Kill },
+            target: None,
+            ttl: Some(Duration::from_secs(60)),
+            command: "inject",
+            limits: Limits::default(),
+            force: false,
+        }
     }
 
     fn witness(fail: Option<fn() -> SubjectError>) -> (tempfile::TempDir, Witness) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path());
-        (folder, Witness { store, seen: Mutex::default(), fail })
+        let verdict = Verdict { grade: Grade::Fine, consequence: String::new(), reasons: vec![] };
+        (folder, Witness { store, seen: Mutex::default(), fail, verdict })
     }
 
     #[tokio::test]
@@ -286,6 +313,16 @@ mod tests {
         subject.see("end");
         let seen = subject.seen.into_inner().unwrap();
         assert_eq!(seen[2..], [("cleanup", Some(Life::Applying)), ("end", Some(Life::Failed))]);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_neither_written_down_nor_done_unless_forced() {
+        let (_folder, mut subject) = witness(None);
+        subject.verdict = subject.verdict.with(vec![(Grade::Refused, "writes stop".to_owned())]);
+        let error = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
+        assert_eq!(error.to_string(), "not injected: writes stop");
+        assert_eq!(*subject.seen.lock().unwrap(), [("plan", None)]);
+        inject(&subject, &subject.store, &Request { force: true, ..request() }, |_| ()).await.unwrap();
     }
 
     #[tokio::test]

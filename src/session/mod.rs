@@ -6,5 +6,5 @@ mod life;
 mod record;
 
 pub use journal::{Durability, JournalError, Store};
-pub use life::{Injected, LifeError, Request, Reverted, inject, recoverable, revert};
+pub use life::{Injected, LifeError, Request, Reverted, inject, plan, recoverable, revert};
 pub use record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};

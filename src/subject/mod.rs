@@ -9,7 +9,10 @@ pub use error::{ErrorKind, SubjectError};
 
 use std::{future::Future, time::Duration};
 
-use crate::chaos::{Command, Fault, FaultType, Metadata};
+use crate::{
+    chaos::{Command, Fault, FaultType, Metadata},
+    safety::Verdict,
+};
 
 /// The contract's operations, with planning set apart from doing so that the intent can be on disk in between.
 pub trait Subject: Send + Sync {
@@ -45,6 +48,8 @@ pub struct Plan {
     pub undo: Vec<Command>,
     /// What the user should know before it happens.
     pub warnings: Vec<String>,
+    /// What it would leave of the cluster.
+    pub verdict: Verdict,
 }
 
 /// How a clean-up ended.

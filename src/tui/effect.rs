@@ -11,12 +11,15 @@ pub enum Effect {
         seq: u64,
         fault: Fault,
         target: String,
+        ttl: Option<Duration>,
     },
     /// Inject the fault into the container of that id; it ends by itself after `ttl`.
     Inject {
         fault: Fault,
         target: String,
         ttl: Option<Duration>,
+        /// The name was typed: whatever it leaves of the cluster.
+        force: bool,
     },
     Revert {
         ids: Vec<InjectionId>,

@@ -22,9 +22,10 @@ use crate::{
     chaos::{Fault, InjectionId},
     cluster::ClusterState,
     config::Config,
+    safety::Limits,
     session::{self, Injection, Life, LifeError, Loaded, Request, Store},
     subject::{
-        Cleaned, Subject as _,
+        Cleaned,
         docker::{self, Snapshot, TikvSubject},
     },
 };
@@ -39,13 +40,14 @@ const TIDY_PATIENCE: Duration = Duration::from_secs(5);
 /// How long until what is overdue and could not be undone is tried again by itself; a key tries at once.
 const AGAIN: Duration = Duration::from_secs(30);
 
-type Wanted = Option<(u64, Fault, String)>;
+type Wanted = Option<(u64, Request)>;
 
 /// What the tasks share.
 #[derive(Clone)]
 struct Shared {
     subject: Arc<TikvSubject>,
     store: Store,
+    limits: Limits,
     messages: mpsc::Sender<Message>,
     /// Reverts under way, so that a deadline and a key do not both start one.
     reverting: Arc<Mutex<HashSet<InjectionId>>>,
@@ -81,6 +83,7 @@ impl Executor {
         let shared = Shared {
             subject: Arc::new(subject),
             store: config.store.clone(),
+            limits: config.limits.clone(),
             messages,
             reverting: Arc::default(),
             tried: Arc::default(),
@@ -103,11 +106,12 @@ impl Executor {
     pub fn carry_out(&mut self, effect: Effect) {
         let shared = self.shared.clone();
         match effect {
-            Effect::Plan { seq, fault, target } => {
-                self.planned.send_replace(Some((seq, fault, target)));
+            Effect::Plan { seq, fault, target, ttl } => {
+                let request = shared.request(fault, target, ttl, false);
+                self.planned.send_replace(Some((seq, request)));
             }
-            Effect::Inject { fault, target, ttl } => {
-                let request = Request { fault, target: Some(target), ttl, command: "tui" };
+            Effect::Inject { fault, target, ttl, force } => {
+                let request = shared.request(fault, target, ttl, force);
                 self.work.spawn(async move { shared.inject(request).await });
             }
             Effect::Revert { ids } => {
@@ -192,6 +196,10 @@ impl Executor {
 }
 
 impl Shared {
+    fn request(&self, fault: Fault, target: String, ttl: Option<Duration>, force: bool) -> Request {
+        Request { fault, target: Some(target), ttl, command: "tui", limits: self.limits.clone(), force }
+    }
+
     async fn send(&self, message: Message) {
         // Nobody listens any more when the program ends.
         let _ = self.messages.send(message).await;
@@ -345,8 +353,8 @@ async fn plan(shared: Shared, mut wanted: watch::Receiver<Wanted>) {
                 return;
             }
         }
-        let Some((seq, fault, target)) = wanted.borrow_and_update().clone() else { continue };
-        let result = shared.subject.plan(&fault, Some(&target)).await;
+        let Some((seq, request)) = wanted.borrow_and_update().clone() else { continue };
+        let result = session::plan(&*shared.subject, &shared.store, &request).await;
         let result = result.map(Box::new).map_err(|error| error.to_string());
         shared.send(Message::Planned { seq, result }).await;
         sleep(Duration::ZERO).await;

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params, Value},
     subject::Plan,
+    subject::docker::State,
 };
 
 /// Ten minutes are enough to see a cluster react; thirty are as long as an unwatched fault should last.
@@ -30,8 +31,12 @@ pub struct Wanted {
     pub target: String,
     /// Names one life of the container.
     pub started_at: String,
-    /// What is already in the target: its faults are compiled together.
+    pub ttl: Duration,
+    /// What is injected already, anywhere: faults of one target are compiled together, and all of them count in the
+    /// verdict.
     pub beside: Vec<InjectionId>,
+    /// How the nodes are, which counts as well.
+    pub states: Vec<(String, State)>,
 }
 
 #[derive(Debug)]

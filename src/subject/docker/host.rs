@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     chaos::{DataMount, FaultMetadata, FaultType, InjectionId, Metadata, network::Flavour},
-    cluster::tls::Tls,
+    cluster::{ClusterState, tls::Tls},
     holder::protocol::{Answer, Ask, Disk},
     subject::SubjectError,
 };
@@ -45,6 +45,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     pub progress: Progress,
     pub known: Known,
+    /// Nothing may be changed or made.
+    pub read_only: bool,
 }
 
 /// The TiKV containers of this Docker host, or of one cluster.
@@ -54,6 +56,8 @@ pub struct TikvSubject {
     pub(super) image: OnceCell<String>,
     /// What a watch says now, where one runs beside us.
     live: std::sync::Mutex<Option<Snapshot>>,
+    /// What the clusters said of themselves last, where somebody reads it.
+    heard: std::sync::Mutex<Vec<ClusterState>>,
     /// The id of the next injection, so that what is shown before it is what runs.
     next_id: std::sync::Mutex<InjectionId>,
     /// By the id of the container and its start: one for each life.
@@ -71,6 +75,7 @@ impl TikvSubject {
             docker: Mutex::default(),
             image: OnceCell::new(),
             live: std::sync::Mutex::default(),
+            heard: std::sync::Mutex::default(),
             next_id: std::sync::Mutex::new(InjectionId::random()),
             holders: Mutex::default(),
             relays: Mutex::default(),
@@ -116,6 +121,15 @@ impl TikvSubject {
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
+    /// Takes what the clusters say of themselves, for the verdict on the next injection.
+    pub fn hear(&self, said: Vec<ClusterState>) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+
+    pub(super) fn heard(&self) -> Vec<ClusterState> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Every node, as the watch says, else as Docker says now.
     pub async fn snapshot(&self) -> Result<Snapshot, SubjectError> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -125,7 +139,17 @@ impl TikvSubject {
         watch::snapshot(&self.docker().await?, self.options.project.as_deref()).await
     }
 
+    /// The one gate that everything passes which changes or makes something.
+    pub(super) fn may_change(&self, object: &str) -> Result<(), SubjectError> {
+        if !self.options.read_only {
+            return Ok(());
+        }
+        let reason = "is not touched: this run is --read-only".to_owned();
+        Err(SubjectError::Refused { target: object.to_owned(), reason })
+    }
+
     pub async fn image(&self) -> Result<&str, SubjectError> {
+        self.may_change("the helper's image")?;
         let docker = self.docker().await?;
         let make = image::ensure(&docker, image::Purpose::Holder, &self.options.image, &*self.options.progress);
         Ok(self.image.get_or_try_init(|| make).await?.as_str())
@@ -133,6 +157,7 @@ impl TikvSubject {
 
     /// The holder of a running node: the one we talk to, else the one that is there, else a new one.
     pub async fn holder(&self, node: &Node) -> Result<Arc<Holder>, SubjectError> {
+        self.may_change(&node.name)?;
         let key = (node.id.clone(), node.started_at.clone());
         let slot = Arc::clone(self.holders.lock().await.entry(key).or_default());
         let mut slot = slot.lock().await;

@@ -9,6 +9,7 @@ mod disk;
 mod holder;
 mod host;
 mod image;
+mod judge;
 mod node;
 mod plan;
 mod reach;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     disk,
     host::TikvSubject,
+    judge::DiskBefore,
     node::{Node, Role, Snapshot},
     target,
 };
@@ -24,6 +25,8 @@ pub(super) struct Planned {
     pub(super) fault: FaultMetadata,
     pub(super) commands: Vec<Command>,
     pub(super) warnings: Vec<String>,
+    /// Under a fill.
+    pub(super) disk: Option<DiskBefore>,
 }
 
 pub(super) fn plan_kill(node: &Node, signal: Signal) -> Result<Planned, SubjectError> {
@@ -35,6 +38,7 @@ pub(super) fn plan_kill(node: &Node, signal: Signal) -> Result<Planned, SubjectE
         fault: FaultMetadata::NodeKill { target_container: node.name.clone(), signal },
         commands: vec![Command::new("docker", ["kill", "--signal", signal.name(), &node.name])],
         warnings: Vec::new(),
+        disk: None,
     })
 }
 
@@ -141,7 +145,8 @@ impl TikvSubject {
             whole: fill.whole,
             mount,
         };
-        Ok(Planned { fault, commands: vec![command], warnings: fill.warnings })
+        let disk = DiskBefore { total: found.total, available: found.available, shared: found.shared };
+        Ok(Planned { fault, commands: vec![command], warnings: fill.warnings, disk: Some(disk) })
     }
 }
 
@@ -157,7 +162,7 @@ fn planned_network(
             target: node.name.clone(),
             failure: Failure { cause: Cause::Refused, message: refusal.to_string() },
         })?;
-    Ok(Planned { fault, commands, warnings: Vec::new() })
+    Ok(Planned { fault, commands, warnings: Vec::new(), disk: None })
 }
 
 /// The interfaces that carry the node's networks, told by their addresses; all, or the one that is named by network

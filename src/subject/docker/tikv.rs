@@ -9,13 +9,15 @@ use super::{
     beside::Beside,
     client, holder,
     host::{DEFAULT_DATA_DIR, TikvSubject},
+    judge::{self, Knowledge},
     node::{Node, Role, Snapshot},
-    plan::plan_kill,
+    plan::{Planned, plan_kill},
     target,
 };
 use crate::{
     chaos::{Fault, FaultMetadata, Metadata, undo_commands},
     holder::protocol::{Answer, Ask, Cause},
+    safety::{self, Verdict},
     subject::{Cleaned, Plan, Subject, SubjectError},
 };
 
@@ -23,6 +25,7 @@ impl Subject for TikvSubject {
     async fn plan(&self, fault: &Fault, target: Option<&str>) -> Result<Plan, SubjectError> {
         let snapshot = self.snapshot().await?;
         let node = self.choose(&snapshot, target).await?;
+        self.may_change(&node.name)?;
         let what = fault.fault_type().name();
         if !node.is_running() {
             return Err(SubjectError::NotRunning { target: node.name, state: node.state.to_string(), what });
@@ -41,6 +44,7 @@ impl Subject for TikvSubject {
                 self.plan_disk(&snapshot, &node, *fill_percent, folder, *fill_shared).await?
             }
         };
+        let verdict = self.judge(&snapshot, &node, &planned);
         let metadata = Metadata {
             fault: planned.fault,
             id,
@@ -50,10 +54,11 @@ impl Subject for TikvSubject {
             holder_image: self.image.get().cloned(),
         };
         let undo = undo_commands(&metadata);
-        Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings })
+        Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
     }
 
     async fn inject(&self, metadata: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
+        self.may_change(metadata.target())?;
         self.use_up(&metadata.id);
         let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         let injection = metadata.id.clone();
@@ -87,6 +92,7 @@ impl Subject for TikvSubject {
     }
 
     async fn cleanup(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
+        self.may_change(metadata.target())?;
         // Another daemon would say that the target is gone.
         if metadata.daemon_id.as_ref().is_some_and(|id| !id.is_empty())
             && metadata.daemon_id != Some(self.daemon().await?)
@@ -123,6 +129,16 @@ fn not_begun(error: SubjectError) -> SubjectError {
 }
 
 impl TikvSubject {
+    /// By what Docker shows, what the journals say and what the cluster said last.
+    fn judge(&self, snapshot: &Snapshot, node: &Node, planned: &Planned) -> Verdict {
+        let open: Vec<Metadata> = (self.options.known)().into_iter().map(|(metadata, _)| metadata).collect();
+        let heard = self.heard();
+        let cluster = heard.iter().find(|state| state.cluster == node.cluster);
+        let known = Knowledge { open: &open, cluster };
+        let situation = judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known);
+        safety::judge(&situation)
+    }
+
     pub(super) async fn choose(&self, snapshot: &Snapshot, name: Option<&str>) -> Result<Node, SubjectError> {
         let by_id = name.and_then(|name| snapshot.by_id(name));
         if let Some(node) = by_id {

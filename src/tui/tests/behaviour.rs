@@ -39,7 +39,7 @@ fn greatest(screen: &Screen) -> Value {
 fn a_changed_slider_asks_for_a_new_plan_and_old_answers_do_not_count() {
     let mut screen = Screen::ready(80, 24);
     screen.keys("2jl");
-    let [Effect::Plan { seq, fault, target }] = &screen.effects[..] else { panic!("{:?}", screen.effects) };
+    let [Effect::Plan { seq, fault, target, .. }] = &screen.effects[..] else { panic!("{:?}", screen.effects) };
     assert_eq!(*fault, Fault::Latency { min_ms: 60, max_ms: 150, interface: None });
     assert_eq!(target, "demo-demo-tikv0-1-id");
     let old = seq - 1;

@@ -14,6 +14,7 @@ use ratatui::{
 
 use crate::{
     chaos::{Command, DataMount, FaultMetadata, InjectionId, Metadata, MountKind, Signal},
+    safety::{Grade, Verdict},
     session::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile},
     subject::{
         Plan,
@@ -59,6 +60,7 @@ pub fn node(cluster: &str, name: &str, role: Role, last: u8) -> Node {
         networks: vec![Network { name: format!("{cluster}_default"), ips }],
         network_mode: format!("{cluster}_default"),
         data_dir: Some("/data".into()),
+        reserve_space: None,
         mounts: Vec::new(),
         endpoints: docker::Endpoints::default(),
     }
@@ -176,6 +178,11 @@ pub fn plan() -> Plan {
                 .split(' '),
         )],
         warnings: vec!["demo-tikv0-1 is on two networks: both are delayed".into()],
+        verdict: Verdict {
+            grade: Grade::Fine,
+            consequence: "all 3 stores stay reachable: every region keeps its quorum".into(),
+            reasons: vec![],
+        },
     }
 }
 

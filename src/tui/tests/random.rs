@@ -165,7 +165,7 @@ fn size() -> impl Strategy<Value = (u16, u16)> {
 
 /// What an injection must be when it is asked for.
 fn allowed(screen: &Screen, effect: &Effect) {
-    if let Effect::Inject { fault, target, ttl } = effect {
+    if let Effect::Inject { fault, target, ttl, .. } = effect {
         let node = screen.model.snapshot.as_ref().and_then(|snapshot| snapshot.by_id(target)).expect("a known node");
         assert!(node.is_running() && node.role == Role::Tikv, "{node:?}");
         assert!(screen.model.is_up());

@@ -62,7 +62,7 @@ fn checked(model: &Model, ready: Result<Ready, String>) -> Result<Ready, String>
 
 fn begin(model: &mut Model, ready: Ready) -> Vec<Effect> {
     model.injecting = Some(format!("injecting {} into {}", ready.fault.fault_type(), ready.name));
-    vec![Effect::Inject { fault: ready.fault, target: ready.target, ttl: Some(ready.ttl) }]
+    vec![Effect::Inject { fault: ready.fault, target: ready.target, ttl: Some(ready.ttl), force: false }]
 }
 
 /// Why the user should be asked first, in sentences; none if it can begin at once.

@@ -9,13 +9,13 @@ use crate::{
 pub fn ask(model: &mut Model) -> Option<Effect> {
     let wanted = model.ready().ok().map(|ready| {
         let node = model.target();
-        let open = model.open();
-        let beside = open.iter().filter(|open| node.is_some_and(|node| open.is_in(node)));
         Wanted {
             fault: ready.fault,
             target: ready.target,
+            ttl: ready.ttl,
             started_at: node.map(|node| node.started_at.clone()).unwrap_or_default(),
-            beside: beside.map(|open| open.id().clone()).collect(),
+            beside: model.open().iter().map(|open| open.id().clone()).collect(),
+            states: model.nodes().iter().map(|node| (node.id.clone(), node.state)).collect(),
         }
     });
     if wanted == model.picker.wanted {
@@ -32,7 +32,8 @@ pub fn ask(model: &mut Model) -> Option<Effect> {
     picker.fresh = false;
     picker.seq += 1;
     picker.wanted.clone_from(&wanted);
-    wanted.map(|wanted| Effect::Plan { seq: picker.seq, fault: wanted.fault, target: wanted.target })
+    let Wanted { fault, target, ttl, .. } = wanted?;
+    Some(Effect::Plan { seq: picker.seq, fault, target, ttl: Some(ttl) })
 }
 
 pub fn answered(model: &mut Model, seq: u64, result: Result<Box<Plan>, String>) {
