@@ -57,7 +57,7 @@ pub struct TikvSubject {
     /// What a watch says now, where one runs beside us.
     live: std::sync::Mutex<Option<Snapshot>>,
     /// What the clusters said of themselves last, where somebody reads it.
-    heard: std::sync::Mutex<Vec<ClusterState>>,
+    heard: std::sync::Mutex<Option<Vec<ClusterState>>>,
     /// The id of the next injection, so that what is shown before it is what runs.
     next_id: std::sync::Mutex<InjectionId>,
     /// By the id of the container and its start: one for each life.
@@ -123,11 +123,16 @@ impl TikvSubject {
 
     /// Takes what the clusters say of themselves, for the verdict on the next injection.
     pub fn hear(&self, said: Vec<ClusterState>) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
     }
 
-    pub(super) fn heard(&self) -> Vec<ClusterState> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What the clusters said last, where somebody reads it, else what they say now.
+    pub(super) async fn heard(&self, snapshot: &Snapshot) -> Vec<ClusterState> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match heard {
+            Some(heard) => heard,
+            None => self.cluster_states(snapshot).await,
+        }
     }
 
     /// Every node, as the watch says, else as Docker says now.

@@ -44,7 +44,7 @@ impl Subject for TikvSubject {
                 self.plan_disk(&snapshot, &node, *fill_percent, folder, *fill_shared).await?
             }
         };
-        let verdict = self.judge(&snapshot, &node, &planned);
+        let verdict = self.judge(&snapshot, &node, &planned).await;
         let metadata = Metadata {
             fault: planned.fault,
             id,
@@ -130,9 +130,9 @@ fn not_begun(error: SubjectError) -> SubjectError {
 
 impl TikvSubject {
     /// By what Docker shows, what the journals say and what the cluster said last.
-    fn judge(&self, snapshot: &Snapshot, node: &Node, planned: &Planned) -> Verdict {
+    async fn judge(&self, snapshot: &Snapshot, node: &Node, planned: &Planned) -> Verdict {
         let open: Vec<Metadata> = (self.options.known)().into_iter().map(|(metadata, _)| metadata).collect();
-        let heard = self.heard();
+        let heard = self.heard(&snapshot.clone().only(Some(&node.cluster))).await;
         let cluster = heard.iter().find(|state| state.cluster == node.cluster);
         let known = Knowledge { open: &open, cluster };
         let situation = judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known);
