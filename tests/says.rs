@@ -230,6 +230,7 @@ async fn the_reader_of_the_screen_asks_while_somebody_looks_and_ends_with_whoeve
         tls: None,
         progress: Arc::new(|_| {}),
         known: Arc::new(Vec::new),
+        read_only: false,
     };
     let subject = Arc::new(TikvSubject::new(options));
     let (look, looked) = watch::channel(false);

@@ -121,7 +121,17 @@ impl Subcommand {
             Self::Revert { .. } | Self::Cleanup => true,
             Self::Inject(inject) => !inject.dry_run,
             Self::Recover { dry_run } => !dry_run,
-            Self::Tui | Self::Relay | Self::Nodes | Self::Types | Self::Active | Self::Doctor | Self::Holder => false,
+            Self::Demo { action, .. } => !matches!(action, Some(demo::Action::Status)),
+            Self::Tui
+            | Self::Relay
+            | Self::Watch
+            | Self::State
+            | Self::Wait { .. }
+            | Self::Nodes
+            | Self::Types
+            | Self::Active
+            | Self::Doctor
+            | Self::Holder => false,
         }
     }
 }

@@ -48,6 +48,7 @@ struct Shared {
     subject: Arc<TikvSubject>,
     store: Store,
     limits: Limits,
+    read_only: bool,
     messages: mpsc::Sender<Message>,
     /// Reverts under way, so that a deadline and a key do not both start one.
     reverting: Arc<Mutex<HashSet<InjectionId>>>,
@@ -84,6 +85,7 @@ impl Executor {
             subject: Arc::new(subject),
             store: config.store.clone(),
             limits: config.limits.clone(),
+            read_only: config.read_only,
             messages,
             reverting: Arc::default(),
             tried: Arc::default(),
@@ -97,7 +99,7 @@ impl Executor {
         let (sender, receiver) = mpsc::channel(1);
         let (look, looked) = watch::channel(false);
         let reader = tokio::spawn(docker::read_on(Arc::clone(&shared.subject), looked, sender));
-        watchers.spawn(forward_states(receiver, shared.messages.clone()));
+        watchers.spawn(forward_states(receiver, shared.clone()));
         let (planned, wanted) = watch::channel(None);
         let planner = tokio::spawn(plan(shared.clone(), wanted));
         Self { shared, planned, planner, look, reader, work: JoinSet::new(), _watchers: watchers }
@@ -142,10 +144,11 @@ impl Executor {
             let loaded = shared.tell_sessions().await;
             let now = Timestamp::now();
             for (seen, injection) in loaded.open() {
-                let ours_to_end = seen.mine || !seen.alive;
+                let ours_to_end = (seen.mine || !seen.alive) && !shared.read_only;
                 if ours_to_end && injection.is_overdue(now) {
                     shared.end_overdue(injection).await;
-                } else if seen.mine
+                } else if ours_to_end
+                    && seen.mine
                     && injection.state == Life::Active
                     && let Err(error) = shared.subject.keep(&injection.metadata).await
                 {
@@ -337,11 +340,11 @@ async fn forward(mut lives: mpsc::Receiver<docker::Live>, messages: mpsc::Sender
     }
 }
 
-async fn forward_states(mut states: mpsc::Receiver<Vec<ClusterState>>, messages: mpsc::Sender<Message>) {
+/// To the screen, and to the engine for its verdicts.
+async fn forward_states(mut states: mpsc::Receiver<Vec<ClusterState>>, shared: Shared) {
     while let Some(states) = states.recv().await {
-        if messages.send(Message::Cluster(states)).await.is_err() {
-            return;
-        }
+        shared.subject.hear(states.clone());
+        shared.send(Message::Cluster(states)).await;
     }
 }
 

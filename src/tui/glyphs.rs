@@ -33,6 +33,10 @@ impl Glyphs {
     pub const fn selected(self) -> &'static str {
         self.pick("▸", ">")
     }
+    /// Before what follows from something.
+    pub const fn follows(self) -> &'static str {
+        self.pick("→", "=")
+    }
     pub const fn ellipsis(self) -> &'static str {
         self.pick("…", "~")
     }

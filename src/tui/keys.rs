@@ -26,6 +26,8 @@ pub enum Context {
     Log,
     Popup,
     Confirm,
+    /// As `Confirm`, by typing the node's name.
+    ConfirmName,
     Quit,
     /// As `Quit`, where the demo would stay behind: with nothing open, and with injections open.
     QuitDemo,
@@ -37,7 +39,7 @@ pub enum Context {
 
 impl Context {
     /// In the order and with the headings of the help.
-    pub const HELP: [(Self, &'static str); 21] = [
+    pub const HELP: [(Self, &'static str); 22] = [
         (Self::Panes, "Everywhere"),
         (Self::Always, ""),
         (Self::Nodes, "Nodes"),
@@ -54,6 +56,7 @@ impl Context {
         (Self::Log, "Log"),
         (Self::Popup, "Popup"),
         (Self::Confirm, "Dialog: before an injection"),
+        (Self::ConfirmName, "Dialog: before an injection that is refused otherwise"),
         (Self::Quit, "Dialog: quit"),
         (Self::QuitDemo, "Dialog: quit with the demo up"),
         (Self::QuitDemoOpen, "Dialog: quit with the demo up and injections open"),
@@ -104,6 +107,7 @@ pub enum Action {
     Stay,
     RevertLeftBehind,
     KeepLeftBehind,
+    Panic,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +181,13 @@ pub const KEYS: &[Binding] = {
         bind(C::Panes, &[char('q')], A::Quit, "quit", "quit; asks when an injection is open"),
         bind(
             C::Always,
+            &[Key::Is(KeyCode::Char('x'), KeyModifiers::CONTROL)],
+            A::Panic,
+            "",
+            "panic: end everything of every session, now",
+        ),
+        bind(
+            C::Always,
             &[Key::Is(KeyCode::Char('c'), KeyModifiers::CONTROL)],
             A::Interrupt,
             "",
@@ -246,6 +257,10 @@ pub const KEYS: &[Binding] = {
         ),
         bind(C::Confirm, &[char('y'), key(KeyCode::Enter)], A::Confirm, "inject", "inject"),
         bind(C::Confirm, &[char('n'), key(KeyCode::Esc)], A::Refuse, "cancel", "do not inject"),
+        bind(C::ConfirmName, &[Key::AnyChar], A::Insert, "", "type the node's name"),
+        bind(C::ConfirmName, BACKSPACE, A::Erase, "erase", "take the last character away"),
+        bind(C::ConfirmName, ENTER, A::Confirm, "inject all the same", "inject it, if the name is right"),
+        bind(C::ConfirmName, ESC, A::Refuse, "cancel", "do not inject"),
         bind(C::Quit, &[char('r')], A::RevertAndQuit, "revert all and quit", "revert all of mine and quit"),
         bind(
             C::Quit,

@@ -33,6 +33,8 @@ pub struct Options {
     pub project: Option<String>,
     /// The demo cluster that this run brought up.
     pub demo: Option<String>,
+    /// Nothing may be changed.
+    pub read_only: bool,
     pub utf8: bool,
     pub colours: bool,
     /// For the times in the log.
@@ -90,6 +92,8 @@ pub enum Dialog {
     Confirm {
         ready: Ready,
         reasons: Vec<String>,
+        /// What was typed of the node's name, where that is asked for.
+        name: Option<String>,
     },
     Quit {
         error: Option<String>,
@@ -130,6 +134,8 @@ pub struct Model {
     pub(super) reverting: BTreeMap<InjectionId, bool>,
     /// The injection that was asked for and not answered, in words.
     pub(super) injecting: Option<String>,
+    /// `inject` was pressed before it was known what it would do.
+    pub(super) wished: bool,
     pub(super) progress: Option<String>,
     pub(super) recovery_offered: bool,
     pub(super) unreadable_told: BTreeSet<PathBuf>,
@@ -161,6 +167,7 @@ impl Model {
             scroll: 0,
             reverting: BTreeMap::new(),
             injecting: None,
+            wished: false,
             progress: None,
             recovery_offered: false,
             unreadable_told: BTreeSet::new(),
@@ -202,6 +209,9 @@ impl Model {
             Link::Up { .. } => {}
             Link::Connecting => return Err("connecting to Docker".to_owned()),
             Link::Down { .. } => return Err("Docker is not answering".to_owned()),
+        }
+        if self.options.read_only {
+            return Err("this run is --read-only".to_owned());
         }
         let node = self.target().ok_or_else(|| "no node to inject into".to_owned())?;
         if node.role != Role::Tikv {

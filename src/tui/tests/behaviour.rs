@@ -5,6 +5,7 @@ use ratatui::crossterm::event::{KeyCode, MouseButton, MouseEventKind};
 use super::fixtures::*;
 use crate::{
     chaos::{Fault, FaultType, InjectionId, Signal, Value},
+    safety::Grade,
     session::{Life, Loaded},
     subject::docker::State,
     tui::{
@@ -67,7 +68,9 @@ fn latency_begins_at_once_and_a_second_key_waits_for_the_answer() {
 #[test]
 fn a_kill_asks_first_and_looks_again_when_answered() {
     let mut screen = Screen::ready(80, 24);
-    screen.keys("2hi");
+    screen.keys("2h");
+    screen.planned();
+    screen.keys("i");
     assert!(matches!(screen.model.dialog, Some(Dialog::Confirm { .. })));
     screen.keys("n");
     assert_eq!((screen.taken().len(), &screen.model.dialog), (0, &None));
@@ -83,18 +86,73 @@ fn a_kill_asks_first_and_looks_again_when_answered() {
     assert!(screen.text().contains("not injected: demo-tikv0-1 is exited, not running"));
 }
 
+fn planned(screen: &mut Screen, grade: Grade, reason: &str) {
+    let mut plan = plan();
+    plan.verdict = plan.verdict.with(vec![(grade, reason.to_owned())]);
+    let seq = screen.model.picker.seq;
+    screen.send(Message::Planned { seq, result: Ok(Box::new(plan)) });
+}
+
 #[test]
-fn a_second_node_of_the_cluster_asks_first_and_the_same_node_does_not() {
+fn what_needs_care_asks_first_and_what_is_refused_asks_for_the_name() {
     let mut screen = Screen::ready(80, 24);
-    screen.send(one_of_mine());
+    planned(&mut screen, Grade::Careful, "the disk is shared");
     screen.keys("i");
-    assert_eq!(screen.taken().len(), 1);
+    assert!(screen.taken().is_empty() && screen.text().contains("the disk is shared"));
+    screen.keys("y");
+    assert!(matches!(&screen.taken()[..], [Effect::Inject { force: false, .. }]));
     screen.send(Message::Injected { result: Err("no".into()) });
-    screen.keys("ji");
+
+    planned(&mut screen, Grade::Refused, "this leaves 1 of 3 stores reachable: writes stop");
+    screen.keys("iy");
+    screen.press(KeyCode::Enter);
+    assert!(screen.taken().is_empty() && screen.text().contains("writes stop"));
+    screen.press(KeyCode::Backspace);
+    screen.keys("demo-tikv0-1");
+    assert!(screen.taken().is_empty() && screen.text().contains("> demo-tikv0-1"));
+    screen.press(KeyCode::Enter);
+    assert!(matches!(&screen.taken()[..], [Effect::Inject { force: true, .. }]));
+}
+
+#[test]
+fn inject_before_the_plan_is_known_waits_for_it_and_a_moved_slider_takes_it_back() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("2jli");
     assert!(screen.taken().is_empty());
-    assert!(
-        matches!(&screen.model.dialog, Some(Dialog::Confirm { reasons, .. }) if reasons[0].contains("demo-tikv0-1"))
-    );
+    screen.planned();
+    assert!(matches!(&screen.taken()[..], [Effect::Inject { .. }]));
+    screen.send(Message::Injected { result: Err("no".into()) });
+    screen.keys("lil");
+    screen.planned();
+    assert!(screen.taken().is_empty());
+}
+
+#[test]
+fn the_panic_key_ends_everything_of_every_session_from_anywhere() {
+    let mut screen = Screen::ready(80, 24);
+    screen.control('x');
+    assert!(screen.taken().is_empty() && screen.text().contains("nothing is injected"));
+    let of_mine = injection(1, Life::Active, latency("demo-tikv0-1"), 0, None);
+    let of_another = injection(2, Life::Active, latency("demo-tikv1-1"), 0, None);
+    let sessions = vec![session("mine", true, true, vec![of_mine]), session("other", true, false, vec![of_another])];
+    screen.send(Message::Sessions(Loaded { sessions, unreadable: vec![] }));
+    screen.keys("?");
+    screen.control('x');
+    assert!(matches!(&screen.taken()[..], [Effect::Revert { ids }] if ids.len() == 2));
+}
+
+#[test]
+fn a_run_that_only_looks_changes_nothing_and_says_so() {
+    let mut screen = Screen::with(Options { read_only: true, ..options() }, 80, 24);
+    screen.send(up(cluster()));
+    screen.send(one_of_mine());
+    screen.effects.clear();
+    assert!(screen.text().contains("READ-ONLY"));
+    screen.keys("i");
+    screen.keys("3r");
+    screen.control('x');
+    assert!(screen.taken().is_empty(), "{:?}", screen.effects);
+    assert!(screen.text().contains("this run is --read-only"));
 }
 
 #[test]
@@ -152,6 +210,7 @@ fn the_mouse_selects_slides_drags_and_presses() {
     assert_eq!(greatest(&screen), Value::Number(10_000));
     screen.click(|hit| hit == Hit::Kind(FaultType::DiskPressure));
     assert_eq!(screen.model.picker.kind, FaultType::DiskPressure);
+    screen.planned();
     screen.click(|hit| hit == Hit::Act(Action::Inject));
     assert!(matches!(&screen.taken()[..], [Effect::Inject { target, .. }] if target == "demo-demo-tikv1-1-id"));
     screen.click(|hit| hit == Hit::Act(Action::Help));

@@ -34,6 +34,7 @@ pub fn options() -> Options {
         program: "tikv-chaos 0.1.0".into(),
         project: None,
         demo: None,
+        read_only: false,
         utf8: true,
         colours: true,
         time_zone: TimeZone::UTC,

@@ -5,6 +5,7 @@ use ratatui::crossterm::event::KeyCode;
 
 use super::fixtures::*;
 use crate::{
+    safety::Grade,
     session::{Life, Loaded, Unreadable},
     subject::docker::{Role, Snapshot},
     tui::{Level, Live, Message, Options},
@@ -189,7 +190,21 @@ fn recovery_dialog() {
 fn confirm_dialog() {
     let mut screen = Screen::ready(80, 24);
     screen.send(mine(vec![injection(1, Life::Active, latency("demo-tikv1-1"), 48, Some(552))]));
-    screen.keys("2hi");
+    screen.keys("2h");
+    screen.planned();
+    screen.keys("i");
+    assert_snapshot!(screen.text());
+}
+
+#[test]
+fn name_dialog() {
+    let mut screen = Screen::ready(80, 24);
+    let mut plan = plan();
+    let why = "this leaves 1 of 3 stores reachable (demo-tikv1-1 is exited): writes stop";
+    plan.verdict = plan.verdict.with(vec![(Grade::Refused, why.to_owned())]);
+    let seq = screen.model.picker.seq;
+    screen.send(Message::Planned { seq, result: Ok(Box::new(plan)) });
+    screen.keys("idemo-t");
     assert_snapshot!(screen.text());
 }
 

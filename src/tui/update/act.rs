@@ -50,7 +50,9 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Edit => edit(model),
         Action::Insert => {}
         Action::Erase => {
-            if let Some(typed) = &mut model.picker.typing {
+            if let Some(Dialog::Confirm { name: Some(typed), .. }) = &mut model.dialog {
+                typed.pop();
+            } else if let Some(typed) = &mut model.picker.typing {
                 typed.pop();
             }
         }
@@ -59,6 +61,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::AcceptDown => pane::step(model, 1),
         Action::Cancel => model.picker.typing = None,
         Action::Close | Action::Refuse | Action::Stay | Action::KeepLeftBehind => model.dialog = None,
+        Action::Panic => return sessions::revert_everything(model),
         Action::Confirm => return inject::confirmed(model),
         Action::RevertAndQuit => return dialog::revert_and_quit(model, false),
         Action::TakeDownAndQuit => return dialog::revert_and_quit(model, true),
@@ -82,6 +85,12 @@ fn edit(model: &mut Model) {
 
 /// Adds to what is being typed; a digit on a slider starts it.
 pub fn insert(model: &mut Model, text: &str) {
+    if let Some(Dialog::Confirm { name: Some(typed), ready, .. }) = &mut model.dialog {
+        let room = ready.name.chars().count().saturating_sub(typed.chars().count());
+        typed.extend(text.chars().filter(|c| !c.is_control()).take(room));
+        model.dirty = true;
+        return;
+    }
     let Field::Value(spec) = model.picker.current() else { return };
     let number = matches!(spec.kind, Kind::Number { .. });
     if model.dialog.is_some() || model.focus != Pane::Picker || (model.picker.typing.is_none() && !number) {

@@ -1,8 +1,9 @@
 //! From the wish to inject to the effect: what must be true, what is asked first, what came of it.
 
-use super::{dialog, say, sessions};
+use super::{dialog, say};
 use crate::{
     chaos::{Fault, FaultType},
+    safety::{Grade, Verdict},
     session::Injection,
     tui::{
         Effect, Level, Model,
@@ -10,6 +11,7 @@ use crate::{
     },
 };
 
+/// Begins, or asks first; where it is not known yet what it would do, as soon as that is.
 pub fn asked(model: &mut Model) -> Vec<Effect> {
     model.picker.go_to(model.picker.field);
     if let Some(error) = &model.picker.error {
@@ -17,24 +19,41 @@ pub fn asked(model: &mut Model) -> Vec<Effect> {
         say(model, Level::Warn, text);
         return Vec::new();
     }
-    match checked(model, model.ready()) {
+    let ready = match checked(model, model.ready()) {
         Err(reason) => {
             say(model, Level::Warn, format!("not injected: {reason}"));
+            return Vec::new();
+        }
+        Ok(ready) => ready,
+    };
+    let Some(plan) = model.picker.plan.as_ref().filter(|_| model.picker.fresh) else {
+        model.wished = true;
+        return Vec::new();
+    };
+    match plan {
+        Err(reason) => {
+            let text = format!("not injected: {reason}");
+            say(model, Level::Warn, text);
             Vec::new()
         }
-        Ok(ready) => {
-            let reasons = reasons_to_ask(model, &ready);
+        Ok(plan) => {
+            let (reasons, name) = reasons_to_ask(&ready, &plan.verdict);
             if reasons.is_empty() {
-                return begin(model, ready);
+                return begin(model, ready, false);
             }
-            dialog::open(model, Dialog::Confirm { ready, reasons });
+            dialog::open(model, Dialog::Confirm { ready, reasons, name });
             Vec::new()
         }
     }
 }
 
 pub fn confirmed(model: &mut Model) -> Vec<Effect> {
-    let Some(Dialog::Confirm { ready, .. }) = model.dialog.take() else { return Vec::new() };
+    if let Some(Dialog::Confirm { ready, name: Some(typed), .. }) = &model.dialog
+        && *typed != ready.name
+    {
+        return Vec::new();
+    }
+    let Some(Dialog::Confirm { ready, name, .. }) = model.dialog.take() else { return Vec::new() };
     // The node may have gone away while the dialog was open.
     let node = model.snapshot.as_ref().and_then(|snapshot| snapshot.by_id(&ready.target));
     let still = match node {
@@ -44,7 +63,7 @@ pub fn confirmed(model: &mut Model) -> Vec<Effect> {
         Some(_) => Ok(ready),
     };
     match checked(model, still) {
-        Ok(ready) => begin(model, ready),
+        Ok(ready) => begin(model, ready, name.is_some()),
         Err(reason) => {
             say(model, Level::Warn, format!("not injected: {reason}"));
             Vec::new()
@@ -60,26 +79,19 @@ fn checked(model: &Model, ready: Result<Ready, String>) -> Result<Ready, String>
     }
 }
 
-fn begin(model: &mut Model, ready: Ready) -> Vec<Effect> {
+fn begin(model: &mut Model, ready: Ready, force: bool) -> Vec<Effect> {
     model.injecting = Some(format!("injecting {} into {}", ready.fault.fault_type(), ready.name));
-    vec![Effect::Inject { fault: ready.fault, target: ready.target, ttl: Some(ready.ttl), force: false }]
+    vec![Effect::Inject { fault: ready.fault, target: ready.target, ttl: Some(ready.ttl), force }]
 }
 
-/// Why the user should be asked first, in sentences; none if it can begin at once.
-fn reasons_to_ask(model: &Model, ready: &Ready) -> Vec<String> {
-    let mut reasons = Vec::new();
+/// Why the user should be asked first, in sentences, none if it can begin at once; and whether by the node's name.
+fn reasons_to_ask(ready: &Ready, verdict: &Verdict) -> (Vec<String>, Option<String>) {
+    let mut reasons = verdict.reasons.clone();
     if let Fault::NodeKill { signal } = &ready.fault {
-        reasons.push(format!("{} ends the process of {}.", signal.name(), ready.name));
+        let what = format!("{} ends the process of {}: {}.", signal.name(), ready.name, verdict.consequence);
+        reasons = vec![what].into_iter().chain(reasons.into_iter().filter(|one| *one != verdict.consequence)).collect();
     }
-    let hurt: Vec<String> = sessions::hurt_neighbours(model, &ready.target).into_iter().collect();
-    if !hurt.is_empty() {
-        let (verb, noun) = if hurt.len() == 1 { ("has", "an open injection") } else { ("have", "open injections") };
-        reasons.push(format!(
-            "In the same cluster {} already {verb} {noun}: with a second node the cluster may stop answering.",
-            hurt.join(", ")
-        ));
-    }
-    reasons
+    (reasons, (verdict.grade == Grade::Refused).then(String::new))
 }
 
 pub fn answered(model: &mut Model, result: Result<Box<Injection>, String>) {

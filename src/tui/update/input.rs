@@ -90,7 +90,8 @@ impl Dialog {
     pub fn context(&self, model: &Model) -> Context {
         match self {
             Self::Help | Self::Commands | Self::Undo(_) | Self::Guide(_) => Context::Popup,
-            Self::Confirm { .. } => Context::Confirm,
+            Self::Confirm { name: None, .. } => Context::Confirm,
+            Self::Confirm { name: Some(_), .. } => Context::ConfirmName,
             Self::Quit { .. } => match (&model.options.demo, model.has_own_open()) {
                 (None, _) => Context::Quit,
                 (Some(_), false) => Context::QuitDemo,

@@ -36,7 +36,7 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Docker(live) => return docker::heard(model, live),
         Message::Cluster(states) => cluster::heard(model, states),
         Message::Sessions(loaded) => return sessions::loaded(model, loaded),
-        Message::Planned { seq, result } => plan::answered(model, seq, result),
+        Message::Planned { seq, result } => return plan::answered(model, seq, result),
         Message::Injected { result } => {
             model.dirty = true;
             inject::answered(model, result);

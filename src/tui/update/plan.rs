@@ -1,5 +1,6 @@
 //! Asking for the commands of what the picker holds, whenever that changed, and taking only the newest answer.
 
+use super::inject;
 use crate::{
     subject::Plan,
     tui::{Effect, Model, picker::Wanted},
@@ -29,6 +30,7 @@ pub fn ask(model: &mut Model) -> Option<Effect> {
         picker.plan = None;
         picker.scroll = 0;
     }
+    model.wished = false;
     picker.fresh = false;
     picker.seq += 1;
     picker.wanted.clone_from(&wanted);
@@ -36,10 +38,12 @@ pub fn ask(model: &mut Model) -> Option<Effect> {
     Some(Effect::Plan { seq: picker.seq, fault, target, ttl: Some(ttl) })
 }
 
-pub fn answered(model: &mut Model, seq: u64, result: Result<Box<Plan>, String>) {
-    if seq == model.picker.seq && model.picker.wanted.is_some() {
-        model.dirty = true;
-        model.picker.plan = Some(result);
-        model.picker.fresh = true;
+pub fn answered(model: &mut Model, seq: u64, result: Result<Box<Plan>, String>) -> Vec<Effect> {
+    if seq != model.picker.seq || model.picker.wanted.is_none() {
+        return Vec::new();
     }
+    model.dirty = true;
+    model.picker.plan = Some(result);
+    model.picker.fresh = true;
+    if std::mem::take(&mut model.wished) { inject::asked(model) } else { Vec::new() }
 }

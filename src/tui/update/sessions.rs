@@ -1,16 +1,10 @@
 //! The journal's truth: which injections are open, whose they are, and reverting them.
 
-use std::collections::BTreeSet;
-
 use super::{dialog, say};
 use crate::{
     chaos::InjectionId,
     session::Loaded,
-    tui::{
-        Effect, Level, Model,
-        model::Dialog,
-        open::{Open, Owner},
-    },
+    tui::{Effect, Level, Model, model::Dialog, open::Owner},
 };
 
 pub fn loaded(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
@@ -84,14 +78,19 @@ fn revert(model: &mut Model, ids: Vec<InjectionId>) -> Vec<Effect> {
     if ids.is_empty() {
         return Vec::new();
     }
+    if model.options.read_only {
+        say(model, Level::Warn, "not reverted: this run is --read-only".to_owned());
+        return Vec::new();
+    }
     model.reverting.extend(ids.iter().map(|id| (id.clone(), false)));
     vec![Effect::Revert { ids }]
 }
 
-/// The names of the other nodes of a target's cluster that have an open injection.
-pub fn hurt_neighbours(model: &Model, target: &str) -> BTreeSet<String> {
-    let open: Vec<Open<'_>> = model.open();
-    let cluster = model.nodes().iter().find(|node| node.id == target).map(|node| &node.cluster);
-    let neighbours = model.nodes().iter().filter(|node| Some(&node.cluster) == cluster && node.id != target);
-    neighbours.filter(|node| open.iter().any(|open| open.is_in(node))).map(|node| node.name.clone()).collect()
+/// Everything of ours that may still hold, whichever session made it.
+pub fn revert_everything(model: &mut Model) -> Vec<Effect> {
+    if model.open().is_empty() {
+        say(model, Level::Info, "nothing is injected, by any session".to_owned());
+    }
+    let ids = model.open().iter().map(|open| open.id().clone()).collect();
+    revert(model, ids)
 }

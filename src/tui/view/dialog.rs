@@ -31,8 +31,13 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
     let model = pen.model;
     let text = |text: &str| wrap(pen.glyphs, text, room).into_iter().map(Line::from).collect::<Vec<_>>();
     match dialog {
-        Dialog::Confirm { ready, reasons } => {
-            let lines = reasons.iter().flat_map(|reason| text(reason)).collect();
+        Dialog::Confirm { ready, reasons, name } => {
+            let mut lines: Vec<_> = reasons.iter().flat_map(|reason| text(reason)).collect();
+            if let Some(typed) = name {
+                lines.push(Line::default());
+                lines.extend(text(&format!("To inject it all the same, type the node's name: {}", ready.name)));
+                lines.push(Line::from(Span::styled(format!("> {typed}_"), pen.theme.strong())));
+            }
             (format!("Inject {} into {}?", ready.fault.fault_type(), ready.name), lines)
         }
         Dialog::Quit { error } => {

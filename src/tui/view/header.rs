@@ -21,12 +21,17 @@ pub fn draw(pen: &mut Pen, area: Rect) {
         Link::Down { host, .. } => ("!", format!("Docker is down: {host}"), theme.bad()),
     };
     let program = format!("{}  ", model.options.program);
-    let taken = width(&program) + width(&counts) + 4;
+    let read_only = if model.options.read_only { "READ-ONLY  " } else { "" };
+    let taken = width(&program) + read_only.len() + width(&counts) + 4;
     let room = usize::from(area.width).saturating_sub(taken);
     let said = fit(glyphs, &said, room);
     let project = project(pen, room - width(&said));
-    let spans =
-        vec![Span::styled(program, theme.strong()), Span::styled(format!("{sign} {said}"), style), Span::raw(project)];
+    let spans = vec![
+        Span::styled(program, theme.strong()),
+        Span::styled(read_only, theme.warn()),
+        Span::styled(format!("{sign} {said}"), style),
+        Span::raw(project),
+    ];
     pen.line(area, Line::from(spans));
     pen.line_right(area, Span::raw(counts));
 }

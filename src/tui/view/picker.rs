@@ -5,6 +5,7 @@ use ratatui::{layout::Rect, style::Style, text::Span};
 use super::{field, guide, layout::PaneArea, pen::Pen};
 use crate::{
     chaos::{FaultType, Kind},
+    safety::Grade,
     tui::{
         Model,
         hits::Hit,
@@ -179,6 +180,7 @@ pub enum Said {
 /// What is known of the plan, in lines of that width: `$` before a command, `!` before a warning.
 pub fn planned(model: &Model, room: usize) -> Vec<(Said, String)> {
     let mut lines = Vec::new();
+    let glyph = model.glyphs.follows();
     let mut add = |said, mark: &str, text: &str| {
         for (at, line) in wrap(model.glyphs, text, room.saturating_sub(2)).into_iter().enumerate() {
             lines.push((said, format!("{} {line}", if at == 0 { mark } else { " " })));
@@ -190,6 +192,14 @@ pub fn planned(model: &Model, room: usize) -> Vec<(Said, String)> {
         Some(Ok(plan)) => {
             for warning in &plan.warnings {
                 add(Said::Warning, "!", warning);
+            }
+            add(
+                if plan.verdict.grade == Grade::Fine { Said::Command } else { Said::Warning },
+                glyph,
+                &plan.verdict.consequence,
+            );
+            for reason in plan.verdict.reasons.iter().filter(|reason| **reason != plan.verdict.consequence) {
+                add(Said::Warning, "!", reason);
             }
             for command in &plan.commands {
                 for (at, line) in command.lines().iter().enumerate() {
