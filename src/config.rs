@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    session::{JournalError, Store},
+    session::{JournalError, Store, guard::Launch},
     subject::docker::{Known, Options, Progress, Source, TikvSubject},
 };
 
@@ -39,11 +39,18 @@ pub struct Config {
 impl Config {
     pub fn new(globals: &Globals) -> Result<Self, JournalError> {
         let state_dir = globals.state_dir.clone().map_or_else(Store::default_dir, Ok)?;
+        // The guard stands in another folder.
+        let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
         let image = match &globals.holder_image {
             Some(name) => Source::Ready(name.clone()),
-            None => Source::Made { exe: std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()) },
+            None => Source::Made { exe: own_program() },
         };
-        let store = Store::at(&state_dir);
+        let mut options = vec!["--state-dir".into(), state_dir.clone().into_os_string()];
+        if let Some(name) = &globals.holder_image {
+            options.extend(["--holder-image".into(), name.into()]);
+        }
+        let program = std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(own_program);
+        let store = Store::at(&state_dir).guarded_by(Launch { program, options });
         Ok(Self { project: globals.project.clone(), state_dir, store, image, json: globals.json })
     }
 
@@ -61,4 +68,9 @@ impl Config {
         let (project, image) = (self.project.clone(), self.image.clone());
         TikvSubject::new(Options { project, image, progress, known })
     }
+}
+
+/// This very program, even where its file was replaced since: a guard may outlive a build.
+fn own_program() -> PathBuf {
+    if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe().unwrap_or_default() }
 }

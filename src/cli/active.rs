@@ -8,17 +8,17 @@ use serde_json::json;
 use super::output::{self, Failure};
 use crate::{
     config::Config,
-    session::{Injection, Loaded, Seen},
+    session::{Injection, Loaded, Seen, guard},
     tui::span,
 };
 
 pub fn run(config: &Config) -> Result<ExitCode, Failure> {
     let loaded = config.store.load()?;
     let now = Timestamp::now();
-    let open = loaded.open();
+    let (open, guard) = (loaded.open(), config.store.guard());
     if config.json {
         let active: Vec<_> = open.iter().map(|(seen, injection)| to_json(seen, injection, now)).collect();
-        output::document(&json!({ "active": active, "unreadable": loaded.unreadable }));
+        output::document(&json!({ "active": active, "guard": guard, "unreadable": loaded.unreadable }));
         return Ok(ExitCode::SUCCESS);
     }
     warn_unreadable(&loaded);
@@ -29,6 +29,11 @@ pub fn run(config: &Config) -> Result<ExitCode, Failure> {
     let heading = ["ID", "TYPE", "TARGET", "STATE", "AGE", "LEFT", "OWNER", "WHAT"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(heading).chain(open.iter().map(|(seen, one)| row(seen, one, now))).collect();
     output::table(&rows);
+    if let Some(guard) = guard {
+        output::lines([format!("guard: process {} ends what is overdue and nobody's", guard.pid)]);
+    } else if guard::is_needed(&loaded) {
+        output::lines(["guard: none runs; what is left behind waits for `tikv-chaos recover`"]);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -59,6 +59,13 @@ enum Plain {
     /// The helper container's own role
     #[command(hide = true)]
     Holder,
+    /// The role of the process that keeps deadlines when the program is gone
+    #[command(hide = true)]
+    Guard {
+        /// Already on its own
+        #[arg(long)]
+        detached: bool,
+    },
 }
 
 pub struct Parsed {
@@ -77,6 +84,7 @@ pub enum Subcommand {
     Recover { dry_run: bool },
     Doctor,
     Holder,
+    Guard { detached: bool },
 }
 
 pub struct Inject {
@@ -116,6 +124,7 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Recover { dry_run }) => Subcommand::Recover { dry_run },
             Some(Plain::Doctor) => Subcommand::Doctor,
             Some(Plain::Holder) => Subcommand::Holder,
+            Some(Plain::Guard { detached }) => Subcommand::Guard { detached },
         },
     };
     Ok(Parsed { globals, subcommand })

@@ -4,6 +4,7 @@ mod active;
 mod args;
 mod cleanup;
 mod doctor;
+mod guard;
 mod inject;
 mod logging;
 mod nodes;
@@ -44,6 +45,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
+    if let Subcommand::Guard { detached } = subcommand {
+        return guard::run(config, detached);
+    }
     let _log = logging::to_file(&config.state_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -61,7 +65,7 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Cleanup => cleanup::run(config).await,
             Subcommand::Recover { dry_run } => recover::run(config, dry_run).await,
             Subcommand::Doctor => doctor::run(config).await,
-            Subcommand::Holder => Ok(ExitCode::SUCCESS),
+            Subcommand::Holder | Subcommand::Guard { .. } => Ok(ExitCode::SUCCESS),
         }
     })
 }

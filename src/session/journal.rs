@@ -15,7 +15,11 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};
+use super::{
+    clock::Clock,
+    guard::Launch,
+    record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable},
+};
 use crate::chaos::InjectionId;
 
 /// Why the journal could not be read or written.
@@ -47,6 +51,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(1);
 pub struct Store {
     folder: PathBuf,
     own: Arc<Mutex<Option<Own>>>,
+    launch: Option<Arc<Launch>>,
 }
 
 /// The session of this program, from its first injection on.
@@ -60,7 +65,16 @@ struct Own {
 impl Store {
     /// The journals under this state folder. Nothing is made or touched until there is something to write.
     pub fn at(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join("sessions"), own: Arc::default() }
+        Self { folder: state_dir.join("sessions"), own: Arc::default(), launch: None }
+    }
+
+    /// The same journals, with a guard that is started as told when there is a deadline to keep.
+    pub fn guarded_by(self, launch: Launch) -> Self {
+        Self { launch: Some(Arc::new(launch)), ..self }
+    }
+
+    pub(super) fn launch(&self) -> Option<&Launch> {
+        self.launch.as_deref()
     }
 
     /// `$XDG_STATE_HOME/tikv-chaos`, by default `~/.local/state/tikv-chaos` (XDG Base Directory Specification 0.8).
@@ -137,10 +151,11 @@ impl Store {
     /// All sessions there are. A folder that does not exist yet holds none.
     pub fn load(&self) -> Result<Loaded, JournalError> {
         let mut loaded = Loaded::default();
-        let own = self.own_name();
+        let (own, clock) = (self.own_name(), Clock::now());
         for path in self.files()? {
             match read(&path) {
-                Ok(file) => {
+                Ok(mut file) => {
+                    clock.settle(&mut file);
                     let mine = own.as_ref() == Some(&file.session);
                     let alive = mine || is_held(&path.with_extension("lock"));
                     loaded.sessions.push(Seen { file, alive, mine });
@@ -205,7 +220,7 @@ impl Store {
         Ok(session)
     }
 
-    fn path(&self, session: &str) -> PathBuf {
+    pub(super) fn path(&self, session: &str) -> PathBuf {
         self.folder.join(format!("{session}.json"))
     }
 
@@ -216,20 +231,24 @@ impl Store {
 
     /// Held for the time of one change.
     fn lock(&self) -> Result<File, JournalError> {
-        let path = self.folder.join("journal.lock");
+        let path = self.lock_path();
         let file = private().create(true).truncate(false).open(&path).map_err(io("make", &path))?;
-        let start = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::WouldBlock) => {
-                    let busy = io::Error::new(io::ErrorKind::TimedOut, "another program has held it for seconds");
-                    return Err(io("lock", &path)(busy));
-                }
-                Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
-            }
+        wait_for_lock(&file).map_err(io("lock", &path))?;
+        Ok(file)
+    }
+
+    /// The same, but nothing is made where no journal was ever written.
+    pub(super) fn lock_if_there(&self) -> Result<Option<File>, JournalError> {
+        let path = self.lock_path();
+        match private().open(&path) {
+            Ok(file) => wait_for_lock(&file).map_err(io("lock", &path)).map(|()| Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io("open", &path)(error)),
         }
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.folder.join("journal.lock")
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, JournalError> {
@@ -265,14 +284,15 @@ impl Store {
 }
 
 fn new_file(session: &str, command: &str) -> SessionFile {
+    let clock = Clock::now();
     SessionFile {
         schema: SCHEMA,
         session: session.to_owned(),
         program: concat!("tikv-chaos ", env!("CARGO_PKG_VERSION")).to_owned(),
         command: command.to_owned(),
         pid: std::process::id(),
-        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
-        started_at: Timestamp::now(),
+        boot_id: clock.boot_id,
+        started_at: clock.wall,
         injections: Vec::new(),
     }
 }
@@ -295,13 +315,27 @@ fn read(path: &Path) -> Result<SessionFile, JournalError> {
     }
 }
 
+fn wait_for_lock(file: &File) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "another program has held it for seconds"));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
 /// Whether a living program holds the lock. A missing lock file is an ended session.
-fn is_held(lock: &Path) -> bool {
+pub(super) fn is_held(lock: &Path) -> bool {
     let Ok(file) = File::open(lock) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-fn private() -> OpenOptions {
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).read(true).mode(0o600);
     options
@@ -338,6 +372,7 @@ mod tests {
             undo: vec!["docker start tikv0".into()],
             created_at: Timestamp::now(),
             deadline: None,
+            deadline_since_boot_ms: None,
             left: false,
             note: None,
         }
@@ -353,7 +388,7 @@ mod tests {
     fn what_is_recorded_is_read_by_another_and_private() {
         let (_folder, store) = store();
         store.record("inject", injection(1)).unwrap();
-        let other = Store { folder: store.folder.clone(), own: Arc::default() };
+        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None };
         let loaded = other.load().unwrap();
         assert_eq!(loaded.sessions.len(), 1);
         assert!(loaded.sessions[0].alive && !loaded.sessions[0].mine);
@@ -383,7 +418,7 @@ mod tests {
         let (_folder, store) = store();
         store.record("tui", injection(1)).unwrap();
         store.record("tui", injection(2)).unwrap();
-        let other = Store { folder: store.folder.clone(), own: Arc::default() };
+        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None };
         other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Clean)).unwrap();
         let open: Vec<_> = store.load().unwrap().open().iter().map(|(_, one)| one.metadata.id.to_string()).collect();
         assert_eq!(open, ["00000002"]);

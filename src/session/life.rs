@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{
+    claim::Claim,
+    clock::Clock,
     journal::{Durability, JournalError, Store, to},
     record::{Injection, Life, Loaded},
 };
@@ -73,23 +75,31 @@ pub async fn inject<S: Subject>(
 ) -> Result<Injected, LifeError> {
     let plan = subject.plan(&request.fault, request.target.as_deref()).await?;
     before(&plan);
-    let created_at = Timestamp::now();
+    let clock = Clock::now();
+    let created_at = clock.wall;
+    let ttl_ms = request.ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
     let injection = Injection {
         state: Life::Planned,
         metadata: plan.metadata.clone(),
         undo: plan.undo.iter().map(ToString::to_string).collect(),
         created_at,
         deadline: request.ttl.and_then(|ttl| SignedDuration::try_from(ttl).ok()).map(|ttl| created_at + ttl),
+        deadline_since_boot_ms: ttl_ms.and_then(|ttl| clock.since_boot_ms?.checked_add(ttl)),
         left: false,
         note: None,
     };
     store.record(request.command, injection).map_err(LifeError::NotRecorded)?;
+    let mut warnings = plan.warnings;
+    // After the record, or it would find nothing to guard; before the act, or our death in between would leave it to
+    // nobody.
+    if let Err(error) = store.start_guard() {
+        tracing::error!(%error, "no guard");
+        warnings.push(format!("{error}; its deadline is kept by this program and its helper alone"));
+    }
     let id = &plan.metadata.id;
     store.update(id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
     match subject.inject(&plan.metadata, request.ttl).await {
-        Ok(metadata) => {
-            activate(subject, store, metadata).await.map(|injection| Injected { injection, warnings: plan.warnings })
-        }
+        Ok(metadata) => activate(subject, store, metadata).await.map(|injection| Injected { injection, warnings }),
         Err(cause) => Err(roll_back(subject, store, &plan.metadata, cause).await),
     }
 }
@@ -158,17 +168,29 @@ pub struct Reverted {
     pub journal_error: Option<String>,
 }
 
-/// Undoes one injection and drops its record once it is read back and gone. A journal that cannot be written does
-/// not keep anything from being undone.
+/// Undoes one injection and drops its record once it is read back and gone. Where somebody else is at it, waits and
+/// gives how that ended. A journal that cannot be written does not keep anything from being undone.
 pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injection) -> Result<Reverted, LifeError> {
     let metadata = &injection.metadata;
+    let claimed = Claim::take(store.folder(), &metadata.id).await;
+    if let Err(error) = &claimed {
+        tracing::warn!(%error, id = %metadata.id, "reverting without having claimed it");
+    }
     let begin = |injection: &mut Injection| {
-        injection.state = Life::Reverting;
-        // What went wrong the last time is no news any more.
-        injection.note = None;
+        if injection.is_open() {
+            injection.state = Life::Reverting;
+            // What went wrong the last time is no news any more.
+            injection.note = None;
+        }
     };
-    if let Err(error) = store.update(&metadata.id, Durability::Visible, begin) {
-        tracing::warn!(%error, id = %metadata.id, "reverting without having written so");
+    match store.update(&metadata.id, Durability::Visible, begin) {
+        Ok(Some(done)) if injection.is_open() && !done.is_open() => {
+            let how = done.note.unwrap_or_else(|| "it was reverted".to_owned());
+            let cleaned = if done.state == Life::Clean { Cleaned::Clean } else { Cleaned::Lost(how) };
+            return Ok(Reverted { cleaned, journal_error: None });
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, id = %metadata.id, "reverting without having written so"),
     }
     match subject.cleanup(metadata).await {
         Ok(cleaned) => {

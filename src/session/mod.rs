@@ -1,6 +1,9 @@
 //! A session is one run of the program: what it did is on disk before it is done, and stays there until it is proven
 //! undone. Knows no terminal.
 
+mod claim;
+mod clock;
+pub mod guard;
 mod journal;
 mod life;
 mod record;

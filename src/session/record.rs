@@ -36,6 +36,9 @@ pub struct Injection {
     pub created_at: Timestamp,
     /// When it ends by itself; `None` if that was said.
     pub deadline: Option<Timestamp>,
+    /// The same by the time since the machine's start, which nobody sets: what counts while the machine runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_since_boot_ms: Option<u64>,
     /// Its program ended and left it on purpose, until its deadline.
     #[serde(default)]
     pub left: bool,

@@ -96,6 +96,7 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
         metadata,
         created_at: at(-age),
         deadline: left.map(at),
+        deadline_since_boot_ms: None,
         left: false,
         note: None,
     }
