@@ -12,6 +12,7 @@ use super::output::Failure;
 use crate::{
     chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params},
     config::Globals,
+    session::recovery::Reach,
 };
 
 /// How long an injection lasts where nothing is said.
@@ -45,14 +46,20 @@ enum Plain {
         /// Everything that no running program is in charge of
         #[arg(long, conflicts_with = "ids")]
         all: bool,
+        /// With --all: everything of ours, whoever is in charge of it, recorded or not
+        #[arg(long, requires = "all")]
+        every_session: bool,
     },
     /// Undo the injection whose metadata is on standard input
     Cleanup,
-    /// Undo what programs left that ended or were killed
+    /// Undo what programs left that ended or were killed, by the journal and by a look at the nodes
     Recover {
         /// Say what would be undone and how, and change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Also what a running helper keeps for a program that this journal does not know
+        #[arg(long)]
+        held: bool,
     },
     /// Say what this host and each node can do
     Doctor,
@@ -81,7 +88,7 @@ pub enum Subcommand {
     Active,
     Revert { ids: Vec<String>, all: bool },
     Cleanup,
-    Recover { dry_run: bool },
+    Recover { verb: &'static str, reach: Reach, dry_run: bool },
     Doctor,
     Holder,
     Guard { detached: bool },
@@ -119,9 +126,15 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Nodes) => Subcommand::Nodes,
             Some(Plain::Types) => Subcommand::Types,
             Some(Plain::Active) => Subcommand::Active,
-            Some(Plain::Revert { ids, all }) => Subcommand::Revert { ids, all },
+            Some(Plain::Revert { every_session: true, .. }) => {
+                Subcommand::Recover { verb: "reverted", reach: Reach::Everything, dry_run: false }
+            }
+            Some(Plain::Revert { ids, all, .. }) => Subcommand::Revert { ids, all },
             Some(Plain::Cleanup) => Subcommand::Cleanup,
-            Some(Plain::Recover { dry_run }) => Subcommand::Recover { dry_run },
+            Some(Plain::Recover { dry_run, held }) => {
+                let reach = if held { Reach::AlsoHeld } else { Reach::LeftBehind };
+                Subcommand::Recover { verb: "recovered", reach, dry_run }
+            }
             Some(Plain::Doctor) => Subcommand::Doctor,
             Some(Plain::Holder) => Subcommand::Holder,
             Some(Plain::Guard { detached }) => Subcommand::Guard { detached },

@@ -12,6 +12,7 @@ mod output;
 mod recover;
 mod revert;
 mod types;
+mod undo;
 
 use std::{
     io::{IsTerminal as _, stdin, stdout},
@@ -63,7 +64,7 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Active => active::run(config),
             Subcommand::Revert { ids, all } => revert::run(config, &ids, all).await,
             Subcommand::Cleanup => cleanup::run(config).await,
-            Subcommand::Recover { dry_run } => recover::run(config, dry_run).await,
+            Subcommand::Recover { verb, reach, dry_run } => recover::run(config, verb, reach, dry_run).await,
             Subcommand::Doctor => doctor::run(config).await,
             Subcommand::Holder | Subcommand::Guard { .. } => Ok(ExitCode::SUCCESS),
         }

@@ -227,7 +227,10 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::chaos::{Command, FaultMetadata, InjectionId, Signal};
+    use crate::{
+        chaos::{Command, FaultMetadata, InjectionId, Signal},
+        subject::{Marked, Scan},
+    };
 
     /// Writes down what the journal says at the moment of each call.
     struct Witness {
@@ -269,6 +272,14 @@ mod tests {
 
         async fn cleanup(&self, _metadata: &Metadata) -> Result<Cleaned, SubjectError> {
             self.see("cleanup");
+            Ok(Cleaned::Clean)
+        }
+
+        async fn scan(&self) -> Result<Scan, SubjectError> {
+            Ok(Scan::default())
+        }
+
+        async fn clear(&self, _mark: &Marked) -> Result<Cleaned, SubjectError> {
             Ok(Cleaned::Clean)
         }
     }

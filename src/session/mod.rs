@@ -7,6 +7,7 @@ pub mod guard;
 mod journal;
 mod life;
 mod record;
+pub mod recovery;
 
 pub use journal::{Durability, JournalError, Store};
 pub use life::{Injected, LifeError, Request, Reverted, inject, recoverable, revert};

@@ -104,20 +104,32 @@ impl TikvSubject {
             self.ask(node, ask).await?;
             return Ok(Cleaned::Clean);
         }
-        let (docker, image) = (self.docker().await?, self.image().await?);
-        if !disk::exists(&docker, mount).await? {
+        if !disk::exists(&self.docker().await?, mount).await? {
             return Ok(Cleaned::Lost(format!("the volume {} is gone", mount.source)));
         }
         let beside = Beside::Mount { mount: mount.clone(), name: metadata.target().to_owned() };
-        let holder = match Holder::open(&docker, image, &beside).await {
+        match self.ask_alone(&beside, ask).await {
             Err(SubjectError::Docker { reason, .. }) if reason.contains("does not exist") => {
-                return Ok(Cleaned::Lost(format!("the folder {} is gone", mount.source)));
+                Ok(Cleaned::Lost(format!("the folder {} is gone", mount.source)))
             }
-            opened => opened?,
-        };
-        let removed = holder.ask(ask).await;
-        holder.release(&docker).await;
-        removed.map(|_| Cleaned::Clean)
+            removed => removed.map(|_| Cleaned::Clean),
+        }
+    }
+
+    /// Asks a holder beside a volume alone, which goes when it was asked. Programs share it, so one of them may let it
+    /// go before it reads another's request; then its successor is asked.
+    pub(super) async fn ask_alone(&self, beside: &Beside, ask: Ask) -> Result<Answer, SubjectError> {
+        let (docker, image) = (self.docker().await?, self.image().await?);
+        let mut tries = 0..5;
+        loop {
+            let holder = Holder::open(&docker, image, beside).await?;
+            let answer = holder.ask(ask.clone()).await;
+            if answer.is_err() && holder.has_quit() && tries.next().is_some() {
+                continue;
+            }
+            holder.release(&docker).await;
+            return answer;
+        }
     }
 }
 

@@ -141,7 +141,8 @@ fn networks(endpoints: Option<&HashMap<String, EndpointSettings>>) -> Vec<Networ
     networks
 }
 
-fn mount(point: &MountPoint) -> Option<DataMount> {
+/// A volume or a folder of the host; other mounts have no name by which they would be found again.
+pub fn mount(point: &MountPoint) -> Option<DataMount> {
     let destination = point.destination.clone()?;
     match point.typ.as_deref()? {
         "volume" => Some(DataMount { kind: MountKind::Volume, source: point.name.clone()?, destination }),

@@ -10,6 +10,7 @@ mod host;
 mod image;
 mod node;
 mod plan;
+mod scan;
 mod target;
 mod tikv;
 mod watch;
