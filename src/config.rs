@@ -50,7 +50,8 @@ impl Config {
             options.extend(["--holder-image".into(), name.into()]);
         }
         let program = std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(own_program);
-        let store = Store::at(&state_dir).guarded_by(Launch { program, options });
+        let store =
+            Store::at(&state_dir).guarded_by(Launch { program, options }).trusting(globals.holder_image.clone());
         Ok(Self { project: globals.project.clone(), state_dir, store, image, json: globals.json })
     }
 

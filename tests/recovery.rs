@@ -5,6 +5,7 @@ mod support;
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -368,7 +369,10 @@ fn a_dry_run_says_how_to_undo_it_by_hand_and_a_shell_does() {
         return;
     }
     for truth in [Truth::Journal, Truth::Marks] {
-        let (cluster, program) = start(&Options { data: "/a 'b' \"c\", $d;e", ..OWN_VOLUMES });
+        // Every kind of character that Docker takes.
+        let project = format!("Aa0_.-{}", support::unique()).leak();
+        let data = "/a 'b' \"c\", $d;e";
+        let (cluster, program) = start(&Options { project: Some(project), data, ..OWN_VOLUMES });
         break_all(&program);
         reduce(truth, &cluster, &program);
         run("docker", &["stop", "-t", "1", &cluster.nodes[2]]);
@@ -419,5 +423,65 @@ fn everything_of_every_session_ends_at_once() {
     assert!(ran.stderr.contains(injected["undo"][0].as_str().unwrap()), "{ran:?}");
     let again = program.run_with(&["revert", "--all", "--every-session"], "", &[]).ok();
     assert!(again.stdout.contains("reverted, read back and gone"), "{again:?}");
+    assert_recovered(&cluster, &program);
+}
+
+/// Changes the one journal that there is.
+fn tamper(program: &Program, change: impl Fn(&mut Value)) {
+    let journal = journals(program).remove(0);
+    let mut value: Value = serde_json::from_str(&fs::read_to_string(&journal).unwrap()).unwrap();
+    change(&mut value["injections"][0]);
+    fs::write(&journal, value.to_string()).unwrap();
+}
+
+#[test]
+fn a_tampered_journal_leads_to_nothing_that_we_could_not_have_done() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&OWN_VOLUMES);
+    let bystander = cluster.run_stranger(&["--label", "tikv-chaos.role=ignore"]);
+    run("docker", &["stop", "-t", "0", &bystander]);
+    let id = run("docker", &["inspect", "-f", "{{.Id}}", &bystander]);
+
+    let killed = program.inject(&["node_kill", "--target", "tikv0", "--ttl", "none"]);
+    tamper(&program, |injection| {
+        injection["metadata"]["container_id"] = id.as_str().into();
+        injection["undo"] = json!(["touch /tmp/owned"]);
+        injection["note"] = "\u{1b}[2J".into();
+    });
+    assert!(!program.run(&["recover", "--dry-run"]).ok().stdout.contains("touch"));
+    assert!(!program.run(&["active"]).ok().stdout.contains('\u{1b}'));
+    let ran = program.run(&["recover"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stderr.contains("no node of a TiKV cluster"), "{ran:?}");
+    assert_eq!(run("docker", &["inspect", "-f", "{{.State.Status}}", &bystander]), "exited");
+    let id = killed["metadata"]["container_id"].clone();
+    tamper(&program, |injection| injection["metadata"]["container_id"] = id.clone());
+    program.run(&["recover"]).ok();
+    assert_eq!(cluster.inspect(0, "{{.State.Status}}"), "running");
+
+    // A file of the same name on another volume.
+    program.inject(&["disk_pressure", "--target", "tikv1", "--fill-percent", "10", "--ttl", "none"]);
+    let ours = cluster.volumes[1].clone();
+    tamper(&program, |injection| injection["metadata"]["mount"]["source"] = cluster.volumes[2].as_str().into());
+    let ran = program.run(&["recover"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stderr.contains("has no mount of"), "{ran:?}");
+    tamper(&program, |injection| injection["metadata"]["mount"]["source"] = ours.as_str().into());
+    program.run(&["recover"]).ok();
+
+    // One that others may write is not even read.
+    program.inject(&["network_partition", "--target", "tikv1", "--ttl", "none"]);
+    let journal = journals(&program).remove(0);
+    let mode = |mode: u32| fs::set_permissions(&journal, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o666);
+    let ran = program.run(&["recover"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stderr.contains("others can write it (mode 666)"), "{ran:?}");
+    assert!(!cluster.traces(1).is_empty());
+    mode(0o600);
+    program.run(&["recover"]).ok();
+    run("docker", &["rm", "-v", &bystander]);
     assert_recovered(&cluster, &program);
 }

@@ -161,6 +161,9 @@ pub fn unfill(file: &str) -> Result<bool, Failure> {
     if !Metadata::is_fill_file(file) {
         return Err(Failure::failed(format!("{file} is not a fill file's name, so it is not removed")));
     }
+    if fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
+        return Err(Failure::failed(format!("{file} is no plain file, so it is not removed")));
+    }
     match fs::remove_file(file) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

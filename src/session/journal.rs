@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -19,6 +19,7 @@ use super::{
     clock::Clock,
     guard::Launch,
     record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable},
+    trust,
 };
 use crate::chaos::InjectionId;
 
@@ -27,7 +28,7 @@ use crate::chaos::InjectionId;
 pub enum JournalError {
     #[error("cannot {what} {path}: {reason}", path = path.display())]
     Io { what: &'static str, path: PathBuf, reason: io::Error },
-    #[error("the session's file {path} cannot be used: {reason}", path = path.display())]
+    #[error("the journal at {path} cannot be used: {reason}", path = path.display())]
     Unreadable { path: PathBuf, reason: String },
     #[error("neither XDG_STATE_HOME nor HOME is set: say where the journal goes with --state-dir")]
     NoHome,
@@ -52,6 +53,8 @@ pub struct Store {
     folder: PathBuf,
     own: Arc<Mutex<Option<Own>>>,
     launch: Option<Arc<Launch>>,
+    /// The image of the holder that this run was told of, if it was.
+    image: Option<String>,
 }
 
 /// The session of this program, from its first injection on.
@@ -65,12 +68,17 @@ struct Own {
 impl Store {
     /// The journals under this state folder. Nothing is made or touched until there is something to write.
     pub fn at(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join("sessions"), own: Arc::default(), launch: None }
+        Self { folder: state_dir.join("sessions"), own: Arc::default(), launch: None, image: None }
     }
 
     /// The same journals, with a guard that is started as told when there is a deadline to keep.
     pub fn guarded_by(self, launch: Launch) -> Self {
         Self { launch: Some(Arc::new(launch)), ..self }
+    }
+
+    /// The same journals, with one more image that may stand in an undo besides those that we make.
+    pub fn trusting(self, image: Option<String>) -> Self {
+        Self { image, ..self }
     }
 
     pub(super) fn launch(&self) -> Option<&Launch> {
@@ -156,6 +164,7 @@ impl Store {
             match read(&path) {
                 Ok(mut file) => {
                     clock.settle(&mut file);
+                    file.injections.iter_mut().for_each(|injection| trust::distrust(injection, self.image.as_deref()));
                     let mine = own.as_ref() == Some(&file.session);
                     let alive = mine || is_held(&path.with_extension("lock"));
                     loaded.sessions.push(Seen { file, alive, mine });
@@ -226,7 +235,8 @@ impl Store {
 
     fn make_folder(&self) -> Result<(), JournalError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
-        made.map_err(io("make the journal's folder", &self.folder))
+        made.map_err(io("make the journal's folder", &self.folder))?;
+        self.files().map(|_| ())
     }
 
     /// Held for the time of one change.
@@ -252,6 +262,12 @@ impl Store {
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, JournalError> {
+        match fs::symlink_metadata(&self.folder) {
+            Ok(folder) => trust::check_owner(&folder)
+                .map_err(|reason| JournalError::Unreadable { path: self.folder.clone(), reason })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io("read", &self.folder)(error)),
+        }
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -298,8 +314,13 @@ fn new_file(session: &str, command: &str) -> SessionFile {
 }
 
 fn read(path: &Path) -> Result<SessionFile, JournalError> {
-    let text = fs::read_to_string(path).map_err(io("read", path))?;
     let unreadable = |reason: String| JournalError::Unreadable { path: path.to_owned(), reason };
+    // Of the file that is open, not of what its name may stand for later.
+    let mut opened = OpenOptions::new();
+    let mut opened = opened.read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path).map_err(io("read", path))?;
+    trust::check_owner(&opened.metadata().map_err(io("read", path))?).map_err(unreadable)?;
+    let mut text = String::new();
+    opened.read_to_string(&mut text).map_err(io("read", path))?;
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| unreadable(format!("no JSON: {error}")))?;
     match value["schema"].as_u64() {
@@ -308,6 +329,11 @@ fn read(path: &Path) -> Result<SessionFile, JournalError> {
         None => return Err(unreadable("no journal of tikv-chaos: it has no schema".to_owned())),
     }
     let file: SessionFile = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
+    let bad =
+        file.injections.iter().find_map(|one| Some(format!("{}: {}", one.metadata.id, one.metadata.check().err()?)));
+    if let Some(reason) = bad {
+        return Err(unreadable(reason));
+    }
     // The name is how a session's lock is found, so the two must agree.
     match path.file_stem() {
         Some(stem) if stem == file.session.as_str() => Ok(file),
@@ -388,7 +414,7 @@ mod tests {
     fn what_is_recorded_is_read_by_another_and_private() {
         let (_folder, store) = store();
         store.record("inject", injection(1)).unwrap();
-        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None };
+        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None, image: None };
         let loaded = other.load().unwrap();
         assert_eq!(loaded.sessions.len(), 1);
         assert!(loaded.sessions[0].alive && !loaded.sessions[0].mine);
@@ -418,7 +444,7 @@ mod tests {
         let (_folder, store) = store();
         store.record("tui", injection(1)).unwrap();
         store.record("tui", injection(2)).unwrap();
-        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None };
+        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None, image: None };
         other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Clean)).unwrap();
         let open: Vec<_> = store.load().unwrap().open().iter().map(|(_, one)| one.metadata.id.to_string()).collect();
         assert_eq!(open, ["00000002"]);
@@ -440,6 +466,70 @@ mod tests {
         store.update(&InjectionId::from_number(1), Durability::Synced, to(Life::Clean)).unwrap();
         store.end().unwrap();
         assert_eq!(store.load().unwrap().unreadable.len(), 3);
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_is_never_taken_for_a_whole_one() {
+        let (_folder, store) = store();
+        store.record("tui", injection(1)).unwrap();
+        let path = store.files().unwrap().remove(0);
+        let text = fs::read_to_string(&path).unwrap();
+        for end in 0..text.trim_end().len() {
+            fs::write(&path, &text[..end]).unwrap();
+            let loaded = store.load().unwrap();
+            assert_eq!((loaded.sessions.len(), loaded.unreadable.len()), (0, 1), "cut at {end}");
+        }
+        fs::write(&path, text.trim_end()).unwrap();
+        assert_eq!(store.load().unwrap().open().len(), 1);
+    }
+
+    #[test]
+    fn a_journal_that_others_can_write_or_own_is_refused_with_a_sentence() {
+        let (_folder, store) = store();
+        store.record("tui", injection(1)).unwrap();
+        let path = store.files().unwrap().remove(0);
+        let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(&path, 0o620);
+        let loaded = store.load().unwrap();
+        assert!(loaded.sessions.is_empty());
+        assert!(loaded.unreadable[0].reason.contains("others can write it (mode 620)"), "{loaded:?}");
+        mode(&path, 0o600);
+        mode(&store.folder, 0o702);
+        let error = store.load().unwrap_err().to_string();
+        assert!(error.contains("others can write it (mode 702)"), "{error}");
+        assert!(store.record("tui", injection(2)).is_err());
+        mode(&store.folder, 0o700);
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+            let loaded = store.load().unwrap();
+            assert!(loaded.unreadable[0].reason.contains("it belongs to user 1"), "{loaded:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        assert_eq!(store.load().unwrap().unreadable.len(), 1);
+    }
+
+    #[test]
+    fn what_a_journal_says_of_itself_is_not_believed() {
+        let (_folder, store) = store();
+        let mut tampered = injection(1);
+        tampered.undo = vec!["rm -rf /".into()];
+        tampered.note = Some("fine\u{1b}[2J".into());
+        tampered.metadata.holder_image = Some("evil/image:1".into());
+        store.record("tui", tampered).unwrap();
+        let one = store.load().unwrap().sessions.remove(0).file.injections.remove(0);
+        assert_eq!(one.undo, ["docker start c"]);
+        assert_eq!(one.note.as_deref(), Some("fine\u{fffd}[2J"));
+        assert_eq!(one.metadata.holder_image, None);
+        let told = store.clone().trusting(Some("evil/image:1".into()));
+        let one = told.load().unwrap().sessions.remove(0).file.injections.remove(0);
+        assert_eq!(one.metadata.holder_image.as_deref(), Some("evil/image:1"));
+
+        let mut bad = injection(2);
+        bad.metadata.container_id = "../../images".into();
+        store.record("tui", bad).unwrap();
+        let loaded = store.load().unwrap();
+        assert!(loaded.unreadable[0].reason.contains("00000002: a container's id cannot be"), "{loaded:?}");
     }
 
     #[test]

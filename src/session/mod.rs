@@ -8,6 +8,7 @@ mod journal;
 mod life;
 mod record;
 pub mod recovery;
+mod trust;
 
 pub use journal::{Durability, JournalError, Store};
 pub use life::{Injected, LifeError, Request, Reverted, inject, recoverable, revert};

@@ -99,10 +99,14 @@ impl TikvSubject {
         mount: &DataMount,
     ) -> Result<Cleaned, SubjectError> {
         let ask = Ask::Unfill { injection: metadata.id.clone(), file: file.to_owned() };
-        let target = self.find_target(metadata).await?;
-        if let Some(node) = target.as_ref().filter(|node| is_alive(node) && node.mounts.contains(mount)) {
-            self.ask(node, ask).await?;
-            return Ok(Cleaned::Clean);
+        match self.find_target(metadata).await? {
+            // A container's mounts are for life.
+            Some(node) if !node.mounts.contains(mount) => {
+                let reason = format!("has no mount of {} at {}: left alone", mount.source, mount.destination);
+                return Err(SubjectError::Refused { target: node.name, reason });
+            }
+            Some(node) if is_alive(&node) => return self.ask(&node, ask).await.map(|_| Cleaned::Clean),
+            _ => {}
         }
         if !disk::exists(&self.docker().await?, mount).await? {
             return Ok(Cleaned::Lost(format!("the volume {} is gone", mount.source)));

@@ -20,9 +20,8 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::client;
-use crate::{holder::protocol, subject::SubjectError};
+use crate::{chaos::HOLDER_REPOSITORY, holder::protocol, subject::SubjectError};
 
-const REPOSITORY: &str = "tikv-chaos-holder";
 const PROGRAM: &str = "/tikv-chaos";
 const TOOL_FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
 /// iptables' match and target extensions, by distribution.
@@ -58,7 +57,7 @@ pub async fn ensure(
         Source::Made { exe } => exe,
     };
     let tag = fingerprint(exe).map_err(|error| SubjectError::Image(format!("{}: {error}", exe.display())))?;
-    let name = format!("{REPOSITORY}:{tag}");
+    let name = format!("{HOLDER_REPOSITORY}:{tag}");
     if client::find("look for the image", &name, docker.inspect_image(&name)).await?.is_some() {
         return Ok(name);
     }
@@ -82,7 +81,8 @@ async fn import(docker: &Docker, tag: &str, archive: Vec<u8>) -> Result<(), Subj
         format!("ENTRYPOINT [\"{PROGRAM}\"]"),
         "CMD [\"holder\"]".to_owned(),
     ];
-    let options = CreateImageOptionsBuilder::new().from_src("-").repo(REPOSITORY).tag(tag).changes(changes).build();
+    let options =
+        CreateImageOptionsBuilder::new().from_src("-").repo(HOLDER_REPOSITORY).tag(tag).changes(changes).build();
     let mut steps = std::pin::pin!(docker.create_image(Some(options), Some(body_full(archive.into())), None));
     while let Some(step) = steps.next().await {
         step.map_err(|error| SubjectError::Image(format!("Docker would not import it: {}", client::reason(&error))))?;
@@ -92,7 +92,7 @@ async fn import(docker: &Docker, tag: &str, archive: Vec<u8>) -> Result<(), Subj
 
 /// Images that no injection can still name in its undo go. Docker keeps those that a container uses.
 async fn remove_old(docker: &Docker, keep: &str) {
-    let filters = [("reference", vec![REPOSITORY])].into();
+    let filters = [("reference", vec![HOLDER_REPOSITORY])].into();
     let options = ListImagesOptionsBuilder::new().filters(&filters).build();
     let Ok(images) = docker.list_images(Some(options)).await else { return };
     let long_ago = Timestamp::now().as_second() - KEEP_S;
