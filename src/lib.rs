@@ -4,14 +4,16 @@
 //!  you ── tui or cli ── session ── subject ── Docker API ─┬─ tikv0   tikv1   tikv2   pd0 …
 //!            (host)     journal    plan,                  │            ▲ shares tikv1's network and volumes
 //!                       on disk    act, undo              └─ holder ───┘
-//!                                                            this same binary, in a container FROM scratch
+//!                        ▲                                   this same binary, in a container FROM scratch
+//!                     guard: this same binary, detached, for when you are gone
 //! ```
 //!
 //! - [`chaos`]: faults as data; parameters, metadata, commands, undo. Pure.
 //! - [`holder`]: what runs in the helper container. Knows no Docker.
 //! - [`subject`]: the system that chaos is done to; `subject::docker` alone knows bollard.
 //! - [`cluster`]: what the cluster says of itself, read from PD and TiKV over HTTP. Knows no Docker.
-//! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down.
+//! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down; the guard
+//!   that keeps deadlines afterwards, and recovery by two truths.
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
 //! Arrows point one way: `tui` and `cli` use `session` and `subject`, `session` uses `subject`, `subject` uses `chaos` and

@@ -271,6 +271,8 @@ mod tests {
         }
 
         async fn cleanup(&self, _metadata: &Metadata) -> Result<Cleaned, SubjectError> {
+            // As a real one, which waits for Docker.
+            tokio::task::yield_now().await;
             self.see("cleanup");
             Ok(Cleaned::Clean)
         }
@@ -309,6 +311,18 @@ mod tests {
             ("end", Some(Life::Clean)),
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[tokio::test]
+    async fn two_reverters_at_once_undo_it_once() {
+        let (_folder, subject) = witness(None);
+        let injected = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap();
+        let revert = || revert(&subject, &subject.store, &injected.injection);
+        let (one, two) = tokio::join!(revert(), revert());
+        let clean = Reverted { cleaned: Cleaned::Clean, journal_error: None };
+        assert_eq!((one.unwrap(), two.unwrap()), (clean.clone(), clean));
+        let calls = subject.seen.into_inner().unwrap();
+        assert_eq!(calls.iter().filter(|(call, _)| *call == "cleanup").count(), 1);
     }
 
     #[tokio::test]

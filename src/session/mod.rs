@@ -1,5 +1,5 @@
 //! A session is one run of the program: what it did is on disk before it is done, and stays there until it is proven
-//! undone. Knows no terminal.
+//! undone, by this run, by a guard, or by whoever comes next. Knows no terminal.
 
 mod claim;
 mod clock;

@@ -170,7 +170,12 @@ impl Cluster {
 
     /// One more container that looks like a node of this cluster, started with further options; gives its name.
     pub fn run_stranger(&self, options: &[&str]) -> String {
-        let name = format!("{}-tikv9-1", self.project);
+        self.run_further(9, options)
+    }
+
+    /// The same, as the node of that number.
+    pub fn run_further(&self, number: usize, options: &[&str]) -> String {
+        let name = format!("{}-tikv{number}-1", self.project);
         let labels = [format!("{LABEL}={}", self.run), format!("com.docker.compose.project={}", self.project)];
         let listen = "http://127.0.0.1:1";
         let docker = ["run", "-d", "--name", &name, "--label", &labels[0], "--label", &labels[1]];
