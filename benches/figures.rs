@@ -22,7 +22,7 @@ use tikv_chaos::{
     chaos::{Fault, FaultType},
     config::{Config, Globals},
     session::{self, Request, Store, guard::Launch},
-    subject::docker::{Source, TikvSubject},
+    subject::docker::{Source, TikvSubject, client},
 };
 
 const ROUNDS: usize = 20;
@@ -63,7 +63,11 @@ async fn partition(cluster: &Cluster) {
     config.image = Source::Made { exe: PROGRAM.into() };
     // Not this bench again.
     let options = vec!["--state-dir".into(), program.state.path().into()];
-    config.store = Store::at(program.state.path()).guarded_by(Launch { program: PROGRAM.into(), options });
+    config.store = Store::at(program.state.path()).guarded_by(Launch {
+        program: PROGRAM.into(),
+        options,
+        docker_host: client::host(),
+    });
     let subject: TikvSubject = config.subject(Arc::new(|_| ()));
     let fault = Fault::NetworkPartition { peers: vec![], include_pd: false };
     let request = Request {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     session::{JournalError, Store, guard::Launch},
-    subject::docker::{Known, Options, Progress, Source, TikvSubject},
+    subject::docker::{Known, Options, Progress, Source, TikvSubject, client},
 };
 
 /// Options that every subcommand has.
@@ -50,8 +50,9 @@ impl Config {
             options.extend(["--holder-image".into(), name.into()]);
         }
         let program = std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(own_program);
-        let store =
-            Store::at(&state_dir).guarded_by(Launch { program, options }).trusting(globals.holder_image.clone());
+        let store = Store::at(&state_dir)
+            .guarded_by(Launch { program, options, docker_host: client::host() })
+            .trusting(globals.holder_image.clone());
         Ok(Self { project: globals.project.clone(), state_dir, store, image, json: globals.json })
     }
 

@@ -51,7 +51,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
 /// The guard that runs, or why there is none.
 fn guard(config: &Config) -> Result<String, String> {
     let loaded = config.store.load().map_err(|error| error.to_string())?;
-    let count = loaded.open().iter().filter(|(_, injection)| injection.deadline.is_some()).count();
+    let count = config.store.guarded(&loaded).len();
     match config.store.guard() {
         Some(guard) => Ok(format!("process {} keeps the deadlines of {count}", guard.pid)),
         None if count == 0 => Ok("none is needed: nothing that has a deadline is injected".to_owned()),

@@ -102,6 +102,7 @@ mod tests {
             command: "inject".into(),
             pid: 1,
             boot_id: "this".into(),
+            docker_host: None,
             started_at: at(0),
             injections: vec![injection],
         }

@@ -110,7 +110,7 @@ impl Store {
         let _lock = self.lock()?;
         let session = self.own_session()?;
         let path = self.path(&session);
-        let mut file = if path.exists() { read(&path)? } else { new_file(&session, command) };
+        let mut file = if path.exists() { read(&path)? } else { self.new_file(&session, command) };
         if file.injections.iter().any(|other| other.metadata.id == injection.metadata.id) {
             let reason = format!("it has an injection {} already", injection.metadata.id);
             return Err(JournalError::Unreadable { path, reason });
@@ -201,6 +201,21 @@ impl Store {
             self.prune()?;
         }
         Ok(())
+    }
+
+    fn new_file(&self, session: &str, command: &str) -> SessionFile {
+        let clock = Clock::now();
+        SessionFile {
+            schema: SCHEMA,
+            session: session.to_owned(),
+            program: concat!("tikv-chaos ", env!("CARGO_PKG_VERSION")).to_owned(),
+            command: command.to_owned(),
+            pid: std::process::id(),
+            boot_id: clock.boot_id,
+            docker_host: self.launch().map(|launch| launch.docker_host.clone()),
+            started_at: clock.wall,
+            injections: Vec::new(),
+        }
     }
 
     fn forget(&self, session: &str) -> Result<(), JournalError> {
@@ -296,20 +311,6 @@ impl Store {
             Ok(())
         };
         write().map_err(io("write the journal", path))
-    }
-}
-
-fn new_file(session: &str, command: &str) -> SessionFile {
-    let clock = Clock::now();
-    SessionFile {
-        schema: SCHEMA,
-        session: session.to_owned(),
-        program: concat!("tikv-chaos ", env!("CARGO_PKG_VERSION")).to_owned(),
-        command: command.to_owned(),
-        pid: std::process::id(),
-        boot_id: clock.boot_id,
-        started_at: clock.wall,
-        injections: Vec::new(),
     }
 }
 

@@ -22,6 +22,9 @@ pub struct SessionFile {
     pub pid: u32,
     /// Linux's name for this start of the machine; empty elsewhere.
     pub boot_id: String,
+    /// The Docker that it talked to, as `DOCKER_HOST` names it: a guard keeps only what its own Docker can undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_host: Option<String>,
     pub started_at: Timestamp,
     pub injections: Vec<Injection>,
 }

@@ -174,6 +174,7 @@ mod tests {
             command: String::new(),
             pid: 1,
             boot_id: String::new(),
+            docker_host: None,
             started_at: now,
             injections: injections.collect(),
         };

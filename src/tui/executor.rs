@@ -233,7 +233,7 @@ impl Shared {
 
     /// Replaces a guard that died, so that deadlines are kept if we die too.
     fn keep_guard(&self, loaded: &Loaded) {
-        if !session::guard::is_needed(loaded) || self.store.guard().is_some() {
+        if self.store.guarded(loaded).is_empty() || self.store.guard().is_some() {
             return;
         }
         let mut guarded = self.guarded.lock().unwrap_or_else(PoisonError::into_inner);

@@ -171,7 +171,7 @@ impl Program {
 
     /// The process that guards this state folder, as `active` lists it.
     pub fn guard(&self) -> Option<i32> {
-        let pid = &self.run(&["active", "--json"]).ok().json()["guard"]["pid"];
+        let pid = &self.run(&["active", "--json"]).ok().json()["guards"][0]["pid"];
         pid.as_i64().map(|pid| i32::try_from(pid).unwrap())
     }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{look, wait::Bell};
 use crate::{
     chaos::InjectionId,
-    session::{Injection, Loaded, Store},
+    session::{Injection, Seen, Store},
 };
 
 /// How long after a first failure the next try is; it doubles with each one, up to the last.
@@ -51,9 +51,10 @@ pub fn keep(store: &Store, lock: &File, mut end: impl FnMut(Vec<Injection>) -> V
         for seen in loaded.sessions.iter().filter(|seen| seen.alive) {
             bell.on_end_of(&seen.file.session, &store.path(&seen.file.session).with_extension("lock"));
         }
-        let due = due(&loaded, &failures, Instant::now());
+        let guarded = store.guarded(&loaded);
+        let due = due(&guarded, &failures, Instant::now());
         if due.is_empty() {
-            bell.wait(pause(&loaded, &failures, Timestamp::now(), Instant::now()));
+            bell.wait(pause(&guarded, &failures, Timestamp::now(), Instant::now()));
             continue;
         }
         for attempt in end(due) {
@@ -71,22 +72,24 @@ pub fn keep(store: &Store, lock: &File, mut end: impl FnMut(Vec<Injection>) -> V
     }
 }
 
-/// What nobody is in charge of and has a deadline.
-fn nobodys(loaded: &Loaded) -> impl Iterator<Item = (&Injection, Timestamp)> {
-    let open = loaded.open().into_iter().filter(|(seen, _)| !seen.alive);
-    open.filter_map(|(_, injection)| Some((injection, injection.deadline?)))
+/// An open injection with its session.
+type Guarded<'a> = (&'a Seen, &'a Injection);
+
+/// What nobody is in charge of, with its deadline.
+fn nobodys<'a>(guarded: &[Guarded<'a>]) -> impl Iterator<Item = (&'a Injection, Timestamp)> {
+    guarded.iter().filter(|(seen, _)| !seen.alive).filter_map(|(_, injection)| Some((*injection, injection.deadline?)))
 }
 
 /// What is to be ended now.
-fn due(loaded: &Loaded, failures: &Failures, now: Instant) -> Vec<Injection> {
+fn due(guarded: &[Guarded], failures: &Failures, now: Instant) -> Vec<Injection> {
     let wall = Timestamp::now();
     let may = |injection: &Injection| failures.get(&injection.metadata.id).is_none_or(|(_, again)| *again <= now);
-    nobodys(loaded).filter(|(one, _)| one.is_overdue(wall) && may(one)).map(|(one, _)| one.clone()).collect()
+    nobodys(guarded).filter(|(one, _)| one.is_overdue(wall) && may(one)).map(|(one, _)| one.clone()).collect()
 }
 
 /// Until the next deadline or the next try.
-fn pause(loaded: &Loaded, failures: &Failures, wall: Timestamp, now: Instant) -> Duration {
-    let pauses = nobodys(loaded).map(|(injection, deadline)| {
+fn pause(guarded: &[Guarded], failures: &Failures, wall: Timestamp, now: Instant) -> Duration {
+    let pauses = nobodys(guarded).map(|(injection, deadline)| {
         let left = Duration::try_from(deadline.duration_since(wall)).unwrap_or_default();
         let again = failures.get(&injection.metadata.id).map(|(_, again)| again.saturating_duration_since(now));
         left.max(again.unwrap_or_default())
@@ -103,7 +106,7 @@ mod tests {
     use super::*;
     use crate::{
         chaos::{FaultMetadata, Metadata, Signal},
-        session::{Durability, Life},
+        session::{Durability, Life, guard::Launch},
     };
 
     fn injection(number: u32, deadline: Option<SignedDuration>) -> Injection {
@@ -144,8 +147,9 @@ mod tests {
         let lock = File::create(folder.path().join("lock")).unwrap();
         lock.lock().unwrap();
         let loaded = look(&program, &lock).unwrap().unwrap();
-        assert!(due(&loaded, &Failures::new(), Instant::now()).is_empty());
-        assert_eq!(pause(&loaded, &Failures::new(), Timestamp::now(), Instant::now()), Duration::MAX);
+        let guarded = program.guarded(&loaded);
+        assert!(due(&guarded, &Failures::new(), Instant::now()).is_empty());
+        assert_eq!(pause(&guarded, &Failures::new(), Timestamp::now(), Instant::now()), Duration::MAX);
 
         let (sender, ended) = channel();
         let guard = Store::at(folder.path());
@@ -186,5 +190,18 @@ mod tests {
             attempts(due, tries == 2)
         });
         assert_eq!(tries, 2);
+    }
+
+    #[test]
+    fn what_another_docker_must_undo_is_another_guards() {
+        let folder = tempfile::tempdir().unwrap();
+        let through = |host: &str| {
+            let launch = Launch { program: "/bin/true".into(), options: vec![], docker_host: host.into() };
+            Store::at(folder.path()).guarded_by(launch)
+        };
+        let (here, there) = (through("unix:///here"), through("tcp://there"));
+        here.record("inject", injection(1, Some(SignedDuration::from_secs(60)))).unwrap();
+        let count = |store: &Store| store.guarded(&store.load().unwrap()).len();
+        assert_eq!((count(&here), count(&there)), (1, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! The guard: a detached process that ends what is overdue when the program that injected it is gone.
 //!
-//! One for each folder of journals, told by the lock that it holds. It is started with the first injection that has a
+//! One for each folder of journals and each Docker, told by the lock that it holds. It is started with the first injection that has a
 //! deadline and goes with the last. While the injecting program lives, the guard waits: it wakes when the journal
 //! changes, when a session's lock is let go, and for deadlines. Knows no Docker and no terminal.
 
@@ -12,6 +12,7 @@ pub use keep::{Attempt, keep};
 use std::{
     ffi::OsString,
     fs::{self, File, TryLockError},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
@@ -22,7 +23,7 @@ use std::{
 
 use super::{
     journal::{JournalError, Store, is_held, private},
-    record::Loaded,
+    record::{Injection, Loaded, Seen},
 };
 
 /// The first word on the command line of both starts of a guard, and what the second one has besides.
@@ -39,6 +40,8 @@ pub struct Launch {
     pub program: PathBuf,
     /// Its options, without the subcommand.
     pub options: Vec<OsString>,
+    /// The Docker that both talk to, as `DOCKER_HOST` names it.
+    pub docker_host: String,
 }
 
 impl Launch {
@@ -61,26 +64,40 @@ pub struct Running {
     pub pid: u32,
 }
 
-/// Whether an open injection has a deadline, so that a guard is needed.
-pub fn is_needed(loaded: &Loaded) -> bool {
-    loaded.open().iter().any(|(_, injection)| injection.deadline.is_some())
-}
-
 impl Store {
     fn guard_lock(&self) -> PathBuf {
-        self.folder().join("guard.lock")
+        let mut hasher = DefaultHasher::new();
+        self.launch().map(|launch| &launch.docker_host).hash(&mut hasher);
+        self.folder().join(format!("guard-{:016x}.lock", hasher.finish()))
     }
 
-    /// The guard of these journals, if one runs.
+    /// The open injections that have a deadline and were made through our own Docker, each with its session: what a
+    /// guard is for. What was made through another Docker is another guard's.
+    pub fn guarded<'a>(&self, loaded: &'a Loaded) -> Vec<(&'a Seen, &'a Injection)> {
+        let ours = |seen: &Seen| match (&seen.file.docker_host, self.launch()) {
+            (Some(host), Some(launch)) => *host == launch.docker_host,
+            _ => true,
+        };
+        loaded.open().into_iter().filter(|(seen, one)| one.deadline.is_some() && ours(seen)).collect()
+    }
+
+    /// The guard that our own Docker's injections have, if one runs.
     pub fn guard(&self) -> Option<Running> {
-        let path = self.guard_lock();
-        is_held(&path).then(|| Running { pid: read_pid(&path).unwrap_or_default() })
+        running(&self.guard_lock())
+    }
+
+    /// Every guard of these journals.
+    pub fn guards(&self) -> Vec<Running> {
+        let files = fs::read_dir(self.folder()).into_iter().flatten().flatten().map(|file| file.path());
+        let is_lock =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("guard-"));
+        files.filter(is_lock).filter_map(|path| running(&path)).collect()
     }
 
     /// Starts a guard where one is needed and none runs. When this returns, it runs.
     pub fn start_guard(&self) -> Result<(), NoGuard> {
         let Some(launch) = self.launch() else { return Ok(()) };
-        if self.guard().is_some() || !self.load().is_ok_and(|loaded| is_needed(&loaded)) {
+        if self.guard().is_some() || self.load().is_ok_and(|loaded| self.guarded(&loaded).is_empty()) {
             return Ok(());
         }
         let status = launch.command().stdin(Stdio::null()).status();
@@ -131,21 +148,22 @@ fn try_lock(lock: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-fn read_pid(lock: &Path) -> Option<u32> {
-    fs::read_to_string(lock).ok()?.trim().parse().ok()
+fn running(lock: &Path) -> Option<Running> {
+    let pid = || fs::read_to_string(lock).ok()?.trim().parse().ok();
+    is_held(lock).then(|| Running { pid: pid().unwrap_or_default() })
 }
 
 /// What there is to guard; `None` where there is nothing, and then the guard's lock is free. The two happen under the
 /// journal's lock: whoever records something afterwards finds no guard and starts one.
 fn look(store: &Store, lock: &File) -> Result<Option<Loaded>, JournalError> {
     let loaded = store.load()?;
-    if is_needed(&loaded) {
+    if !store.guarded(&loaded).is_empty() {
         return Ok(Some(loaded));
     }
     // Not made where it is gone: somebody is removing the folder.
     let _journal = store.lock_if_there()?;
     let loaded = store.load()?;
-    if is_needed(&loaded) {
+    if !store.guarded(&loaded).is_empty() {
         return Ok(Some(loaded));
     }
     // The end of the process would let it go too, but later.

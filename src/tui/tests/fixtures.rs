@@ -144,6 +144,7 @@ pub fn session(name: &str, mine: bool, alive: bool, injections: Vec<Injection>) 
         command: if mine { "tui" } else { "inject" }.into(),
         pid: 4_242,
         boot_id: String::new(),
+        docker_host: None,
         started_at: at(-3_600),
         injections,
     };
