@@ -20,8 +20,8 @@ use support::{
 use tikv_chaos::{
     chaos::{Fault, FaultType},
     config::{Config, Globals},
-    session::{self, Request},
-    subject::docker::{Source, TikvSubject},
+    session::{self, Request, Store, guard::Launch},
+    subject::docker::{Source, TikvSubject, client},
 };
 
 const ROUNDS: usize = 20;
@@ -38,6 +38,9 @@ fn main() {
     first_frame(&cluster);
     live(&cluster);
     idle(&cluster);
+    guard(&cluster);
+    drop(cluster);
+    recovery();
 }
 
 fn print(what: &str, samples: &mut [Duration]) {
@@ -57,6 +60,13 @@ async fn partition(cluster: &Cluster) {
     };
     let mut config = Config::new(&globals).unwrap();
     config.image = Source::Made { exe: PROGRAM.into() };
+    // Not this bench again.
+    let options = vec!["--state-dir".into(), program.state.path().into()];
+    config.store = Store::at(program.state.path()).guarded_by(Launch {
+        program: PROGRAM.into(),
+        options,
+        docker_host: client::host(),
+    });
     let subject: TikvSubject = config.subject(Arc::new(|_| ()));
     let fault = Fault::NetworkPartition { peers: vec![], include_pd: false };
     let request = Request {
@@ -72,6 +82,9 @@ async fn partition(cluster: &Cluster) {
     let first = session::inject(&subject, &config.store, &request, |_| ()).await.unwrap();
     session::revert(&subject, &config.store, &first.injection).await.unwrap();
 
+    // One that stays, so that the guard does, as under the TUI.
+    let another = Request { target: Some(cluster.nodes[1].clone()), ..request.clone() };
+    let stays = session::inject(&subject, &config.store, &another, |_| ()).await.unwrap();
     let (mut injects, mut reverts) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let start = Instant::now();
@@ -83,6 +96,7 @@ async fn partition(cluster: &Cluster) {
     }
     print(&format!("{}: inject, warm holder", FaultType::NetworkPartition), &mut injects);
     print(&format!("{}: revert, warm holder", FaultType::NetworkPartition), &mut reverts);
+    session::revert(&subject, &config.store, &stays.injection).await.unwrap();
 
     let holder = cluster.holders().remove(0);
     let peers = [cluster.ip(1).unwrap(), cluster.ip(2).unwrap()];
@@ -205,4 +219,48 @@ fn idle(cluster: &Cluster) {
     let percent = 100.0 * spent.as_secs_f64() / IDLE.as_secs_f64();
     println!("idle with three nodes: {percent:.3} % of a core over {} s, {bytes} bytes written", IDLE.as_secs());
     println!("idle with three nodes: {} resident", proc::resident(screen.pid()));
+}
+
+/// The guard while it waits for a deadline.
+fn guard(cluster: &Cluster) {
+    let program = Program::new(Some(&cluster.project));
+    program.inject(&["network_partition", "--target", &cluster.nodes[0], "--ttl", "1h"]);
+    let pid = u32::try_from(program.guard().unwrap()).unwrap();
+    thread::sleep(Duration::from_secs(1));
+    let before = proc::cpu_time(pid);
+    thread::sleep(IDLE);
+    println!(
+        "a waiting guard: {:?} of CPU in {} s, {} resident",
+        proc::cpu_time(pid) - before,
+        IDLE.as_secs(),
+        proc::resident(pid)
+    );
+    program.run(&["revert", "--all"]).ok();
+}
+
+/// Fifty injections over ten containers that nobody is in charge of, and the panic key's work with twenty.
+fn recovery() {
+    let cluster = Cluster::start(&Options { own_volumes_mib: Some(256), ..Options::default() });
+    let further = (3..10).map(|number| cluster.run_further(number, &["--network", &cluster.networks[0]]));
+    let nodes: Vec<String> = cluster.nodes.iter().cloned().chain(further).collect();
+    let program = Program::new(Some(&cluster.project));
+    let end = |what: &str, each: usize, command: &[&str]| {
+        let mut samples: Vec<Duration> = (0..5)
+            .map(|_| {
+                for (at, node) in nodes.iter().enumerate() {
+                    for step in 1..=each {
+                        let peer = &nodes[(at + step) % nodes.len()];
+                        let inject = ["network_partition", "--target", node, "--peers", peer, "--ttl", "none"];
+                        program.inject(&inject);
+                    }
+                }
+                let start = Instant::now();
+                program.run(command).ok();
+                start.elapsed()
+            })
+            .collect();
+        print(what, &mut samples);
+    };
+    end("recover: 50 injections that were left in 10 containers", 5, &["recover"]);
+    end("revert --all --every-session: 20 active in 10 containers", 2, &["revert", "--all", "--every-session"]);
 }

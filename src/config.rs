@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     cluster::tls::{Tls, TlsFileError},
     safety::Limits,
-    session::{JournalError, Store},
-    subject::docker::{Known, Options, Progress, Source, TikvSubject},
+    session::{JournalError, Store, guard::Launch},
+    subject::docker::{Known, Options, Progress, Source, TikvSubject, client},
 };
 
 /// Options that every subcommand has.
@@ -98,11 +98,20 @@ impl Config {
         let (ca, cert, key) = (file(&globals.pd_ca), file(&globals.pd_cert), file(&globals.pd_key));
         let tls = Tls::from_files(ca.as_deref(), cert.as_deref(), key.as_deref())?;
         let state_dir = globals.state_dir.clone().map_or_else(Store::default_dir, Ok)?;
+        // The guard stands in another folder.
+        let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
         let image = match &globals.holder_image {
             Some(name) => Source::Ready(name.clone()),
-            None => Source::Made { exe: std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()) },
+            None => Source::Made { exe: own_program() },
         };
-        let store = Store::at(&state_dir);
+        let mut options = vec!["--state-dir".into(), state_dir.clone().into_os_string()];
+        if let Some(name) = &globals.holder_image {
+            options.extend(["--holder-image".into(), name.into()]);
+        }
+        let program = std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(own_program);
+        let store = Store::at(&state_dir)
+            .guarded_by(Launch { program, options, docker_host: client::host() })
+            .trusting(globals.holder_image.clone());
         let limits = Limits { most_active: globals.max_active, longest: globals.max_ttl };
         let Globals { project, read_only, json, .. } = globals.clone();
         Ok(Self { project, state_dir, store, image, tls, limits, read_only, json })
@@ -122,4 +131,9 @@ impl Config {
         let (project, image, tls) = (self.project.clone(), self.image.clone(), self.tls.clone());
         TikvSubject::new(Options { project, image, tls, progress, known, read_only: self.read_only })
     }
+}
+
+/// This very program, even where its file was replaced since: a guard may outlive a build.
+fn own_program() -> PathBuf {
+    if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe().unwrap_or_default() }
 }

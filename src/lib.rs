@@ -4,7 +4,8 @@
 //!  you ── tui or cli ── session ── subject ── Docker API ─┬─ tikv0   tikv1   tikv2   pd0 …
 //!            (host)     journal    plan,                  │            ▲ shares tikv1's network and volumes
 //!                       on disk    act, undo              └─ holder ───┘
-//!                                                            this same binary, in a container FROM scratch
+//!                        ▲                                   this same binary, in a container FROM scratch
+//!                     guard: this same binary, detached, for when you are gone
 //! ```
 //!
 //! - [`chaos`]: faults as data; parameters, metadata, commands, undo. Pure.
@@ -14,7 +15,8 @@
 //! - [`guide`]: what a fault looks like from the cluster's side, and when it was seen. Pure.
 //! - [`demo`]: a stand-in for a TiKV cluster, whose nodes run in containers of their own. Knows no Docker.
 //! - [`safety`]: verdicts before an injection. Pure.
-//! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down.
+//! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down; the guard
+//!   that keeps deadlines afterwards, and recovery by two truths.
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
 //! Arrows point one way: `tui` and `cli` use `session` and `subject`, `session` uses `subject`, `subject` uses `chaos` and

@@ -75,7 +75,7 @@ fn metadata_that_is_not_ours_is_refused() {
 
 #[test]
 fn an_unreadable_journal_is_named_and_kept() {
-    let program = Program::new(None);
+    let program = Program::new(Some("no-such-cluster"));
     let folder = program.state.path().join("sessions");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("torn.json"), "{\"schema\": 1, \"sess").unwrap();

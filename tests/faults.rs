@@ -215,12 +215,13 @@ fn two_faults_on_one_target_do_not_disturb_one_another() {
 }
 
 #[test]
-fn a_network_fault_ends_at_its_deadline_with_no_program_running() {
+fn a_network_fault_ends_at_its_deadline_with_no_program_and_no_guard_running() {
     if !docker_is_here() {
         return;
     }
     let (cluster, program) = start(&Options::default());
-    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "1s"]);
+    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "4s"]);
+    program.kill_guard();
     wait_for("the rules to go", || cluster.traces(0).is_empty().then_some(()));
     let active = program.active();
     assert_eq!(active[0]["overdue"], true);
@@ -237,6 +238,7 @@ fn a_holder_that_died_is_replaced_by_one_that_keeps_its_deadlines() {
     let (cluster, program) = start(&Options { own_volumes_mib: Some(256), ..Options::default() });
     program.inject(&["network_partition", "--target", "tikv0", "--ttl", "3s"]);
     program.inject(&["disk_pressure", "--target", "tikv0", "--fill-percent", "10", "--ttl", "3s"]);
+    program.kill_guard();
     run("docker", &["rm", "-f", &cluster.holders()[0]]);
     wait_for("both to be overdue", || program.active().iter().all(|one| one["overdue"] == true).then_some(()));
     assert!(!cluster.traces(0).is_empty() && !cluster.fill_files(&cluster.volumes[0]).is_empty());

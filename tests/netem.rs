@@ -33,7 +33,8 @@ fn latency_is_felt_composes_and_is_taken_back() {
     assert!(said["both"].contains("delay 900ms  200ms"), "{}", said["both"]);
     assert!(said["second"].contains("delay 200ms  100ms"), "{}", said["second"]);
     assert!(said["left"].contains("delay 100ms  50ms"), "{}", said["left"]);
-    for clean in ["clean", "recovered"] {
+    assert!(said["held"].contains("netem c4a0: root") && said["said"] == "1", "{}", said["held"]);
+    for clean in ["clean", "recovered", "unheld"] {
         assert!(said[clean].starts_with("qdisc noqueue 0: root"), "{clean}: {}", said[clean]);
     }
     assert!(said["foreign"].starts_with("3 ") && said["foreign"].contains("tbf 7:"), "{}", said["foreign"]);

@@ -467,7 +467,9 @@ fn an_overdue_injection_waits_for_docker_without_flooding_the_log() {
         return;
     }
     let (cluster, program) = start(&Options::default());
-    program.inject(&["network_partition", "--target", "tikv1", "--ttl", "1s"]);
+    program.inject(&["network_partition", "--target", "tikv1", "--ttl", "4s"]);
+    // The guard's Docker is there; the next one has the screen's.
+    program.kill_guard();
     let mut proxy = Proxy::start();
     proxy.stop();
     let mut terminal = Terminal::open_with(&program, LARGE, &[("DOCKER_HOST", &proxy.host())]);

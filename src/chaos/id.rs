@@ -19,6 +19,11 @@ impl InjectionId {
         Self::from_number(rand::random())
     }
 
+    /// The eight digits as a number.
+    pub fn number(&self) -> u32 {
+        u32::from_str_radix(&self.0, 16).unwrap_or_default()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,7 +1,7 @@
 //! The object that an injection returns: everything its clean-up needs, so that another process can clean up from it
 //! alone. The fields of the original contract keep their names and types; ours stand beside them.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, path::Path};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,54 @@ pub enum MountKind {
     Bind,
 }
 
+impl DataMount {
+    /// Whether a path in the target lies below this mount.
+    pub fn holds(&self, path: &str) -> bool {
+        Path::new(path).starts_with(&self.destination)
+    }
+
+    /// A file's place wherever the same volume is mounted: the volume or folder, and the path below it.
+    pub fn place_of(&self, path: &str) -> Option<(String, String)> {
+        let below = Path::new(path).strip_prefix(&self.destination).ok()?.to_str()?;
+        Some((self.source.clone(), below.to_owned()))
+    }
+}
+
+/// What shows that an injection's fault is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// The state of the container itself, which bears no mark.
+    State,
+    /// A mark in the kernel or on a volume.
+    Mark,
+}
+
 impl Metadata {
+    pub fn evidence(&self) -> Evidence {
+        match &self.fault {
+            FaultMetadata::NodeKill { .. } => Evidence::State,
+            FaultMetadata::Latency { .. }
+            | FaultMetadata::DiskPressure { .. }
+            | FaultMetadata::NetworkPartition { .. } => Evidence::Mark,
+        }
+    }
+
+    /// Whether a mark is this injection's: chains tell by their id, delays by the interface, files by their place.
+    pub fn claims(&self, mark: &Self) -> bool {
+        let same_life =
+            self.container_id == mark.container_id && self.container_started_at == mark.container_started_at;
+        match (&self.fault, &mark.fault) {
+            (FaultMetadata::Latency { interfaces: ours, .. }, FaultMetadata::Latency { interfaces: found, .. }) => {
+                same_life && found.iter().any(|interface| ours.contains(interface))
+            }
+            (
+                FaultMetadata::DiskPressure { fill_file: ours, mount, .. },
+                FaultMetadata::DiskPressure { fill_file: found, mount: at, .. },
+            ) => mount.kind == at.kind && mount.place_of(ours).is_some_and(|place| at.place_of(found) == Some(place)),
+            _ => same_life && self.id == mark.id && self.fault_type() == mark.fault_type(),
+        }
+    }
+
     pub fn fault_type(&self) -> FaultType {
         match &self.fault {
             FaultMetadata::NodeKill { .. } => FaultType::NodeKill,

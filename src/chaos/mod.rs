@@ -9,14 +9,15 @@ mod id;
 mod metadata;
 pub mod network;
 mod params;
+mod trust;
 mod undo;
 
 pub use command::{Command, shell_quote};
 pub use fault::{Fault, Signal};
 pub use id::InjectionId;
-pub use metadata::{DataMount, FaultMetadata, Metadata, MountKind, human_bytes};
+pub use metadata::{DataMount, Evidence, FaultMetadata, Metadata, MountKind, human_bytes};
 pub use params::{Kind, ParamError, ParamSpec, Params, Value};
-pub use undo::undo_commands;
+pub use undo::{HOLDER_REPOSITORY, undo_commands};
 
 use serde::{Deserialize, Serialize};
 

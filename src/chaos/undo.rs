@@ -8,11 +8,15 @@ use super::{
     network::{Family, QDISC_HANDLE, removal_text},
 };
 
+/// The repository of the holder's images that are made here.
+pub const HOLDER_REPOSITORY: &str = "tikv-chaos-holder";
+
 /// The commands, in order. A command that finds nothing to undo fails and does no harm.
 pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
-    let image = metadata.holder_image.as_deref().unwrap_or("tikv-chaos-holder");
+    let image = metadata.holder_image.as_deref().unwrap_or(HOLDER_REPOSITORY);
     match &metadata.fault {
-        FaultMetadata::NodeKill { target_container, .. } => vec![Command::new("docker", ["start", target_container])],
+        // By its id, which stays when it is renamed.
+        FaultMetadata::NodeKill { .. } => vec![Command::new("docker", ["start", &metadata.container_id])],
         FaultMetadata::Latency { interfaces, .. } => interfaces
             .iter()
             .map(|interface| {
@@ -90,8 +94,8 @@ mod tests {
 
     #[test]
     fn a_kill_is_undone_by_starting_the_container() {
-        let fault = FaultMetadata::NodeKill { target_container: "tikv 0".into(), signal: Signal::Kill };
-        assert_eq!(undo(fault), ["docker start 'tikv 0'"]);
+        let fault = FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill };
+        assert_eq!(undo(fault), ["docker start c0ffee"]);
     }
 
     #[test]

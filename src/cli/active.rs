@@ -15,10 +15,10 @@ use crate::{
 pub fn run(config: &Config) -> Result<ExitCode, Failure> {
     let loaded = config.store.load()?;
     let now = Timestamp::now();
-    let open = loaded.open();
+    let (open, guards) = (loaded.open(), config.store.guards());
     if config.json {
         let active: Vec<_> = open.iter().map(|(seen, injection)| to_json(seen, injection, now)).collect();
-        output::document(&json!({ "active": active, "unreadable": loaded.unreadable }));
+        output::document(&json!({ "active": active, "guards": guards, "unreadable": loaded.unreadable }));
         return Ok(ExitCode::SUCCESS);
     }
     warn_unreadable(&loaded);
@@ -29,6 +29,10 @@ pub fn run(config: &Config) -> Result<ExitCode, Failure> {
     let heading = ["ID", "TYPE", "TARGET", "STATE", "AGE", "LEFT", "OWNER", "WHAT"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(heading).chain(open.iter().map(|(seen, one)| row(seen, one, now))).collect();
     output::table(&rows);
+    if config.store.guard().is_none() && !config.store.guarded(&loaded).is_empty() {
+        output::lines(["guard: none runs; what is left behind waits for `tikv-chaos recover`"]);
+    }
+    output::lines(guards.iter().map(|guard| format!("guard: process {} ends what is overdue and nobody's", guard.pid)));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,6 +12,7 @@ use super::{demo, output::Failure};
 use crate::{
     chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params},
     config::Globals,
+    session::recovery::Reach,
     subject::docker::demo::DEFAULT_NAME,
 };
 
@@ -62,14 +63,20 @@ enum Plain {
         /// Everything that no running program is in charge of
         #[arg(long, conflicts_with = "ids")]
         all: bool,
+        /// With --all: everything of ours, whoever is in charge of it, recorded or not
+        #[arg(long, requires = "all")]
+        every_session: bool,
     },
     /// Undo the injection whose metadata is on standard input
     Cleanup,
-    /// Undo what programs left that ended or were killed
+    /// Undo what programs left that ended or were killed, by the journal and by a look at the nodes
     Recover {
         /// Say what would be undone and how, and change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Also what a running helper keeps for a program that this journal does not know
+        #[arg(long)]
+        held: bool,
     },
     /// Say what this host and each node can do
     Doctor,
@@ -89,6 +96,13 @@ enum Plain {
     /// The helper container's other role: asks nodes that this host cannot reach
     #[command(hide = true)]
     Relay,
+    /// The role of the process that keeps deadlines when the program is gone
+    #[command(hide = true)]
+    Guard {
+        /// Already on its own
+        #[arg(long)]
+        detached: bool,
+    },
 }
 
 pub struct Parsed {
@@ -104,13 +118,14 @@ pub enum Subcommand {
     Active,
     Revert { ids: Vec<String>, all: bool },
     Cleanup,
-    Recover { dry_run: bool },
+    Recover { verb: &'static str, reach: Reach, dry_run: bool },
     Doctor,
     Demo { name: String, options: demo::Options, action: Option<demo::Action> },
     Watch,
     State,
     Wait { timeout: Duration, stores: usize },
     Holder,
+    Guard { detached: bool },
     Relay,
 }
 
@@ -120,10 +135,11 @@ impl Subcommand {
         match self {
             Self::Revert { .. } | Self::Cleanup => true,
             Self::Inject(inject) => !inject.dry_run,
-            Self::Recover { dry_run } => !dry_run,
+            Self::Recover { dry_run, .. } => !dry_run,
             Self::Demo { action, .. } => !matches!(action, Some(demo::Action::Status)),
             Self::Tui
             | Self::Relay
+            | Self::Guard { .. }
             | Self::Watch
             | Self::State
             | Self::Wait { .. }
@@ -169,9 +185,15 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Nodes) => Subcommand::Nodes,
             Some(Plain::Types) => Subcommand::Types,
             Some(Plain::Active) => Subcommand::Active,
-            Some(Plain::Revert { ids, all }) => Subcommand::Revert { ids, all },
+            Some(Plain::Revert { every_session: true, .. }) => {
+                Subcommand::Recover { verb: "reverted", reach: Reach::Everything, dry_run: false }
+            }
+            Some(Plain::Revert { ids, all, .. }) => Subcommand::Revert { ids, all },
             Some(Plain::Cleanup) => Subcommand::Cleanup,
-            Some(Plain::Recover { dry_run }) => Subcommand::Recover { dry_run },
+            Some(Plain::Recover { dry_run, held }) => {
+                let reach = if held { Reach::AlsoHeld } else { Reach::LeftBehind };
+                Subcommand::Recover { verb: "recovered", reach, dry_run }
+            }
             Some(Plain::Doctor) => Subcommand::Doctor,
             Some(Plain::Demo { name, options, action }) => Subcommand::Demo { name, options, action },
             Some(Plain::Watch) => Subcommand::Watch,
@@ -179,6 +201,7 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Wait { timeout, stores, .. }) => Subcommand::Wait { timeout, stores },
             Some(Plain::Holder) => Subcommand::Holder,
             Some(Plain::Relay) => Subcommand::Relay,
+            Some(Plain::Guard { detached }) => Subcommand::Guard { detached },
         },
     };
     Ok(Parsed { globals, subcommand })

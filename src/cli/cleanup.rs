@@ -9,7 +9,7 @@ use super::{
     progress,
 };
 use crate::{
-    chaos::{FaultMetadata, FaultType, Metadata},
+    chaos::{FaultType, Metadata},
     config::Config,
     session::{Durability, Life},
     subject::{Cleaned, Subject as _},
@@ -54,10 +54,6 @@ fn parse(text: &str) -> Result<Metadata, Failure> {
         return Err(bad(format!("its chaos_type is {kind:?}; there are {}", FaultType::names())));
     }
     let metadata: Metadata = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
-    match &metadata.fault {
-        FaultMetadata::DiskPressure { fill_file, .. } if !Metadata::is_fill_file(fill_file) => {
-            Err(bad(format!("{fill_file:?} is not a fill file's name")))
-        }
-        _ => Ok(metadata),
-    }
+    metadata.check().map_err(bad)?;
+    Ok(metadata)
 }

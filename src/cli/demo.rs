@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     output::{self, Failure},
-    progress, revert,
+    progress, undo,
 };
 use crate::{
     cluster::assumed::UP,
@@ -184,7 +184,7 @@ async fn take_down(config: &Config, name: &str) -> Result<Found, Failure> {
     let loaded = config.store.load()?;
     let open = loaded.open();
     let open: Vec<&Injection> = open.iter().map(|(_, injection)| *injection).filter(|one| of_demo(one)).collect();
-    for failed in revert::undo(config, &subject, &open).await.iter().filter_map(|one| one.error()) {
+    for failed in undo::undo(config, &subject, &open, &[]).await.iter().filter_map(|one| one.error()) {
         progress()(failed);
     }
     demo::down(&docker, name).await.map_err(Failure::from)

@@ -32,7 +32,7 @@ impl Check {
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
     let journal = config.store.check_writable().map(|()| format!("writable at {}", config.store.folder().display()));
-    let mut checks = vec![Check::new("journal", journal)];
+    let mut checks = vec![Check::new("journal", journal), Check::new("guard", guard(config))];
     let docker = docker_version(&subject).await;
     let docker_is_there = docker.is_ok();
     checks.push(Check::new("docker", docker));
@@ -46,6 +46,17 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     }
     print(config, &checks);
     Ok(if docker_is_there { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The guard that runs, or why there is none.
+fn guard(config: &Config) -> Result<String, String> {
+    let loaded = config.store.load().map_err(|error| error.to_string())?;
+    let count = config.store.guarded(&loaded).len();
+    match config.store.guard() {
+        Some(guard) => Ok(format!("process {} keeps the deadlines of {count}", guard.pid)),
+        None if count == 0 => Ok("none is needed: nothing that has a deadline is injected".to_owned()),
+        None => Err(format!("none runs, and {count} have a deadline: `tikv-chaos recover` ends what was left behind")),
+    }
 }
 
 async fn docker_version(subject: &TikvSubject) -> Result<String, SubjectError> {

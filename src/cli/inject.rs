@@ -75,13 +75,7 @@ async fn real(config: &Config, subject: &TikvSubject, request: &Request) -> Resu
     }
     output::lines([format!("{} {} on {}: {}", metadata.id, metadata.fault_type(), metadata.target(), metadata.fault)]);
     let end = match injection.deadline {
-        Some(deadline) if metadata.fault_type() != crate::chaos::FaultType::NodeKill => {
-            format!("ends by itself at {}; earlier", deadline.strftime("%H:%M:%S UTC"))
-        }
-        Some(deadline) => format!(
-            "overdue from {}, when a running tikv-chaos starts the node again; earlier",
-            deadline.strftime("%H:%M:%S UTC")
-        ),
+        Some(deadline) => format!("ends by itself at {}; earlier", deadline.strftime("%H:%M:%S UTC")),
         None => "never ends by itself".to_owned(),
     };
     output::lines([format!("{end}: tikv-chaos revert {}", metadata.id)]);

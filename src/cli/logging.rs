@@ -4,11 +4,13 @@
 use std::{io, path::Path};
 
 use tracing_appender::{
-    non_blocking::WorkerGuard,
+    non_blocking::{NonBlockingBuilder, WorkerGuard},
     rolling::{Builder, Rotation},
 };
 use tracing_subscriber::EnvFilter;
 
+/// Lines that may wait to be written; more are dropped and counted.
+const LINES_WAITING: usize = 1024;
 const VARIABLE: &str = "TIKV_CHAOS_LOG";
 
 fn filter() -> EnvFilter {
@@ -28,7 +30,8 @@ pub fn to_file(state_dir: &Path) -> Option<WorkerGuard> {
         .max_log_files(7)
         .build(folder)
         .ok()?;
-    let (writer, guard) = tracing_appender::non_blocking(appender);
+    // By default it sets aside 4 MiB for lines that wait, which a guard would hold for nothing.
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(appender);
     tracing_subscriber::fmt().with_writer(writer).with_ansi(false).with_env_filter(filter()).try_init().ok()?;
     Some(guard)
 }

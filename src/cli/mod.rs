@@ -5,6 +5,7 @@ mod args;
 mod cleanup;
 mod demo;
 mod doctor;
+mod guard;
 mod inject;
 mod logging;
 mod nodes;
@@ -13,6 +14,7 @@ mod recover;
 mod revert;
 mod state;
 mod types;
+mod undo;
 mod wait;
 mod watch;
 
@@ -54,6 +56,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
+    if let Subcommand::Guard { detached } = subcommand {
+        return guard::run(config, detached);
+    }
     if config.read_only && subcommand.changes() {
         return Err(Failure::new(3, "nothing is changed: this run is --read-only"));
     }
@@ -72,12 +77,12 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Active => active::run(config),
             Subcommand::Revert { ids, all } => revert::run(config, &ids, all).await,
             Subcommand::Cleanup => cleanup::run(config).await,
-            Subcommand::Recover { dry_run } => recover::run(config, dry_run).await,
+            Subcommand::Recover { verb, reach, dry_run } => recover::run(config, verb, reach, dry_run).await,
             Subcommand::Doctor => doctor::run(config).await,
             Subcommand::Watch => watch::run(config).await,
             Subcommand::State => state::run(config).await,
             Subcommand::Wait { timeout, stores } => wait::run(config, timeout, stores).await,
-            Subcommand::Holder | Subcommand::Relay => Ok(ExitCode::SUCCESS),
+            Subcommand::Holder | Subcommand::Relay | Subcommand::Guard { .. } => Ok(ExitCode::SUCCESS),
             Subcommand::Demo { name, action: Some(action), .. } => demo::run(config, &name, &action).await,
             Subcommand::Demo { name, options, action: None } => demo::show(config, &name, &options).await,
         }

@@ -13,8 +13,11 @@ use nix::{
     sys::statvfs::{FsFlags, statvfs},
 };
 
-use super::protocol::{Disk, Failure};
+use super::protocol::{Disk, Failure, FillFile};
 use crate::chaos::Metadata;
+
+/// Nobody but root reads a fill file.
+const MODE: u32 = 0o600;
 
 /// Docker mounts this file from its own folder into every container: the device under it is Docker's.
 const DOCKERS_OWN: &str = "/etc/hosts";
@@ -56,6 +59,18 @@ pub fn is_there(file: &str) -> bool {
     Metadata::is_fill_file(file) && fs::symlink_metadata(file).is_ok()
 }
 
+/// The files in the folder that have a fill file's name. A folder that is not there holds none.
+pub fn find(folder: &str) -> Vec<FillFile> {
+    let entries = fs::canonicalize(folder).and_then(fs::read_dir);
+    let found = entries.into_iter().flatten().flatten().filter_map(|entry| {
+        let path = entry.path().to_str().filter(|path| Metadata::is_fill_file(path))?.to_owned();
+        let file = fs::symlink_metadata(&path).ok()?;
+        let ours = file.is_file() && file.uid() == 0 && file.mode() & 0o7777 == MODE;
+        Some(FillFile { path, bytes: file.blocks() * 512, ours })
+    });
+    found.collect()
+}
+
 struct Mount<'a> {
     point: String,
     root: &'a str,
@@ -87,7 +102,7 @@ pub fn fill(file: &str, bytes: u64, to_the_last_byte: bool) -> Result<u64, Failu
     }
     let cannot = |error: io::Error| Failure::failed(format!("cannot fill {file}: {error}"));
     let handle =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW).open(file);
+        OpenOptions::new().write(true).create_new(true).mode(MODE).custom_flags(nix::libc::O_NOFOLLOW).open(file);
     let mut handle = handle.map_err(cannot)?;
     let made = allocate(&mut handle, bytes)
         .and_then(|()| if to_the_last_byte { write_noise(&mut handle, u64::MAX) } else { Ok(()) })
@@ -146,6 +161,9 @@ pub fn unfill(file: &str) -> Result<bool, Failure> {
     if !Metadata::is_fill_file(file) {
         return Err(Failure::failed(format!("{file} is not a fill file's name, so it is not removed")));
     }
+    if fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
+        return Err(Failure::failed(format!("{file} is no plain file, so it is not removed")));
+    }
     match fs::remove_file(file) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -179,6 +197,23 @@ mod tests {
         assert!(fill(file, 1, false).is_err(), "an existing file is never taken over");
         assert_eq!(unfill(file), Ok(true));
         assert_eq!(unfill(file), Ok(false));
+    }
+
+    #[test]
+    fn fill_files_are_found_and_told_from_what_others_named_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fill(path("chaos-fill-1.tmp").to_str().unwrap(), 4096, false).unwrap();
+        fs::write(path("chaos-fill-2.tmp"), "").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", path("chaos-fill-3.tmp")).unwrap();
+        fs::write(path("db"), "").unwrap();
+        let mut found = find(folder.path().to_str().unwrap());
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        let is_root = fs::metadata(folder.path()).unwrap().uid() == 0;
+        let ours: Vec<bool> = found.iter().map(|file| file.ours).collect();
+        assert_eq!(ours, [is_root, false, false]);
+        assert_eq!(found[0].bytes, 4096);
+        assert!(find("/nowhere").is_empty());
     }
 
     #[test]

@@ -35,13 +35,9 @@ impl Faults {
         Ok(faults)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.wanted.is_empty() && self.orphans.is_empty()
-    }
-
     /// Reads everything again, as far as there are tools for it: without one, there is nothing of ours that it could
     /// have made, and what needs it is refused when it is asked for.
-    fn observe(&mut self) -> Result<(), Failure> {
+    pub fn observe(&mut self) -> Result<(), Failure> {
         Part::ALL.iter().try_for_each(|part| match self.read(&[*part]) {
             Err(failure) if failure.cause == Cause::NoTool => {
                 tracing::warn!(%failure, "a part of the kernel stays unseen");

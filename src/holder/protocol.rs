@@ -47,6 +47,8 @@ pub enum Ask {
     Fill { injection: InjectionId, file: String, bytes: u64, to_the_last_byte: bool, ttl_ms: Option<u64> },
     /// Remove a fill file.
     Unfill { injection: InjectionId, file: String },
+    /// Everything of ours that is here, read afresh; fill files in these folders, not below them.
+    Survey { folders: Vec<String> },
     /// Whether this kernel has netem, tried on the loopback interface: only for a namespace of the holder's own.
     TryNetem,
     /// Ask an address in the network of a relay; of its metrics only the lines that are read come back.
@@ -87,6 +89,7 @@ pub enum Answer {
     Adopted {
         held: bool,
     },
+    Survey(Survey),
     Netem,
     /// A relay is here, which holds nothing.
     Relaying,
@@ -104,6 +107,43 @@ pub enum Answer {
 pub struct Interface {
     pub name: String,
     pub ips: Vec<IpAddr>,
+}
+
+/// What of ours a holder finds beside its target, and what of it it keeps itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    pub flavour: Flavour,
+    pub kernel: Kernel,
+    pub held: Vec<Held>,
+    pub files: Vec<FillFile>,
+}
+
+/// Something that some program asked this holder to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub injection: InjectionId,
+    /// Until its deadline; `None` where it has none.
+    pub left_ms: Option<u64>,
+    #[serde(flatten)]
+    pub what: HeldThing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "held", content = "of", rename_all = "snake_case")]
+pub enum HeldThing {
+    Network(NetworkFault),
+    /// A fill file, by its path.
+    Fill(String),
+}
+
+/// A file with a fill file's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FillFile {
+    /// Full path with every link followed.
+    pub path: String,
+    pub bytes: u64,
+    /// It is a plain file that nobody but root can read, as those that we make are.
+    pub ours: bool,
 }
 
 /// A file system as the target sees it, in bytes.

@@ -13,9 +13,9 @@ use super::{
     disk,
     faults::Faults,
     netns,
-    protocol::{Answer, Ask, Failure, Reply, Request},
+    protocol::{Answer, Ask, Failure, Held, HeldThing, Reply, Request, Survey},
 };
-use crate::chaos::{Command, InjectionId, network::NetworkFault, network::QDISC_HANDLE};
+use crate::chaos::{Command, InjectionId, network::QDISC_HANDLE};
 
 /// A holder that holds nothing and is asked nothing for so long ends, and Docker removes its container.
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
@@ -23,16 +23,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(120);
 /// How long to sleep while something is held that has no deadline.
 const A_LONG_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Something that ends at its deadline.
-#[derive(Clone)]
-enum Held {
-    Network(NetworkFault),
-    Fill(String),
-}
-
 struct Holder {
     faults: Faults,
-    held: BTreeMap<InjectionId, (Held, Option<Instant>)>,
+    /// What ends at its deadline.
+    held: BTreeMap<InjectionId, (HeldThing, Option<Instant>)>,
 }
 
 /// Serves standard input until there is nothing more to hold. SIGTERM ends every network fault first: `docker stop`
@@ -75,8 +69,9 @@ pub async fn serve() -> std::io::Result<()> {
 }
 
 impl Holder {
+    /// What it found here and nobody put in its care, the next holder finds as well.
     fn is_idle(&self) -> bool {
-        self.held.is_empty() && self.faults.is_empty()
+        self.held.is_empty()
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -112,20 +107,20 @@ impl Holder {
             }
             Ask::Add { injection, fault, ttl_ms } => {
                 self.faults.add(&injection, fault.clone())?;
-                self.hold(injection, Held::Network(fault), ttl_ms);
+                self.hold(injection, HeldThing::Network(fault), ttl_ms);
                 Ok(self.network())
             }
             Ask::Adopt { injection, fault, ttl_ms } => {
                 let held = self.faults.adopt(&injection, fault.clone())?;
                 if held {
-                    self.hold(injection, Held::Network(fault), ttl_ms);
+                    self.hold(injection, HeldThing::Network(fault), ttl_ms);
                 }
                 Ok(Answer::Adopted { held })
             }
             Ask::AdoptFill { injection, file, ttl_ms } => {
                 let held = disk::is_there(&file);
                 if held {
-                    self.hold(injection, Held::Fill(file), ttl_ms);
+                    self.hold(injection, HeldThing::Fill(file), ttl_ms);
                 }
                 Ok(Answer::Adopted { held })
             }
@@ -138,16 +133,23 @@ impl Holder {
             Ask::Fill { injection, file, bytes, to_the_last_byte, ttl_ms } => {
                 let bytes = disk::fill(&file, bytes, to_the_last_byte)?;
                 tracing::info!(file, bytes, "filled");
-                self.hold(injection, Held::Fill(file), ttl_ms);
+                self.hold(injection, HeldThing::Fill(file), ttl_ms);
                 Ok(Answer::Filled { bytes })
             }
             Ask::Unfill { injection, file } => {
                 let existed = disk::unfill(&file)?;
                 tracing::info!(file, existed, "removed");
-                self.held.remove(&injection);
+                // Whoever knows it by its mark alone does not know its injection.
+                self.held.retain(|id, (what, _)| {
+                    *id != injection && !matches!(what, HeldThing::Fill(held) if *held == file)
+                });
                 Ok(Answer::Unfilled { existed })
             }
             Ask::Fetch { .. } => Err(Failure::failed("only a relay asks others")),
+            Ask::Survey { folders } => {
+                self.faults.observe()?;
+                Ok(Answer::Survey(self.survey(&folders)))
+            }
             Ask::TryNetem => try_netem().map(|()| Answer::Netem),
             Ask::QuitIfIdle => Ok(Answer::Quitting { idle: self.is_idle() }),
         }
@@ -157,7 +159,20 @@ impl Holder {
         Answer::Network { flavour: self.faults.flavour, kernel: self.faults.kernel.clone() }
     }
 
-    fn hold(&mut self, id: InjectionId, held: Held, ttl_ms: Option<u64>) {
+    fn survey(&self, folders: &[String]) -> Survey {
+        let now = Instant::now();
+        let held = self.held.iter().map(|(id, (what, deadline))| {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now).as_millis());
+            let left_ms = left.map(|left| u64::try_from(left).unwrap_or(u64::MAX));
+            Held { injection: id.clone(), left_ms, what: what.clone() }
+        });
+        let mut files: Vec<_> = folders.iter().flat_map(|folder| disk::find(folder)).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files.dedup_by(|a, b| a.path == b.path);
+        Survey { flavour: self.faults.flavour, kernel: self.faults.kernel.clone(), held: held.collect(), files }
+    }
+
+    fn hold(&mut self, id: InjectionId, held: HeldThing, ttl_ms: Option<u64>) {
         let deadline = ttl_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
         self.held.insert(id, (held, deadline));
     }
@@ -174,8 +189,8 @@ impl Holder {
         for (id, held) in overdue {
             tracing::info!(%id, "its time is over");
             let ended = match &held {
-                Held::Network(fault) => self.faults.remove(&id, fault),
-                Held::Fill(file) => disk::unfill(file).map(|_| ()),
+                HeldThing::Network(fault) => self.faults.remove(&id, fault),
+                HeldThing::Fill(file) => disk::unfill(file).map(|_| ()),
             };
             match ended {
                 Ok(()) => drop(self.held.remove(&id)),

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -15,7 +15,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};
+use super::{
+    clock::Clock,
+    guard::Launch,
+    record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable},
+    trust,
+};
 use crate::chaos::InjectionId;
 
 /// Why the journal could not be read or written.
@@ -23,7 +28,7 @@ use crate::chaos::InjectionId;
 pub enum JournalError {
     #[error("cannot {what} {path}: {reason}", path = path.display())]
     Io { what: &'static str, path: PathBuf, reason: io::Error },
-    #[error("the session's file {path} cannot be used: {reason}", path = path.display())]
+    #[error("the journal at {path} cannot be used: {reason}", path = path.display())]
     Unreadable { path: PathBuf, reason: String },
     #[error("neither XDG_STATE_HOME nor HOME is set: say where the journal goes with --state-dir")]
     NoHome,
@@ -47,6 +52,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(1);
 pub struct Store {
     folder: PathBuf,
     own: Arc<Mutex<Option<Own>>>,
+    launch: Option<Arc<Launch>>,
+    /// The image of the holder that this run was told of, if it was.
+    image: Option<String>,
 }
 
 /// The session of this program, from its first injection on.
@@ -60,7 +68,21 @@ struct Own {
 impl Store {
     /// The journals under this state folder. Nothing is made or touched until there is something to write.
     pub fn at(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join("sessions"), own: Arc::default() }
+        Self { folder: state_dir.join("sessions"), own: Arc::default(), launch: None, image: None }
+    }
+
+    /// The same journals, with a guard that is started as told when there is a deadline to keep.
+    pub fn guarded_by(self, launch: Launch) -> Self {
+        Self { launch: Some(Arc::new(launch)), ..self }
+    }
+
+    /// The same journals, with one more image that may stand in an undo besides those that we make.
+    pub fn trusting(self, image: Option<String>) -> Self {
+        Self { image, ..self }
+    }
+
+    pub(super) fn launch(&self) -> Option<&Launch> {
+        self.launch.as_deref()
     }
 
     /// `$XDG_STATE_HOME/tikv-chaos`, by default `~/.local/state/tikv-chaos` (XDG Base Directory Specification 0.8).
@@ -88,7 +110,7 @@ impl Store {
         let _lock = self.lock()?;
         let session = self.own_session()?;
         let path = self.path(&session);
-        let mut file = if path.exists() { read(&path)? } else { new_file(&session, command) };
+        let mut file = if path.exists() { read(&path)? } else { self.new_file(&session, command) };
         if file.injections.iter().any(|other| other.metadata.id == injection.metadata.id) {
             let reason = format!("it has an injection {} already", injection.metadata.id);
             return Err(JournalError::Unreadable { path, reason });
@@ -137,10 +159,12 @@ impl Store {
     /// All sessions there are. A folder that does not exist yet holds none.
     pub fn load(&self) -> Result<Loaded, JournalError> {
         let mut loaded = Loaded::default();
-        let own = self.own_name();
+        let (own, clock) = (self.own_name(), Clock::now());
         for path in self.files()? {
             match read(&path) {
-                Ok(file) => {
+                Ok(mut file) => {
+                    clock.settle(&mut file);
+                    file.injections.iter_mut().for_each(|injection| trust::distrust(injection, self.image.as_deref()));
                     let mine = own.as_ref() == Some(&file.session);
                     let alive = mine || is_held(&path.with_extension("lock"));
                     loaded.sessions.push(Seen { file, alive, mine });
@@ -179,6 +203,21 @@ impl Store {
         Ok(())
     }
 
+    fn new_file(&self, session: &str, command: &str) -> SessionFile {
+        let clock = Clock::now();
+        SessionFile {
+            schema: SCHEMA,
+            session: session.to_owned(),
+            program: concat!("tikv-chaos ", env!("CARGO_PKG_VERSION")).to_owned(),
+            command: command.to_owned(),
+            pid: std::process::id(),
+            boot_id: clock.boot_id,
+            docker_host: self.launch().map(|launch| launch.docker_host.clone()),
+            started_at: clock.wall,
+            injections: Vec::new(),
+        }
+    }
+
     fn forget(&self, session: &str) -> Result<(), JournalError> {
         let path = self.path(session);
         fs::remove_file(&path).map_err(io("remove", &path))?;
@@ -205,34 +244,45 @@ impl Store {
         Ok(session)
     }
 
-    fn path(&self, session: &str) -> PathBuf {
+    pub(super) fn path(&self, session: &str) -> PathBuf {
         self.folder.join(format!("{session}.json"))
     }
 
     fn make_folder(&self) -> Result<(), JournalError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
-        made.map_err(io("make the journal's folder", &self.folder))
+        made.map_err(io("make the journal's folder", &self.folder))?;
+        self.files().map(|_| ())
     }
 
     /// Held for the time of one change.
     fn lock(&self) -> Result<File, JournalError> {
-        let path = self.folder.join("journal.lock");
+        let path = self.lock_path();
         let file = private().create(true).truncate(false).open(&path).map_err(io("make", &path))?;
-        let start = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::WouldBlock) => {
-                    let busy = io::Error::new(io::ErrorKind::TimedOut, "another program has held it for seconds");
-                    return Err(io("lock", &path)(busy));
-                }
-                Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
-            }
+        wait_for_lock(&file).map_err(io("lock", &path))?;
+        Ok(file)
+    }
+
+    /// The same, but nothing is made where no journal was ever written.
+    pub(super) fn lock_if_there(&self) -> Result<Option<File>, JournalError> {
+        let path = self.lock_path();
+        match private().open(&path) {
+            Ok(file) => wait_for_lock(&file).map_err(io("lock", &path)).map(|()| Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io("open", &path)(error)),
         }
     }
 
+    fn lock_path(&self) -> PathBuf {
+        self.folder.join("journal.lock")
+    }
+
     fn files(&self) -> Result<Vec<PathBuf>, JournalError> {
+        match fs::symlink_metadata(&self.folder) {
+            Ok(folder) => trust::check_owner(&folder)
+                .map_err(|reason| JournalError::Unreadable { path: self.folder.clone(), reason })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io("read", &self.folder)(error)),
+        }
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -264,22 +314,14 @@ impl Store {
     }
 }
 
-fn new_file(session: &str, command: &str) -> SessionFile {
-    SessionFile {
-        schema: SCHEMA,
-        session: session.to_owned(),
-        program: concat!("tikv-chaos ", env!("CARGO_PKG_VERSION")).to_owned(),
-        command: command.to_owned(),
-        pid: std::process::id(),
-        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
-        started_at: Timestamp::now(),
-        injections: Vec::new(),
-    }
-}
-
 fn read(path: &Path) -> Result<SessionFile, JournalError> {
-    let text = fs::read_to_string(path).map_err(io("read", path))?;
     let unreadable = |reason: String| JournalError::Unreadable { path: path.to_owned(), reason };
+    // Of the file that is open, not of what its name may stand for later.
+    let mut opened = OpenOptions::new();
+    let mut opened = opened.read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path).map_err(io("read", path))?;
+    trust::check_owner(&opened.metadata().map_err(io("read", path))?).map_err(unreadable)?;
+    let mut text = String::new();
+    opened.read_to_string(&mut text).map_err(io("read", path))?;
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| unreadable(format!("no JSON: {error}")))?;
     match value["schema"].as_u64() {
@@ -288,6 +330,11 @@ fn read(path: &Path) -> Result<SessionFile, JournalError> {
         None => return Err(unreadable("no journal of tikv-chaos: it has no schema".to_owned())),
     }
     let file: SessionFile = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
+    let bad =
+        file.injections.iter().find_map(|one| Some(format!("{}: {}", one.metadata.id, one.metadata.check().err()?)));
+    if let Some(reason) = bad {
+        return Err(unreadable(reason));
+    }
     // The name is how a session's lock is found, so the two must agree.
     match path.file_stem() {
         Some(stem) if stem == file.session.as_str() => Ok(file),
@@ -295,13 +342,27 @@ fn read(path: &Path) -> Result<SessionFile, JournalError> {
     }
 }
 
+fn wait_for_lock(file: &File) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "another program has held it for seconds"));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
 /// Whether a living program holds the lock. A missing lock file is an ended session.
-fn is_held(lock: &Path) -> bool {
+pub(super) fn is_held(lock: &Path) -> bool {
     let Ok(file) = File::open(lock) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-fn private() -> OpenOptions {
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).read(true).mode(0o600);
     options
@@ -338,6 +399,7 @@ mod tests {
             undo: vec!["docker start tikv0".into()],
             created_at: Timestamp::now(),
             deadline: None,
+            deadline_since_boot_ms: None,
             left: false,
             note: None,
         }
@@ -353,7 +415,7 @@ mod tests {
     fn what_is_recorded_is_read_by_another_and_private() {
         let (_folder, store) = store();
         store.record("inject", injection(1)).unwrap();
-        let other = Store { folder: store.folder.clone(), own: Arc::default() };
+        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None, image: None };
         let loaded = other.load().unwrap();
         assert_eq!(loaded.sessions.len(), 1);
         assert!(loaded.sessions[0].alive && !loaded.sessions[0].mine);
@@ -383,7 +445,7 @@ mod tests {
         let (_folder, store) = store();
         store.record("tui", injection(1)).unwrap();
         store.record("tui", injection(2)).unwrap();
-        let other = Store { folder: store.folder.clone(), own: Arc::default() };
+        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None, image: None };
         other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Clean)).unwrap();
         let open: Vec<_> = store.load().unwrap().open().iter().map(|(_, one)| one.metadata.id.to_string()).collect();
         assert_eq!(open, ["00000002"]);
@@ -405,6 +467,70 @@ mod tests {
         store.update(&InjectionId::from_number(1), Durability::Synced, to(Life::Clean)).unwrap();
         store.end().unwrap();
         assert_eq!(store.load().unwrap().unreadable.len(), 3);
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_is_never_taken_for_a_whole_one() {
+        let (_folder, store) = store();
+        store.record("tui", injection(1)).unwrap();
+        let path = store.files().unwrap().remove(0);
+        let text = fs::read_to_string(&path).unwrap();
+        for end in 0..text.trim_end().len() {
+            fs::write(&path, &text[..end]).unwrap();
+            let loaded = store.load().unwrap();
+            assert_eq!((loaded.sessions.len(), loaded.unreadable.len()), (0, 1), "cut at {end}");
+        }
+        fs::write(&path, text.trim_end()).unwrap();
+        assert_eq!(store.load().unwrap().open().len(), 1);
+    }
+
+    #[test]
+    fn a_journal_that_others_can_write_or_own_is_refused_with_a_sentence() {
+        let (_folder, store) = store();
+        store.record("tui", injection(1)).unwrap();
+        let path = store.files().unwrap().remove(0);
+        let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(&path, 0o620);
+        let loaded = store.load().unwrap();
+        assert!(loaded.sessions.is_empty());
+        assert!(loaded.unreadable[0].reason.contains("others can write it (mode 620)"), "{loaded:?}");
+        mode(&path, 0o600);
+        mode(&store.folder, 0o702);
+        let error = store.load().unwrap_err().to_string();
+        assert!(error.contains("others can write it (mode 702)"), "{error}");
+        assert!(store.record("tui", injection(2)).is_err());
+        mode(&store.folder, 0o700);
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+            let loaded = store.load().unwrap();
+            assert!(loaded.unreadable[0].reason.contains("it belongs to user 1"), "{loaded:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        assert_eq!(store.load().unwrap().unreadable.len(), 1);
+    }
+
+    #[test]
+    fn what_a_journal_says_of_itself_is_not_believed() {
+        let (_folder, store) = store();
+        let mut tampered = injection(1);
+        tampered.undo = vec!["rm -rf /".into()];
+        tampered.note = Some("fine\u{1b}[2J".into());
+        tampered.metadata.holder_image = Some("evil/image:1".into());
+        store.record("tui", tampered).unwrap();
+        let one = store.load().unwrap().sessions.remove(0).file.injections.remove(0);
+        assert_eq!(one.undo, ["docker start c"]);
+        assert_eq!(one.note.as_deref(), Some("fine\u{fffd}[2J"));
+        assert_eq!(one.metadata.holder_image, None);
+        let told = store.clone().trusting(Some("evil/image:1".into()));
+        let one = told.load().unwrap().sessions.remove(0).file.injections.remove(0);
+        assert_eq!(one.metadata.holder_image.as_deref(), Some("evil/image:1"));
+
+        let mut bad = injection(2);
+        bad.metadata.container_id = "../../images".into();
+        store.record("tui", bad).unwrap();
+        let loaded = store.load().unwrap();
+        assert!(loaded.unreadable[0].reason.contains("00000002: a container's id cannot be"), "{loaded:?}");
     }
 
     #[test]

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{
+    claim::Claim,
+    clock::Clock,
     journal::{Durability, JournalError, Store, to},
     record::{Injection, Life, Loaded},
 };
@@ -91,23 +93,31 @@ pub async fn inject<S: Subject>(
     if plan.verdict.grade == Grade::Refused && !request.force {
         return Err(LifeError::Unsafe(plan.verdict));
     }
-    let created_at = Timestamp::now();
+    let clock = Clock::now();
+    let created_at = clock.wall;
+    let ttl_ms = request.ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
     let injection = Injection {
         state: Life::Planned,
         metadata: plan.metadata.clone(),
         undo: plan.undo.iter().map(ToString::to_string).collect(),
         created_at,
         deadline: request.ttl.and_then(|ttl| SignedDuration::try_from(ttl).ok()).map(|ttl| created_at + ttl),
+        deadline_since_boot_ms: ttl_ms.and_then(|ttl| clock.since_boot_ms?.checked_add(ttl)),
         left: false,
         note: None,
     };
     store.record(request.command, injection).map_err(LifeError::NotRecorded)?;
+    let mut warnings = plan.warnings;
+    // After the record, or it would find nothing to guard; before the act, or our death in between would leave it to
+    // nobody.
+    if let Err(error) = store.start_guard() {
+        tracing::error!(%error, "no guard");
+        warnings.push(format!("{error}; its deadline is kept by this program and its helper alone"));
+    }
     let id = &plan.metadata.id;
     store.update(id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
     match subject.inject(&plan.metadata, request.ttl).await {
-        Ok(metadata) => {
-            activate(subject, store, metadata).await.map(|injection| Injected { injection, warnings: plan.warnings })
-        }
+        Ok(metadata) => activate(subject, store, metadata).await.map(|injection| Injected { injection, warnings }),
         Err(cause) => Err(roll_back(subject, store, &plan.metadata, cause).await),
     }
 }
@@ -176,17 +186,29 @@ pub struct Reverted {
     pub journal_error: Option<String>,
 }
 
-/// Undoes one injection and drops its record once it is read back and gone. A journal that cannot be written does
-/// not keep anything from being undone.
+/// Undoes one injection and drops its record once it is read back and gone. Where somebody else is at it, waits and
+/// gives how that ended. A journal that cannot be written does not keep anything from being undone.
 pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injection) -> Result<Reverted, LifeError> {
     let metadata = &injection.metadata;
+    let claimed = Claim::take(store.folder(), &metadata.id).await;
+    if let Err(error) = &claimed {
+        tracing::warn!(%error, id = %metadata.id, "reverting without having claimed it");
+    }
     let begin = |injection: &mut Injection| {
-        injection.state = Life::Reverting;
-        // What went wrong the last time is no news any more.
-        injection.note = None;
+        if injection.is_open() {
+            injection.state = Life::Reverting;
+            // What went wrong the last time is no news any more.
+            injection.note = None;
+        }
     };
-    if let Err(error) = store.update(&metadata.id, Durability::Visible, begin) {
-        tracing::warn!(%error, id = %metadata.id, "reverting without having written so");
+    match store.update(&metadata.id, Durability::Visible, begin) {
+        Ok(Some(done)) if injection.is_open() && !done.is_open() => {
+            let how = done.note.unwrap_or_else(|| "it was reverted".to_owned());
+            let cleaned = if done.state == Life::Clean { Cleaned::Clean } else { Cleaned::Lost(how) };
+            return Ok(Reverted { cleaned, journal_error: None });
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, id = %metadata.id, "reverting without having written so"),
     }
     match subject.cleanup(metadata).await {
         Ok(cleaned) => {
@@ -223,7 +245,10 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::chaos::{Command, FaultMetadata, InjectionId, Signal};
+    use crate::{
+        chaos::{Command, FaultMetadata, InjectionId, Signal},
+        subject::{Marked, Scan},
+    };
 
     /// Writes down what the journal says at the moment of each call.
     struct Witness {
@@ -265,7 +290,17 @@ mod tests {
         }
 
         async fn cleanup(&self, _metadata: &Metadata) -> Result<Cleaned, SubjectError> {
+            // As a real one, which waits for Docker.
+            tokio::task::yield_now().await;
             self.see("cleanup");
+            Ok(Cleaned::Clean)
+        }
+
+        async fn scan(&self) -> Result<Scan, SubjectError> {
+            Ok(Scan::default())
+        }
+
+        async fn clear(&self, _mark: &Marked) -> Result<Cleaned, SubjectError> {
             Ok(Cleaned::Clean)
         }
     }
@@ -303,6 +338,18 @@ mod tests {
             ("end", Some(Life::Clean)),
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[tokio::test]
+    async fn two_reverters_at_once_undo_it_once() {
+        let (_folder, subject) = witness(None);
+        let injected = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap();
+        let revert = || revert(&subject, &subject.store, &injected.injection);
+        let (one, two) = tokio::join!(revert(), revert());
+        let clean = Reverted { cleaned: Cleaned::Clean, journal_error: None };
+        assert_eq!((one.unwrap(), two.unwrap()), (clean.clone(), clean));
+        let calls = subject.seen.into_inner().unwrap();
+        assert_eq!(calls.iter().filter(|(call, _)| *call == "cleanup").count(), 1);
     }
 
     #[tokio::test]

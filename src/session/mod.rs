@@ -1,9 +1,14 @@
 //! A session is one run of the program: what it did is on disk before it is done, and stays there until it is proven
-//! undone. Knows no terminal.
+//! undone, by this run, by a guard, or by whoever comes next. Knows no terminal.
 
+mod claim;
+mod clock;
+pub mod guard;
 mod journal;
 mod life;
 mod record;
+pub mod recovery;
+mod trust;
 
 pub use journal::{Durability, JournalError, Store};
 pub use life::{Injected, LifeError, Request, Reverted, inject, plan, recoverable, revert};

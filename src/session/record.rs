@@ -22,6 +22,9 @@ pub struct SessionFile {
     pub pid: u32,
     /// Linux's name for this start of the machine; empty elsewhere.
     pub boot_id: String,
+    /// The Docker that it talked to, as `DOCKER_HOST` names it: a guard keeps only what its own Docker can undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_host: Option<String>,
     pub started_at: Timestamp,
     pub injections: Vec<Injection>,
 }
@@ -36,6 +39,9 @@ pub struct Injection {
     pub created_at: Timestamp,
     /// When it ends by itself; `None` if that was said.
     pub deadline: Option<Timestamp>,
+    /// The same by the time since the machine's start, which nobody sets: what counts while the machine runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_since_boot_ms: Option<u64>,
     /// Its program ended and left it on purpose, until its deadline.
     #[serde(default)]
     pub left: bool,

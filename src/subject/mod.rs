@@ -4,8 +4,10 @@
 
 pub mod docker;
 mod error;
+mod scan;
 
 pub use error::{ErrorKind, SubjectError};
+pub use scan::{Foreign, Helper, Left, Mark, Marked, Scan, Unseen};
 
 use std::{future::Future, time::Duration};
 
@@ -36,6 +38,12 @@ pub trait Subject: Send + Sync {
     /// Undoes the fault and reads back that it is gone. Nothing left to undo is not an error, and twice is as good as
     /// once.
     fn cleanup(&self, metadata: &Metadata) -> impl Future<Output = Result<Cleaned, SubjectError>> + Send;
+
+    /// Looks at the system itself for whatever bears our marks. Changes nothing in the targets.
+    fn scan(&self) -> impl Future<Output = Result<Scan, SubjectError>> + Send;
+
+    /// Undoes what a scan found, from the mark alone.
+    fn clear(&self, mark: &Marked) -> impl Future<Output = Result<Cleaned, SubjectError>> + Send;
 }
 
 /// An injection that could begin now.

@@ -1,5 +1,5 @@
 //! Carries effects out, each in a task that answers with a message, and keeps the promises that need nobody's key:
-//! deadlines, holders that died, targets that went away.
+//! deadlines, holders and guards that died, targets that went away.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -54,6 +54,8 @@ struct Shared {
     reverting: Arc<Mutex<HashSet<InjectionId>>>,
     /// When each overdue injection was last tried to be ended; `None` where the next try need not wait.
     tried: Arc<Mutex<HashMap<InjectionId, Option<Instant>>>>,
+    /// When a guard was last started, or tried to.
+    guarded: Arc<Mutex<Option<Instant>>>,
     /// A look at the journal is under way.
     looking: Arc<AtomicBool>,
     /// What was last told of the journal.
@@ -89,6 +91,7 @@ impl Executor {
             messages,
             reverting: Arc::default(),
             tried: Arc::default(),
+            guarded: Arc::default(),
             looking: Arc::default(),
             told: Arc::default(),
         };
@@ -142,6 +145,7 @@ impl Executor {
         }
         self.work.spawn(async move {
             let loaded = shared.tell_sessions().await;
+            shared.keep_guard(&loaded);
             let now = Timestamp::now();
             for (seen, injection) in loaded.open() {
                 let ours_to_end = (seen.mine || !seen.alive) && !shared.read_only;
@@ -248,6 +252,21 @@ impl Shared {
         self.tell_sessions().await;
         let result = result.map(|injected| Box::new(injected.injection)).map_err(|error| error.to_string());
         self.send(Message::Injected { result }).await;
+    }
+
+    /// Replaces a guard that died, so that deadlines are kept if we die too.
+    fn keep_guard(&self, loaded: &Loaded) {
+        if self.store.guarded(loaded).is_empty() || self.store.guard().is_some() {
+            return;
+        }
+        let mut guarded = self.guarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if guarded.is_some_and(|last| last.elapsed() < AGAIN) {
+            return;
+        }
+        *guarded = Some(Instant::now());
+        if let Err(error) = self.store.start_guard() {
+            tracing::error!(%error, "deadlines are kept by this program alone");
+        }
     }
 
     fn is_reverting(&self, id: &InjectionId) -> bool {

@@ -27,6 +27,7 @@ pub enum Names {
     Plain,
 }
 
+#[derive(Clone, Copy)]
 pub struct Options {
     pub names: Names,
     /// A project's name that reads well, where nothing else uses it.
@@ -64,6 +65,7 @@ pub struct Cluster {
     pub volumes: Vec<String>,
     pub networks: Vec<String>,
     pub data: &'static str,
+    options: Options,
 }
 
 impl Cluster {
@@ -78,6 +80,7 @@ impl Cluster {
             volumes: vec![],
             networks: vec![],
             data: options.data,
+            options: *options,
         };
         let label = format!("{LABEL}={run_id}");
         // A Plain cluster has no project: its network gives the name.
@@ -93,8 +96,6 @@ impl Cluster {
             run("docker", &[&["network", "create", "--label", &label], ipv6, &[&name]].concat());
             cluster.networks.push(name);
         }
-        let service = |node: usize| format!("tikv{node}");
-        let initial: Vec<String> = (0..3).map(|node| format!("{0}=http://{0}:2380", service(node))).collect();
         for node in 0..3 {
             let volume = format!("{project}_data{node}");
             let size = options.own_volumes_mib.map(|mib| format!("o=size={mib}m"));
@@ -109,7 +110,8 @@ impl Cluster {
                 cluster.run_keeper(&image, &volume);
             }
             cluster.volumes.push(volume);
-            cluster.run_node(options, &image, node, &initial.join(","));
+            let name = cluster.run_node(options, &image, node);
+            cluster.nodes.push(name);
         }
         wait_for("the cluster to have a leader", || cluster.leader());
         cluster
@@ -125,8 +127,16 @@ impl Cluster {
         run("docker", &[&args[..], &etcd[..]].concat());
     }
 
-    fn run_node(&mut self, options: &Options, image: &str, node: usize, initial: &str) {
+    /// Removes a node's container and makes it anew, over the same volume.
+    pub fn recreate(&mut self, node: usize) {
+        run("docker", &["rm", "-f", &self.nodes[node]]);
+        self.nodes[node] = self.run_node(&self.options, &image(), node);
+    }
+
+    fn run_node(&self, options: &Options, image: &str, node: usize) -> String {
         let service = format!("tikv{node}");
+        let initial: Vec<String> = (0..3).map(|node| format!("tikv{node}=http://tikv{node}:2380")).collect();
+        let initial = initial.join(",");
         let (name, compose) = match options.names {
             Names::ComposeV2 => (format!("{}-{service}-1", self.project), true),
             Names::ComposeV1 => (format!("{}_{service}_1", self.project), true),
@@ -147,7 +157,7 @@ impl Cluster {
         if compose {
             args.extend(["--label", project, "--label", service_label]);
         }
-        args.extend([image, "--name", &service, data_dir, "--initial-cluster", initial]);
+        args.extend([image, "--name", &service, data_dir, "--initial-cluster", &initial]);
         args.extend(["--listen-peer-urls", "http://0.0.0.0:2380", "--initial-advertise-peer-urls", peer]);
         args.extend(["--listen-client-urls", "http://0.0.0.0:2379", "--advertise-client-urls", client]);
         args.extend(["--heartbeat-interval", "100", "--election-timeout", "1000"]);
@@ -155,12 +165,17 @@ impl Cluster {
         for network in self.networks.iter().skip(1) {
             run("docker", &["network", "connect", network, &name]);
         }
-        self.nodes.push(name);
+        name
     }
 
     /// One more container that looks like a node of this cluster, started with further options; gives its name.
     pub fn run_stranger(&self, options: &[&str]) -> String {
-        let name = format!("{}-tikv9-1", self.project);
+        self.run_further(9, options)
+    }
+
+    /// The same, as the node of that number.
+    pub fn run_further(&self, number: usize, options: &[&str]) -> String {
+        let name = format!("{}-tikv{number}-1", self.project);
         let labels = [format!("{LABEL}={}", self.run), format!("com.docker.compose.project={}", self.project)];
         let listen = "http://127.0.0.1:1";
         let docker = ["run", "-d", "--name", &name, "--label", &labels[0], "--label", &labels[1]];
@@ -265,12 +280,14 @@ impl Cluster {
             let (ok, id) = try_run("docker", &["inspect", "-f", "{{.Id}}", node]);
             ok.then(|| id.trim().to_owned())
         });
-        ids.flat_map(|id| {
-            let filter = format!("label=tikv-chaos.target={id}");
+        let by_target = ids.map(|id| format!("label=tikv-chaos.target={id}"));
+        // Beside containers that are gone.
+        let filters = by_target.chain([format!("label=tikv-chaos.cluster={}", self.project)]);
+        let found = filters.flat_map(|filter| {
             let found = run("docker", &["ps", "-aq", "--filter", &filter]);
             found.lines().map(str::to_owned).collect::<Vec<_>>()
-        })
-        .collect()
+        });
+        found.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Fails if anything of ours is left in a running node, on a volume or beside the nodes.

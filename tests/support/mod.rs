@@ -173,4 +173,27 @@ impl Program {
     pub fn active(&self) -> Vec<serde_json::Value> {
         self.run(&["active", "--json"]).ok().json()["active"].as_array().unwrap().clone()
     }
+
+    /// The process that guards this state folder, as `active` lists it.
+    pub fn guard(&self) -> Option<i32> {
+        let pid = &self.run(&["active", "--json"]).ok().json()["guards"][0]["pid"];
+        pid.as_i64().map(|pid| i32::try_from(pid).unwrap())
+    }
+
+    /// Kills the guard, and waits until its lock is free.
+    pub fn kill_guard(&self) {
+        use nix::{sys::signal, unistd::Pid};
+        let guard = self.guard().expect("no guard runs");
+        signal::kill(Pid::from_raw(guard), signal::Signal::SIGKILL).unwrap();
+        wait_for("the guard's lock to be let go", || self.guard().is_none().then_some(()));
+    }
+
+    /// Waits until the guard of that id has ended by itself.
+    pub fn wait_for_guards_end(&self, guard: i32) {
+        // Nobody waits for a guard's end but init, which may take its time.
+        let stat = || std::fs::read_to_string(format!("/proc/{guard}/stat")).unwrap_or_default();
+        let ended = || (stat().is_empty() || stat().contains(") Z ")).then_some(());
+        wait_for("the guard to end", ended);
+        assert!(!self.state.path().exists() || self.guard().is_none());
+    }
 }

@@ -43,6 +43,16 @@ echo "left $(qdisc)"
 chaos recover >/dev/null
 echo "recovered $(qdisc)"
 
+# Known by the mark alone: first to a helper that keeps it, then to nobody.
+chaos inject latency --target tikv1 --ttl none >/dev/null
+"$PRODUCT" recover --state-dir /tmp/other >/tmp/held
+echo "held $(qdisc)"
+echo "said $(grep -c 'latency on tikv1: left alone' /tmp/held)"
+docker rm -f $(docker ps -aq --filter label=tikv-chaos.role=holder) >/dev/null
+rm "$STATE"/sessions/*.json
+"$PRODUCT" recover --state-dir /tmp/other >/tmp/unheld
+echo "unheld $(qdisc)"
+
 nsenter -t "$pid" -n tc qdisc add dev eth0 root handle 7: tbf rate 1gbit burst 1mb latency 10ms
 set +e
 chaos inject latency --target tikv1 >/dev/null 2>/tmp/refusal

@@ -99,25 +99,41 @@ impl TikvSubject {
         mount: &DataMount,
     ) -> Result<Cleaned, SubjectError> {
         let ask = Ask::Unfill { injection: metadata.id.clone(), file: file.to_owned() };
-        let target = self.find_target(metadata).await?;
-        if let Some(node) = target.as_ref().filter(|node| is_alive(node) && node.mounts.contains(mount)) {
-            self.ask(node, ask).await?;
-            return Ok(Cleaned::Clean);
+        match self.find_target(metadata).await? {
+            // A container's mounts are for life.
+            Some(node) if !node.mounts.contains(mount) => {
+                let reason = format!("has no mount of {} at {}: left alone", mount.source, mount.destination);
+                return Err(SubjectError::Refused { target: node.name, reason });
+            }
+            Some(node) if is_alive(&node) => return self.ask(&node, ask).await.map(|_| Cleaned::Clean),
+            _ => {}
         }
-        let (docker, image) = (self.docker().await?, self.image().await?);
-        if !disk::exists(&docker, mount).await? {
+        if !disk::exists(&self.docker().await?, mount).await? {
             return Ok(Cleaned::Lost(format!("the volume {} is gone", mount.source)));
         }
         let beside = Beside::Mount { mount: mount.clone(), name: metadata.target().to_owned() };
-        let holder = match Holder::open(&docker, image, &beside).await {
+        match self.ask_alone(&beside, ask).await {
             Err(SubjectError::Docker { reason, .. }) if reason.contains("does not exist") => {
-                return Ok(Cleaned::Lost(format!("the folder {} is gone", mount.source)));
+                Ok(Cleaned::Lost(format!("the folder {} is gone", mount.source)))
             }
-            opened => opened?,
-        };
-        let removed = holder.ask(ask).await;
-        holder.release(&docker).await;
-        removed.map(|_| Cleaned::Clean)
+            removed => removed.map(|_| Cleaned::Clean),
+        }
+    }
+
+    /// Asks a holder beside a volume alone, which goes when it was asked. Programs share it, so one of them may let it
+    /// go before it reads another's request; then its successor is asked.
+    pub(super) async fn ask_alone(&self, beside: &Beside, ask: Ask) -> Result<Answer, SubjectError> {
+        let (docker, image) = (self.docker().await?, self.image().await?);
+        let mut tries = 0..5;
+        loop {
+            let holder = Holder::open(&docker, image, beside).await?;
+            let answer = holder.ask(ask.clone()).await;
+            if answer.is_err() && holder.has_quit() && tries.next().is_some() {
+                continue;
+            }
+            holder.release(&docker).await;
+            return answer;
+        }
     }
 }
 

@@ -17,13 +17,15 @@ use crate::{
 };
 
 pub const TARGET_LABEL: &str = "tikv-chaos.target";
-const NAME_LABEL: &str = "tikv-chaos.target-name";
+pub const NAME_LABEL: &str = "tikv-chaos.target-name";
+/// The target's cluster, for when the target itself is gone.
+pub const CLUSTER_LABEL: &str = "tikv-chaos.cluster";
 
 /// What a holder is beside.
 #[derive(Debug, Clone)]
 pub enum Beside {
     /// A running container: its volumes, and its network if that is its own.
-    Node { id: String, name: String, started_at: String, network: bool },
+    Node { id: String, name: String, started_at: String, network: bool, cluster: String },
     /// A volume or folder alone, for what was left on it.
     Mount { mount: DataMount, name: String },
     /// A network of a cluster: a relay, which holds nothing.
@@ -39,6 +41,7 @@ impl Beside {
             name: node.name.clone(),
             started_at: node.started_at.clone(),
             network: node.shares_network().is_none(),
+            cluster: node.project.clone().unwrap_or_else(|| node.cluster.clone()),
         }
     }
 
@@ -91,8 +94,9 @@ impl Beside {
             (NAME_LABEL.to_owned(), self.name().to_owned()),
         ]);
         let (network, volumes_from, mounts) = match self {
-            Self::Node { id, network, .. } => {
+            Self::Node { id, network, cluster, .. } => {
                 labels.insert(TARGET_LABEL.to_owned(), id.clone());
+                labels.insert(CLUSTER_LABEL.to_owned(), cluster.clone());
                 // Beside a network that is not the target's alone, nothing of the network may be touched.
                 let network = if *network { format!("container:{id}") } else { "none".to_owned() };
                 (network, Some(vec![id.clone()]), None)

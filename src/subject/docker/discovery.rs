@@ -53,6 +53,18 @@ pub fn role(summary: &ContainerSummary) -> Option<Role> {
     is_pd.then_some(Role::Pd)
 }
 
+/// The same of one container's full answer.
+pub fn role_of(inspect: &ContainerInspectResponse) -> Option<Role> {
+    let config = inspect.config.as_ref()?;
+    let words = inspect.path.iter().chain(inspect.args.iter().flatten());
+    role(&ContainerSummary {
+        command: Some(words.map(String::as_str).collect::<Vec<_>>().join(" ")),
+        image: config.image.clone(),
+        labels: config.labels.clone(),
+        ..ContainerSummary::default()
+    })
+}
+
 /// The base name of the program that the container runs, behind an init such as tini.
 fn program_of(command: &str) -> Option<&str> {
     const INITS: [&str; 4] = ["tini", "dumb-init", "docker-init", "catatonit"];
@@ -190,7 +202,8 @@ fn networks(endpoints: Option<&HashMap<String, EndpointSettings>>) -> Vec<Networ
     networks
 }
 
-fn mount(point: &MountPoint) -> Option<DataMount> {
+/// A volume or a folder of the host; other mounts have no name by which they would be found again.
+pub fn mount(point: &MountPoint) -> Option<DataMount> {
     let destination = point.destination.clone()?;
     match point.typ.as_deref()? {
         "volume" => Some(DataMount { kind: MountKind::Volume, source: point.name.clone()?, destination }),

@@ -15,13 +15,14 @@ use std::{
 use bollard::{
     Docker,
     container::{AttachContainerResults, LogOutput},
-    models::ContainerStateStatusEnum,
+    models::{ContainerStateStatusEnum, ContainerSummaryStateEnum},
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
         RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
     },
 };
 use futures_util::{Stream, StreamExt as _};
+use jiff::Timestamp;
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt as _},
     sync::oneshot,
@@ -29,12 +30,12 @@ use tokio::{
 };
 
 use super::{
-    beside::{Beside, TARGET_LABEL},
+    beside::{Beside, CLUSTER_LABEL, NAME_LABEL, TARGET_LABEL},
     client,
-    discovery::ROLE_LABEL,
+    discovery::{self, ROLE_LABEL},
 };
 use crate::{
-    chaos::{FaultMetadata, Metadata},
+    chaos::{DataMount, FaultMetadata, Metadata},
     holder::protocol::{Answer, Ask, Failure, Reply, Request},
     subject::SubjectError,
 };
@@ -119,7 +120,12 @@ impl Holder {
         Ok(holder)
     }
 
-    async fn attach(docker: &Docker, container: String, beside: &Beside, fresh: bool) -> Result<Self, SubjectError> {
+    pub(super) async fn attach(
+        docker: &Docker,
+        container: String,
+        beside: &Beside,
+        fresh: bool,
+    ) -> Result<Self, SubjectError> {
         let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).build();
         let attached = client::ask("attach to", &container, docker.attach_container(&container, Some(options))).await?;
         let AttachContainerResults { output, input } = attached;
@@ -285,6 +291,11 @@ pub struct Listed {
     pub name: String,
     /// The id of the container that it is beside; `None` for one beside a volume.
     pub target: Option<String>,
+    pub target_name: Option<String>,
+    pub cluster: Option<String>,
+    pub running: bool,
+    pub created: Option<Timestamp>,
+    pub mounts: Vec<DataMount>,
 }
 
 /// Every holder container there is.
@@ -295,7 +306,17 @@ pub async fn list(docker: &Docker) -> Result<Vec<Listed>, SubjectError> {
     let found = client::ask("list", "the helper containers", docker.list_containers(Some(options))).await?;
     let listed = found.into_iter().filter_map(|one| {
         let name = one.names?.first()?.trim_start_matches('/').to_owned();
-        Some(Listed { container: one.id?, name, target: one.labels.and_then(|mut labels| labels.remove(TARGET_LABEL)) })
+        let mut labels = one.labels.unwrap_or_default();
+        Some(Listed {
+            container: one.id?,
+            name,
+            target: labels.remove(TARGET_LABEL),
+            target_name: labels.remove(NAME_LABEL),
+            cluster: labels.remove(CLUSTER_LABEL),
+            running: one.state == Some(ContainerSummaryStateEnum::RUNNING),
+            created: one.created.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            mounts: one.mounts.iter().flatten().filter_map(discovery::mount).collect(),
+        })
     });
     Ok(listed.collect())
 }
@@ -322,12 +343,17 @@ pub async fn reap(docker: &Docker, metadata: &Metadata, living: Option<&Beside>)
             Ok::<_, SubjectError>(())
         };
         if let Err(error) = farewell.await {
-            // SIGTERM, on which it ends its network faults; not SIGKILL, which would leave them.
             tracing::warn!(%error, name = listed.name, "it does not answer: stopping it");
-            let stop = StopContainerOptionsBuilder::new().t(2).build();
-            client::find("stop", &listed.name, docker.stop_container(&listed.container, Some(stop))).await?;
-            wait_gone(docker, &listed.container).await;
+            stop(docker, &listed.container, &listed.name).await?;
         }
     }
     Ok(())
+}
+
+/// Ends a holder with SIGTERM, on which it ends its network faults; not with SIGKILL, which would leave them. One that
+/// never ran, or does not end by itself, is removed.
+pub async fn stop(docker: &Docker, container: &str, name: &str) -> Result<(), SubjectError> {
+    let options = StopContainerOptionsBuilder::new().t(2).build();
+    client::find("stop", name, docker.stop_container(container, Some(options))).await?;
+    remove(docker, container).await
 }

@@ -12,10 +12,10 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::{
     beside::Beside,
-    client, disk,
+    client, discovery, disk,
     holder::Holder,
     image,
-    node::{Node, Role, Snapshot},
+    node::{Node, Snapshot},
     reach::Readings,
     watch,
 };
@@ -322,9 +322,20 @@ impl TikvSubject {
         if answer.is_err() && holder.has_quit() { self.ask(&node, ask).await } else { answer }
     }
 
-    /// The target as it is now, by its id.
+    /// The target as it is now, by its id. Metadata may name any container; only a node can be one that we broke.
     pub(super) async fn find_target(&self, metadata: &Metadata) -> Result<Option<Node>, SubjectError> {
-        watch::inspect(&self.docker().await?, &metadata.container_id, Role::Tikv).await
+        let docker = self.docker().await?;
+        let id = &metadata.container_id;
+        let Some(found) = client::find("inspect", id, docker.inspect_container(id, None)).await? else {
+            return Ok(None);
+        };
+        let Some(role) = discovery::role_of(&found) else {
+            let name = found.name.unwrap_or_default();
+            let reason =
+                format!("is said to be {}, which is no node of a TiKV cluster: left alone", &name[1.min(name.len())..]);
+            return Err(SubjectError::Refused { target: metadata.target().to_owned(), reason });
+        };
+        Ok(discovery::node(role, &found))
     }
 }
 

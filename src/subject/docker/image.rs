@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::{client, discovery::ROLE_LABEL};
-use crate::{holder::protocol, subject::SubjectError};
+use crate::{chaos::HOLDER_REPOSITORY, holder::protocol, subject::SubjectError};
 
 const PROGRAM: &str = "/tikv-chaos";
 const TOOL_FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
@@ -54,7 +54,7 @@ pub enum Purpose {
 impl Purpose {
     pub const fn repository(self) -> &'static str {
         match self {
-            Self::Holder => "tikv-chaos-holder",
+            Self::Holder => HOLDER_REPOSITORY,
             Self::Demo => "tikv-chaos-demo",
         }
     }

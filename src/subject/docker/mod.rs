@@ -14,6 +14,7 @@ mod node;
 mod plan;
 mod reach;
 mod reading;
+mod scan;
 mod target;
 mod tikv;
 mod watch;

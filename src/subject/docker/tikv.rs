@@ -18,7 +18,7 @@ use crate::{
     chaos::{Fault, FaultMetadata, Metadata, undo_commands},
     holder::protocol::{Answer, Ask, Cause},
     safety::{self, Verdict},
-    subject::{Cleaned, Plan, Subject, SubjectError},
+    subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError},
 };
 
 impl Subject for TikvSubject {
@@ -115,6 +115,14 @@ impl Subject for TikvSubject {
             holder::reap(&self.docker().await?, metadata, living.as_ref()).await?;
         }
         Ok(cleaned)
+    }
+
+    async fn scan(&self) -> Result<Scan, SubjectError> {
+        self.look().await
+    }
+
+    async fn clear(&self, mark: &Marked) -> Result<Cleaned, SubjectError> {
+        self.clear_mark(mark).await
     }
 }
 

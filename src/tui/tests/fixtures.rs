@@ -107,6 +107,7 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
         metadata,
         created_at: at(-age),
         deadline: left.map(at),
+        deadline_since_boot_ms: None,
         left: false,
         note: None,
     }
@@ -154,6 +155,7 @@ pub fn session(name: &str, mine: bool, alive: bool, injections: Vec<Injection>) 
         command: if mine { "tui" } else { "inject" }.into(),
         pid: 4_242,
         boot_id: String::new(),
+        docker_host: None,
         started_at: at(-3_600),
         injections,
     };

@@ -1,0 +1,58 @@
+//! `guard`: the detached process that keeps deadlines when the program that injected is gone. Started by the program
+//! itself, never by hand.
+
+use std::{process::ExitCode, sync::Arc};
+
+use futures_util::future::join_all;
+use nix::sys::signal::{SigSet, Signal};
+
+use super::{logging, output::Failure};
+use crate::{
+    config::Config,
+    session::{self, Injection, guard::Attempt},
+};
+
+pub fn run(config: &Config, detached: bool) -> Result<ExitCode, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(1, error.to_string());
+    if !detached {
+        return config.store.detach_guard().map(|()| ExitCode::SUCCESS).map_err(|error| failed(&error));
+    }
+    // A hang-up is no reason to end. Every thread that starts from here on inherits this.
+    SigSet::from(Signal::SIGHUP).thread_block().map_err(|error| failed(&error))?;
+    let lock = config.store.take_over_guard_lock().map_err(|error| failed(&error))?;
+    let _log = logging::to_file(&config.state_dir);
+    tracing::info!(pid = std::process::id(), "guarding");
+    session::guard::keep(&config.store, &lock, |due| end(config, &due));
+    tracing::info!("nothing is left to be guarded");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends them at the same time, with an engine that lives no longer than that.
+fn end(config: &Config, due: &[Injection]) -> Vec<Attempt> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot work");
+            return due.iter().map(|one| Attempt { id: one.metadata.id.clone(), closed: false }).collect();
+        }
+    };
+    runtime.block_on(async {
+        let subject = config.subject(Arc::new(|text| tracing::info!("{text}")));
+        let attempts = due.iter().map(|injection| async {
+            let id = injection.metadata.id.clone();
+            tracing::info!(%id, "its time is over");
+            let closed = match session::revert(&subject, &config.store, injection).await {
+                Ok(reverted) => reverted.journal_error.is_none(),
+                Err(error) => {
+                    tracing::error!(%error, "it is tried again");
+                    false
+                }
+            };
+            Attempt { id, closed }
+        });
+        let attempts = join_all(attempts).await;
+        subject.release().await;
+        attempts
+    })
+}

@@ -1,0 +1,123 @@
+//! Undoing several things at the same time, and saying how each went.
+
+use std::process::ExitCode;
+
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
+
+use super::output;
+use crate::{
+    chaos::{shell_quote, undo_commands},
+    config::Config,
+    session::{self, Injection, Unreadable},
+    subject::{Cleaned, Marked, Subject as _, docker::TikvSubject},
+};
+
+/// How one undo went.
+pub struct Undone {
+    id: String,
+    what: String,
+    recorded: bool,
+    result: Result<Cleaned, String>,
+    undo: Vec<String>,
+}
+
+impl Undone {
+    /// Why it could not be undone, if it could not.
+    pub fn error(&self) -> Option<&str> {
+        self.result.as_ref().err().map(String::as_str)
+    }
+}
+
+/// Undoes recorded injections and unrecorded marks at the same time, and lets go of the holders and of the files that
+/// are done with.
+pub async fn undo(config: &Config, subject: &TikvSubject, injections: &[&Injection], marks: &[&Marked]) -> Vec<Undone> {
+    let recorded = injections.iter().map(|injection| async {
+        let metadata = &injection.metadata;
+        let result = session::revert(subject, &config.store, injection).await;
+        if let Ok(reverted) = &result
+            && let Some(error) = &reverted.journal_error
+        {
+            eprintln!("tikv-chaos: {} is undone, but the journal cannot say so: {error}", metadata.id);
+        }
+        Undone {
+            id: metadata.id.to_string(),
+            what: format!("{} on {}", metadata.fault_type(), metadata.target()),
+            recorded: true,
+            result: result.map(|reverted| reverted.cleaned).map_err(|error| error.to_string()),
+            undo: injection.undo.clone(),
+        }
+    });
+    let unrecorded = marks.iter().map(|mark| async {
+        let (id, what) = name(mark);
+        let undo = by_hand(mark);
+        let result = subject.clear(mark).await.map_err(|error| {
+            format!("{what} without a record could not be undone: {error}. By hand: {}", undo.join("; "))
+        });
+        Undone { id, what, recorded: false, result, undo }
+    });
+    let (mut results, unrecorded) = join(join_all(recorded), join_all(unrecorded)).await;
+    results.extend(unrecorded);
+    subject.release().await;
+    if let Err(error) = config.store.prune() {
+        tracing::warn!(%error, "ended sessions stay listed");
+    }
+    results
+}
+
+/// What a mark is called: its id and what it is on.
+pub fn name(mark: &Marked) -> (String, String) {
+    match mark {
+        Marked::Fault(metadata) => {
+            (metadata.id.to_string(), format!("{} on {}", metadata.fault_type(), metadata.target()))
+        }
+        Marked::Helper(helper) => {
+            let id = helper.container.chars().take(12).collect();
+            (id, format!("the helper container {} of a node that is gone", helper.name))
+        }
+    }
+}
+
+/// How a person would undo it.
+pub fn by_hand(mark: &Marked) -> Vec<String> {
+    match mark {
+        Marked::Fault(metadata) => undo_commands(metadata).iter().map(ToString::to_string).collect(),
+        Marked::Helper(helper) => vec![format!("docker stop {}", shell_quote(&helper.container))],
+    }
+}
+
+/// Whether every one of them is gone, and every journal could be read: one that could not may hold open injections.
+pub fn all_gone(results: &[Undone], unreadable: &[Unreadable]) -> bool {
+    unreadable.is_empty() && results.iter().all(|one| one.result.is_ok())
+}
+
+pub fn status(ok: bool) -> ExitCode {
+    if ok { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// Says how each went, a line each.
+pub fn say(verb: &str, results: &[Undone]) {
+    if results.is_empty() {
+        output::lines([format!("nothing to be {verb}")]);
+    }
+    for one in results {
+        let (id, what) = (&one.id, &one.what);
+        let record = if one.recorded { "" } else { " (no record)" };
+        match &one.result {
+            Ok(Cleaned::Clean) => output::lines([format!("{id} {what}{record}: {verb}, read back and gone")]),
+            Ok(Cleaned::Lost(how)) => output::lines([format!("{id} {what}{record}: nothing left to undo: {how}")]),
+            Err(error) => eprintln!("tikv-chaos: {error}"),
+        }
+    }
+}
+
+pub fn to_json(one: &Undone) -> Value {
+    let (id, recorded) = (&one.id, one.recorded);
+    match &one.result {
+        Ok(Cleaned::Clean) => json!({ "id": id, "recorded": recorded, "outcome": "clean" }),
+        Ok(Cleaned::Lost(how)) => json!({ "id": id, "recorded": recorded, "outcome": "lost", "note": how }),
+        Err(error) => {
+            json!({ "id": id, "recorded": recorded, "outcome": "failed", "error": error, "undo": one.undo })
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The guard's loop: look at the journal, end what is overdue and nobody's, wait.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use super::{look, wait::Bell};
+use crate::{
+    chaos::InjectionId,
+    session::{Injection, Seen, Store},
+};
+
+/// How long after a first failure the next try is; it doubles with each one, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// How long to wait where the journal itself cannot be read.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(5);
+
+/// How an attempt to end one injection went: whether it is gone and the journal says so.
+pub struct Attempt {
+    pub id: InjectionId,
+    pub closed: bool,
+}
+
+/// What failed, how often, and when it may be tried again.
+type Failures = HashMap<InjectionId, (u32, Instant)>;
+
+/// Guards until nothing is left to be guarded. `lock` is the guard's; `end` ends injections, with the program's own
+/// code, and says how it went.
+pub fn keep(store: &Store, lock: &File, mut end: impl FnMut(Vec<Injection>) -> Vec<Attempt>) {
+    let mut bell = Bell::on(store.folder());
+    let mut failures = Failures::new();
+    loop {
+        let loaded = match look(store, lock) {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return,
+            Err(_) if !store.folder().exists() => {
+                tracing::warn!("the folder of journals is gone");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be read");
+                bell.wait(UNREADABLE_PAUSE);
+                continue;
+            }
+        };
+        for seen in loaded.sessions.iter().filter(|seen| seen.alive) {
+            bell.on_end_of(&seen.file.session, &store.path(&seen.file.session).with_extension("lock"));
+        }
+        let guarded = store.guarded(&loaded);
+        let due = due(&guarded, &failures, Instant::now());
+        if due.is_empty() {
+            bell.wait(pause(&guarded, &failures, Timestamp::now(), Instant::now()));
+            continue;
+        }
+        for attempt in end(due) {
+            if attempt.closed {
+                failures.remove(&attempt.id);
+                continue;
+            }
+            let (count, again) = failures.entry(attempt.id).or_insert((0, Instant::now()));
+            *again = Instant::now() + FIRST_PAUSE.saturating_mul(1 << (*count).min(16)).min(LAST_PAUSE);
+            *count += 1;
+        }
+        if let Err(error) = store.prune() {
+            tracing::warn!(%error, "ended sessions stay listed");
+        }
+    }
+}
+
+/// An open injection with its session.
+type Guarded<'a> = (&'a Seen, &'a Injection);
+
+/// What nobody is in charge of, with its deadline.
+fn nobodys<'a>(guarded: &[Guarded<'a>]) -> impl Iterator<Item = (&'a Injection, Timestamp)> {
+    guarded.iter().filter(|(seen, _)| !seen.alive).filter_map(|(_, injection)| Some((*injection, injection.deadline?)))
+}
+
+/// What is to be ended now.
+fn due(guarded: &[Guarded], failures: &Failures, now: Instant) -> Vec<Injection> {
+    let wall = Timestamp::now();
+    let may = |injection: &Injection| failures.get(&injection.metadata.id).is_none_or(|(_, again)| *again <= now);
+    nobodys(guarded).filter(|(one, _)| one.is_overdue(wall) && may(one)).map(|(one, _)| one.clone()).collect()
+}
+
+/// Until the next deadline or the next try.
+fn pause(guarded: &[Guarded], failures: &Failures, wall: Timestamp, now: Instant) -> Duration {
+    let pauses = nobodys(guarded).map(|(injection, deadline)| {
+        let left = Duration::try_from(deadline.duration_since(wall)).unwrap_or_default();
+        let again = failures.get(&injection.metadata.id).map(|(_, again)| again.saturating_duration_since(now));
+        left.max(again.unwrap_or_default())
+    });
+    pauses.min().unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, sync::mpsc::channel, thread};
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        chaos::{FaultMetadata, Metadata, Signal},
+        session::{Durability, Life, guard::Launch},
+    };
+
+    fn injection(number: u32, deadline: Option<SignedDuration>) -> Injection {
+        let now = Timestamp::now();
+        Injection {
+            state: Life::Active,
+            metadata: Metadata {
+                fault: FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill },
+                id: InjectionId::from_number(number),
+                container_id: "c0".into(),
+                container_started_at: String::new(),
+                daemon_id: None,
+                holder_image: None,
+            },
+            undo: vec![],
+            created_at: now.min(deadline.map_or(now, |left| now + left)),
+            deadline: deadline.map(|left| now + left),
+            deadline_since_boot_ms: None,
+            left: false,
+            note: None,
+        }
+    }
+
+    fn close(store: &Store, one: &Injection) {
+        let close = |one: &mut Injection| one.state = Life::Clean;
+        store.update(&one.metadata.id, Durability::Visible, close).unwrap();
+    }
+
+    fn attempts(due: Vec<Injection>, closed: bool) -> Vec<Attempt> {
+        due.into_iter().map(|one| Attempt { id: one.metadata.id, closed }).collect()
+    }
+
+    #[test]
+    fn what_a_living_program_is_in_charge_of_is_left_to_it_until_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Store::at(folder.path());
+        program.record("tui", injection(1, Some(SignedDuration::from_secs(-5)))).unwrap();
+        let lock = File::create(folder.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        let loaded = look(&program, &lock).unwrap().unwrap();
+        let guarded = program.guarded(&loaded);
+        assert!(due(&guarded, &Failures::new(), Instant::now()).is_empty());
+        assert_eq!(pause(&guarded, &Failures::new(), Timestamp::now(), Instant::now()), Duration::MAX);
+
+        let (sender, ended) = channel();
+        let guard = Store::at(folder.path());
+        let guarding = thread::spawn(move || {
+            keep(&guard, &lock, |due| {
+                due.iter().for_each(|one| close(&guard, one));
+                sender.send(due.len()).unwrap();
+                attempts(due, true)
+            });
+            lock
+        });
+        program.end().unwrap();
+        assert_eq!(ended.recv().unwrap(), 1);
+        let lock = guarding.join().unwrap();
+        // Let go with the look that found nothing.
+        assert!(File::open(folder.path().join("lock")).unwrap().try_lock().is_ok());
+        drop(lock);
+    }
+
+    #[test]
+    fn what_fails_is_tried_again_and_what_somebody_else_reverts_ends_the_guard() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+        for (number, left) in [(1, Some(-5)), (2, Some(3600)), (3, None)] {
+            store.record("inject", injection(number, left.map(SignedDuration::from_secs))).unwrap();
+        }
+        store.end().unwrap();
+        let lock = File::create(folder.path().join("lock")).unwrap();
+        let mut tries = 0;
+        keep(&store, &lock, |due| {
+            assert_eq!(due.len(), 1);
+            tries += 1;
+            if tries == 2 {
+                // The other one's deadline is an hour away; somebody takes it back.
+                close(&store, &injection(2, None));
+                close(&store, &due[0]);
+            }
+            attempts(due, tries == 2)
+        });
+        assert_eq!(tries, 2);
+    }
+
+    #[test]
+    fn what_another_docker_must_undo_is_another_guards() {
+        let folder = tempfile::tempdir().unwrap();
+        let through = |host: &str| {
+            let launch = Launch { program: "/bin/true".into(), options: vec![], docker_host: host.into() };
+            Store::at(folder.path()).guarded_by(launch)
+        };
+        let (here, there) = (through("unix:///here"), through("tcp://there"));
+        here.record("inject", injection(1, Some(SignedDuration::from_secs(60)))).unwrap();
+        let count = |store: &Store| store.guarded(&store.load().unwrap()).len();
+        assert_eq!((count(&here), count(&there)), (1, 0));
+    }
+}

@@ -1,0 +1,72 @@
+//! Waiting for whichever comes first, at no cost: a change of the journal (inotify), the end of a program (its lock),
+//! a moment.
+
+use std::{
+    collections::HashSet,
+    fs::File,
+    path::Path,
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread,
+    time::Duration,
+};
+
+/// The clock of a sleeping thread stands still while the machine sleeps, so it looks up from time to time.
+const LONGEST: Duration = Duration::from_secs(60);
+
+pub struct Bell {
+    ring: Sender<()>,
+    rung: Receiver<()>,
+    /// Sessions whose end rings.
+    ends: HashSet<String>,
+}
+
+impl Bell {
+    /// Rings when something in the folder of journals changes. Where the kernel cannot tell, the looks in between must do.
+    pub fn on(folder: &Path) -> Self {
+        let (ring, rung) = channel();
+        #[cfg(target_os = "linux")]
+        if let Err(error) = watch(folder, ring.clone()) {
+            tracing::warn!(%error, "the journal cannot be watched");
+        }
+        Self { ring, rung, ends: HashSet::new() }
+    }
+
+    /// Rings when the program of this session has ended.
+    pub fn on_end_of(&mut self, session: &str, lock: &Path) {
+        if !self.ends.insert(session.to_owned()) {
+            return;
+        }
+        let (ring, lock) = (self.ring.clone(), lock.to_owned());
+        thread::spawn(move || {
+            // Where it cannot be opened the session has ended.
+            if let Err(error) = File::open(&lock).and_then(|lock| lock.lock_shared()) {
+                tracing::info!(%error, lock = %lock.display(), "not waited for");
+            }
+            let _ = ring.send(());
+        });
+    }
+
+    /// Waits for a ring, `longest` at most; several rings are one.
+    pub fn wait(&self, longest: Duration) {
+        match self.rung.recv_timeout(longest.min(LONGEST)) {
+            Ok(()) => while self.rung.try_recv().is_ok() {},
+            Err(RecvTimeoutError::Timeout) => {}
+            // We hold a sender ourselves.
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(longest.min(LONGEST)),
+        }
+    }
+}
+
+/// Journals are replaced by renaming and removed by unlinking; the folder itself may go too.
+#[cfg(target_os = "linux")]
+fn watch(folder: &Path, ring: Sender<()>) -> nix::Result<()> {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+    let changes = AddWatchFlags::IN_MOVED_TO
+        | AddWatchFlags::IN_DELETE
+        | AddWatchFlags::IN_DELETE_SELF
+        | AddWatchFlags::IN_MOVE_SELF;
+    inotify.add_watch(folder, changes)?;
+    thread::spawn(move || while inotify.read_events().is_ok() && ring.send(()).is_ok() {});
+    Ok(())
+}

@@ -1,0 +1,341 @@
+//! A look at Docker, the kernel and the volumes for whatever bears our marks, without any journal: beside every living
+//! node through its holder, on the volumes of those that do not live, and at holders whose target is gone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use bollard::Docker;
+use futures_util::future::join_all;
+use jiff::Timestamp;
+
+use super::{
+    act::is_alive,
+    beside::Beside,
+    client, disk,
+    holder::{self, Holder, Listed},
+    host::{DEFAULT_DATA_DIR, TikvSubject},
+    node::{Node, Snapshot},
+    watch,
+};
+use crate::{
+    chaos::{
+        DataMount, FaultMetadata, InjectionId, Metadata,
+        network::{NetworkFault, RootQdisc},
+    },
+    holder::protocol::{Answer, Ask, FillFile, Held, HeldThing, Survey},
+    subject::{Cleaned, Foreign, Helper, Left, Mark, Marked, Scan, SubjectError, Unseen},
+};
+
+/// A holder that was made and not started for so long never will be.
+const STILLBORN_S: i64 = 60;
+
+/// A container whose things were looked at, as far as its marks need it.
+struct Target<'a> {
+    id: &'a str,
+    name: &'a str,
+    started_at: &'a str,
+    mounts: &'a [DataMount],
+}
+
+impl<'a> Target<'a> {
+    fn of(node: &'a Node) -> Self {
+        Self { id: &node.id, name: &node.name, started_at: &node.started_at, mounts: &node.mounts }
+    }
+
+    fn mount_of(&self, path: &str) -> Option<&'a DataMount> {
+        let fits = self.mounts.iter().filter(|mount| mount.holds(path));
+        fits.max_by_key(|mount| mount.destination.len())
+    }
+}
+
+/// What is collected from every survey, and sorted out at its end.
+#[derive(Default)]
+struct Sightings<'a> {
+    scan: Scan,
+    files: Vec<(Target<'a>, FillFile, DataMount)>,
+    /// Fill files that some holder keeps, by their place on their volume.
+    held_files: BTreeMap<(String, String), Left>,
+}
+
+impl TikvSubject {
+    pub(super) async fn look(&self) -> Result<Scan, SubjectError> {
+        let docker = self.docker().await?;
+        let project = self.options.project.as_deref();
+        let (snapshot, listed) = tokio::try_join!(watch::snapshot(&docker, project), holder::list(&docker))?;
+        let (alive, down): (Vec<&Node>, Vec<&Node>) = snapshot.nodes.iter().partition(|node| is_alive(node));
+        // Once, before everybody asks for it.
+        let image =
+            if alive.is_empty() && listed.is_empty() { None } else { self.image().await.ok().map(str::to_owned) };
+        let volumes = volumes(&alive, &down);
+        let (living, lying, leftover) = tokio::join!(
+            join_all(alive.iter().map(|node| async { (*node, self.survey_node(node).await) })),
+            join_all(
+                volumes
+                    .into_iter()
+                    .map(|(node, mount)| async move { (node, mount, self.survey_volume(node, mount).await) })
+            ),
+            join_all(listed.iter().map(|listed| self.survey_leftover(&docker, listed, &snapshot, project))),
+        );
+        let mut sightings = Sightings::default();
+        let seen = snapshot.nodes.iter().map(|node| (node.id.clone(), is_alive(node)));
+        sightings.scan.seen = seen.collect();
+        for (node, survey) in living {
+            match survey {
+                Ok(survey) => sightings.take_node(node, survey),
+                // What ended meanwhile is what it is.
+                Err(SubjectError::TargetChanged { .. }) => {}
+                Err(error) => sightings.miss(&node.name, &error),
+            }
+        }
+        for (node, mount, survey) in lying {
+            match survey {
+                Ok(survey) => sightings.take_files(&Target::of(node), &survey),
+                Err(error) => sightings.miss(&format!("{} of {}", mount.source, node.name), &error),
+            }
+        }
+        for (listed, found) in listed.iter().zip(leftover) {
+            match found {
+                Ok(None) => {}
+                Ok(Some(survey)) => sightings.take_leftover(listed, survey),
+                Err(error) => sightings.miss(&listed.name, &error),
+            }
+        }
+        sightings.scan.foreign.extend(snapshot.nodes.iter().filter(|node| !node.is_running()).map(|node| Foreign {
+            target: node.name.clone(),
+            what: format!("is {}", node.state),
+            stopped: Some(node.id.clone()),
+        }));
+        Ok(sightings.into_scan(image))
+    }
+
+    async fn survey_node(&self, node: &Node) -> Result<Survey, SubjectError> {
+        surveyed(&node.name, self.ask(node, Ask::Survey { folders: folders(node) }).await?)
+    }
+
+    /// Through a holder beside the volume alone.
+    async fn survey_volume(&self, node: &Node, mount: &DataMount) -> Result<Survey, SubjectError> {
+        if !disk::exists(&self.docker().await?, mount).await? {
+            return Err(SubjectError::Holder { target: node.name.clone(), reason: "its volume is gone".into() });
+        }
+        let beside = Beside::Mount { mount: mount.clone(), name: node.name.clone() };
+        surveyed(&node.name, self.ask_alone(&beside, Ask::Survey { folders: folders(node) }).await?)
+    }
+
+    /// A holder that is beside no living node of ours, unless that is for somebody else to look at or it is idle.
+    /// `Some(None)` is one that does not answer.
+    async fn survey_leftover(
+        &self,
+        docker: &Docker,
+        listed: &Listed,
+        snapshot: &Snapshot,
+        project: Option<&str>,
+    ) -> Result<Option<Option<Survey>>, SubjectError> {
+        let current = |node: &&Node| is_alive(node) && Beside::node(node).container_name() == listed.name;
+        if snapshot.nodes.iter().any(|node| current(&node)) {
+            return Ok(None);
+        }
+        if !listed.running {
+            let age = listed.created.map_or(0, |created| Timestamp::now().duration_since(created).as_secs());
+            return Ok((age > STILLBORN_S && is_in(listed, project)).then_some(None));
+        }
+        let Some(target) = &listed.target else { return Ok(None) };
+        if snapshot.by_id(target).is_none() {
+            let found = client::find("inspect", target, docker.inspect_container(target, None)).await?;
+            if found.is_some() || !is_in(listed, project) {
+                return Ok(None);
+            }
+        }
+        let holder = Holder::attach(docker, listed.container.clone(), &Beside::Nothing, false).await?;
+        let folders = listed.mounts.iter().map(|mount| mount.destination.clone()).collect();
+        let Ok(Answer::Survey(survey)) = holder.ask(Ask::Survey { folders }).await else { return Ok(Some(None)) };
+        if survey.held.is_empty() && survey.kernel.is_clean() {
+            holder.release(docker).await;
+            return Ok(None);
+        }
+        Ok(Some(Some(survey)))
+    }
+
+    /// Undoes a mark.
+    pub(super) async fn clear_mark(&self, mark: &Marked) -> Result<Cleaned, SubjectError> {
+        match mark {
+            Marked::Fault(metadata) => crate::subject::Subject::cleanup(self, metadata).await,
+            Marked::Helper(helper) => {
+                holder::stop(&self.docker().await?, &helper.container, &helper.name).await?;
+                Ok(Cleaned::Clean)
+            }
+        }
+    }
+}
+
+fn surveyed(target: &str, answer: Answer) -> Result<Survey, SubjectError> {
+    match answer {
+        Answer::Survey(survey) => Ok(survey),
+        other => Err(SubjectError::Holder { target: target.to_owned(), reason: format!("it answered {other:?}") }),
+    }
+}
+
+/// Whether a holder whose target cannot be asked any more belongs to the cluster that is looked at.
+fn is_in(listed: &Listed, project: Option<&str>) -> bool {
+    project.is_none_or(|project| listed.cluster.as_deref() == Some(project))
+}
+
+/// Where fill files of ours may be: the data folder, and the top of each volume.
+fn folders(node: &Node) -> Vec<String> {
+    let data = node.data_dir.as_deref().unwrap_or(DEFAULT_DATA_DIR);
+    std::iter::once(data).chain(node.mounts.iter().map(|mount| mount.destination.as_str())).map(str::to_owned).collect()
+}
+
+/// The volumes that no living node shows, each with one of the nodes that have it.
+fn volumes<'a>(alive: &[&'a Node], down: &[&'a Node]) -> Vec<(&'a Node, &'a DataMount)> {
+    let mut known: BTreeSet<&str> =
+        alive.iter().flat_map(|node| &node.mounts).map(|mount| mount.source.as_str()).collect();
+    let mounts = down.iter().flat_map(|node| node.mounts.iter().map(|mount| (*node, mount)));
+    mounts.filter(|(_, mount)| known.insert(&mount.source)).collect()
+}
+
+impl<'a> Sightings<'a> {
+    fn miss(&mut self, target: &str, error: &SubjectError) {
+        self.scan.unseen.push(Unseen { target: target.to_owned(), reason: error.to_string() });
+    }
+
+    fn take_node(&mut self, node: &'a Node, survey: Survey) {
+        let target = Target::of(node);
+        self.take_files(&target, &survey);
+        let metadata = |id: &InjectionId, fault: &NetworkFault| network_metadata(&target, id, fault, &survey);
+        let present = survey.kernel.as_faults();
+        let shows = |id: &InjectionId, fault: &NetworkFault| match fault {
+            NetworkFault::Drop { .. } => present.contains_key(id),
+            NetworkFault::Delay { interfaces, .. } => interfaces.iter().any(|name| delays(&survey, name)),
+        };
+        let mut kept = BTreeSet::new();
+        for Held { injection, left_ms, what } in &survey.held {
+            if let HeldThing::Network(fault) = what
+                && shows(injection, fault)
+            {
+                kept.extend(interfaces(fault).iter().cloned());
+                let what = Marked::Fault(metadata(injection, fault));
+                self.scan.marks.push(Mark { what, held: Some(left(*left_ms)) });
+            }
+        }
+        let unheld = present.iter().filter(|(id, fault)| match fault {
+            NetworkFault::Drop { .. } => !survey.held.iter().any(|held| held.injection == **id),
+            NetworkFault::Delay { .. } => !interfaces(fault).iter().any(|name| kept.contains(name)),
+        });
+        let unheld = unheld.map(|(id, fault)| Mark { what: Marked::Fault(metadata(id, fault)), held: None });
+        self.scan.marks.extend(unheld);
+        self.scan.foreign.extend(survey.kernel.qdiscs.iter().filter_map(|(interface, qdisc)| match qdisc {
+            RootQdisc::Foreign(text) => {
+                let what = format!("has a root qdisc on {interface} that is not ours ({text})");
+                Some(Foreign { target: node.name.clone(), what, stopped: None })
+            }
+            RootQdisc::Default | RootQdisc::Ours(_) => None,
+        }));
+    }
+
+    fn take_files(&mut self, target: &Target<'a>, survey: &Survey) {
+        for Held { left_ms, what, .. } in &survey.held {
+            if let HeldThing::Fill(path) = what
+                && let Some(place) = target.mount_of(path).and_then(|mount| mount.place_of(path))
+            {
+                self.held_files.insert(place, left(*left_ms));
+            }
+        }
+        for file in &survey.files {
+            let Some(mount) = target.mount_of(&file.path) else { continue };
+            if file.ours {
+                self.files.push((Target { ..*target }, file.clone(), mount.clone()));
+            } else {
+                let what = format!("has {}, which bears a fill file's name and was not made by us", file.path);
+                self.scan.foreign.push(Foreign { target: target.name.to_owned(), what, stopped: None });
+            }
+        }
+    }
+
+    /// A holder beside a life that is over: its network is nobody's any more, the files on its volumes are.
+    fn take_leftover(&mut self, listed: &'a Listed, survey: Option<Survey>) {
+        if let (Some(survey), Some(id)) = (&survey, &listed.target) {
+            let name = listed.target_name.as_deref().unwrap_or(id);
+            self.take_files(&Target { id, name, started_at: "", mounts: &listed.mounts }, survey);
+        }
+        let held = survey.iter().flat_map(|survey| &survey.held).map(|held| left(held.left_ms));
+        let held = held.reduce(|a, b| match (a, b) {
+            (Left::Until(a), Left::Until(b)) => Left::Until(a.max(b)),
+            _ => Left::ForEver,
+        });
+        let (container, name, target) = (listed.container.clone(), listed.name.clone(), listed.target.clone());
+        self.scan.marks.push(Mark { what: Marked::Helper(Helper { container, name, target }), held });
+    }
+
+    fn into_scan(mut self, image: Option<String>) -> Scan {
+        let mut places = BTreeSet::new();
+        for (target, file, mount) in self.files {
+            let Some(place) = mount.place_of(&file.path).filter(|place| places.insert(place.clone())) else { continue };
+            let held = self.held_files.get(&place).copied();
+            let fault = FaultMetadata::DiskPressure {
+                target_container: target.name.to_owned(),
+                fill_percent: 0,
+                fill_file: file.path,
+                fill_bytes: file.bytes,
+                whole: false,
+                mount,
+            };
+            let metadata = bare(&target, &InjectionId::random(), fault);
+            self.scan.marks.push(Mark { what: Marked::Fault(metadata), held });
+        }
+        for mark in &mut self.scan.marks {
+            if let Marked::Fault(metadata) = &mut mark.what {
+                metadata.holder_image.clone_from(&image);
+            }
+        }
+        self.scan
+    }
+}
+
+fn left(left_ms: Option<u64>) -> Left {
+    left_ms.map_or(Left::ForEver, |ms| Left::Until(Duration::from_millis(ms)))
+}
+
+fn delays(survey: &Survey, interface: &str) -> bool {
+    matches!(survey.kernel.qdiscs.get(interface), Some(RootQdisc::Ours(_)))
+}
+
+fn interfaces(fault: &NetworkFault) -> &[String] {
+    match fault {
+        NetworkFault::Delay { interfaces, .. } => interfaces,
+        NetworkFault::Drop { .. } => &[],
+    }
+}
+
+/// The metadata of a fault that only the kernel or a holder tells of.
+fn network_metadata(target: &Target, id: &InjectionId, fault: &NetworkFault, survey: &Survey) -> Metadata {
+    let name = target.name.to_owned();
+    let fault = match fault.clone() {
+        NetworkFault::Delay { min_ms, max_ms, interfaces } => FaultMetadata::Latency {
+            target_container: name,
+            min_ms,
+            max_ms,
+            interface: interfaces.first().cloned().unwrap_or_default(),
+            interfaces,
+        },
+        NetworkFault::Drop { ips } => FaultMetadata::NetworkPartition {
+            isolated_container: name,
+            target_ips: ips,
+            peers: Vec::new(),
+            flavour: survey.flavour,
+        },
+    };
+    bare(target, id, fault)
+}
+
+fn bare(target: &Target, id: &InjectionId, fault: FaultMetadata) -> Metadata {
+    Metadata {
+        fault,
+        id: id.clone(),
+        container_id: target.id.to_owned(),
+        container_started_at: target.started_at.to_owned(),
+        daemon_id: None,
+        holder_image: None,
+    }
+}

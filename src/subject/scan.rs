@@ -1,0 +1,72 @@
+//! What a look at the system itself finds, apart from any journal: things that bear our marks, each with the metadata
+//! that would undo it, and foreign things that stand in our way. Plain values.
+//!
+//! A mark without a record in this journal may be somebody's running injection: another program's, with another state
+//! folder. What tells is the helper. A helper keeps exactly what a program asked it to keep, so a mark that a living
+//! helper keeps is *held*: it has or had an owner, it ends at its deadline if it has one, and it is left alone unless
+//! that is asked for. A mark that no helper keeps (its helper died, and no program has put it in a new one's care) is
+//! nobody's, and is undone from the mark alone. A node that was killed bears no mark: without a record it is foreign.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::chaos::Metadata;
+
+/// What a scan saw.
+#[derive(Debug, Default)]
+pub struct Scan {
+    pub marks: Vec<Mark>,
+    pub foreign: Vec<Foreign>,
+    /// The containers that were looked at, by id, and whether their processes live.
+    pub seen: BTreeMap<String, bool>,
+    /// What could not be looked at, and why.
+    pub unseen: Vec<Unseen>,
+}
+
+/// Something of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    pub what: Marked,
+    /// A living helper keeps it, for so long; `None` where none does.
+    pub held: Option<Left>,
+}
+
+/// How long a helper keeps something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Until(Duration),
+    ForEver,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Marked {
+    /// A fault, as far as it can be told from what is there.
+    Fault(Metadata),
+    /// A helper container that is beside nothing any more, and does not end by itself.
+    Helper(Helper),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Helper {
+    pub container: String,
+    pub name: String,
+    /// The id of the container that it was beside.
+    pub target: Option<String>,
+}
+
+/// Something that is not ours.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Foreign {
+    /// The node's name.
+    pub target: String,
+    /// What it is, to follow the name: `has the root qdisc tbf 7: on eth0`.
+    pub what: String,
+    /// The node itself does not run: a record may know why.
+    #[serde(skip)]
+    pub stopped: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Unseen {
+    pub target: String,
+    pub reason: String,
+}

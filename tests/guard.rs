@@ -1,0 +1,146 @@
+//! The guard: deadlines are kept when nobody who injected is left, and then the guard is gone too.
+
+mod support;
+
+use std::{fs, os::unix::fs::MetadataExt as _};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, getsid},
+};
+use support::{
+    Program,
+    cluster::{Cluster, Options},
+    docker_is_here,
+    proxy::Proxy,
+    run, wait_for,
+};
+
+fn start(options: &Options) -> (Cluster, Program) {
+    let cluster = Cluster::start(options);
+    let program = Program::new(Some(&cluster.project));
+    (cluster, program)
+}
+
+#[test]
+fn a_killed_node_is_started_at_its_deadline_with_no_program_running() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    program.inject(&["node_kill", "--target", "tikv1", "--ttl", "5s"]);
+    assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "exited");
+    let pid = program.guard().expect("no guard is listed");
+    let text = program.run(&["active"]).ok().stdout;
+    assert!(text.contains(&format!("guard: process {pid}")), "{text}");
+    let checks = program.run(&["doctor", "--json"]).ok().json();
+    let line = checks["checks"].as_array().unwrap().iter().find(|check| check["what"] == "guard").unwrap().clone();
+    assert!(line["detail"].as_str().unwrap().contains(&format!("process {pid}")), "{line}");
+
+    // A session of its own, without a terminal; a hang-up does not end it.
+    assert_ne!(getsid(Some(Pid::from_raw(pid))).unwrap(), getsid(None).unwrap());
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let terminal = stat.rsplit(')').next().unwrap().split_whitespace().nth(4).unwrap().to_owned();
+    assert_eq!(terminal, "0");
+    kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+
+    wait_for("the node to run again", || (cluster.inspect(1, "{{.State.Status}}") == "running").then_some(()));
+    program.wait_for_guards_end(pid);
+    assert!(program.active().is_empty());
+    assert_eq!(program.guard(), None);
+    let log = fs::read_dir(program.state.path().join("log")).unwrap().flatten();
+    let log: String = log.map(|file| fs::read_to_string(file.path()).unwrap()).collect();
+    assert!(log.contains("its time is over") && log.contains("nothing is left to be guarded"), "{log}");
+    cluster.assert_clean();
+}
+
+#[test]
+fn one_guard_serves_every_injection_and_goes_with_the_last() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options { own_volumes_mib: Some(256), ..Options::default() });
+    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "none"]);
+    assert_eq!(program.guard(), None, "there is no deadline to keep");
+    let kill = program.inject(&["node_kill", "--target", "tikv1", "--ttl", "1h"]);
+    let pid = program.guard().unwrap();
+    let fill = program.inject(&["disk_pressure", "--target", "tikv2", "--fill-percent", "10", "--ttl", "1h"]);
+    assert_eq!(program.guard(), Some(pid));
+    program.run(&["revert", kill["id"].as_str().unwrap()]).ok();
+    assert_eq!(program.guard(), Some(pid));
+    program.run(&["revert", fill["id"].as_str().unwrap()]).ok();
+    program.wait_for_guards_end(pid);
+    program.run(&["recover"]).ok();
+    cluster.assert_clean();
+}
+
+#[test]
+fn what_a_dead_helper_held_ends_at_its_deadline() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options { own_volumes_mib: Some(256), ..Options::default() });
+    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "4s"]);
+    program.inject(&["disk_pressure", "--target", "tikv0", "--fill-percent", "10", "--ttl", "4s"]);
+    let pid = program.guard().unwrap();
+    run("docker", &["rm", "-f", &cluster.holders()[0]]);
+    assert!(!cluster.traces(0).is_empty() && !cluster.fill_files(&cluster.volumes[0]).is_empty());
+    program.wait_for_guards_end(pid);
+    assert!(program.active().is_empty());
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_guard_tries_again_until_docker_is_back() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let mut proxy = Proxy::start();
+    let host = proxy.host();
+    let inject = ["inject", "node_kill", "--target", "tikv1", "--ttl", "2s"];
+    program.run_with(&inject, "", &[("DOCKER_HOST", &host)]).ok();
+    let pid = program.guard().unwrap();
+    proxy.stop();
+    wait_for("a try that fails", || program.active()[0]["note"].as_str().map(str::to_owned));
+    assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "exited");
+    proxy.restart();
+    program.wait_for_guards_end(pid);
+    assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "running");
+    assert!(program.active().is_empty());
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_guard_that_was_killed_is_replaced_by_the_next_injection_and_recover_needs_none() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    program.inject(&["node_kill", "--target", "tikv1", "--ttl", "1h"]);
+    let first = program.guard();
+    program.kill_guard();
+    assert!(program.run(&["active"]).ok().stdout.contains("guard: none runs"));
+    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "1h"]);
+    assert!(program.guard().is_some() && program.guard() != first);
+    program.kill_guard();
+    program.run(&["recover"]).ok();
+    assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "running");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_guard_whose_state_folder_is_removed_ends() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let metadata = program.inject(&["node_kill", "--target", "tikv1", "--ttl", "1h"])["metadata"].to_string();
+    let pid = program.guard().unwrap();
+    let sessions = program.state.path().join("sessions");
+    assert_eq!(fs::metadata(&sessions).unwrap().mode() & 0o777, 0o700);
+    fs::remove_dir_all(&sessions).unwrap();
+    program.wait_for_guards_end(pid);
+    program.run_with(&["cleanup"], &metadata, &[]).ok();
+    cluster.assert_clean();
+}
