@@ -3,7 +3,8 @@
 //! consensus on TiKV's own Raft library, real files; PD's and TiKV's ports, paths, shapes, metric names, log lines
 //! and timings where somebody who breaks the cluster would look. It says plainly that it is a stand-in.
 //!
-//! Not imitated: new replicas after `Down`, splits, transactions, RocksDB, gRPC, TLS, leases and hibernation.
+//! Not imitated: new replicas after `Down`, splits, transactions, RocksDB, gRPC, TLS, leases, hibernation, slow scores
+//! other than 1, the place holder file, and leaving a follower out whose disk is full.
 //!
 //! Knows no Docker: it sees flags, a folder, addresses and SIGTERM.
 

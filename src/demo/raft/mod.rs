@@ -5,6 +5,8 @@
 mod frame;
 mod group;
 mod log;
+#[cfg(test)]
+mod tests;
 mod wal;
 
 use std::{

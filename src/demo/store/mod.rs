@@ -17,7 +17,7 @@ use std::{
 use kv::Kv;
 use link::PdLink;
 use metrics::Metrics;
-use raft::{Storage as _, eraftpb::Message};
+use raft::{StateRole, Storage as _, eraftpb::Message};
 use serde::{Deserialize, Serialize};
 use slog::{Logger, crit, info, warn};
 use tokio::{
@@ -165,7 +165,8 @@ impl Store {
             let Some(group) = self.groups.groups.get_mut(id) else { continue };
             // The other stores may not have had their orders yet when the first election began.
             let mine = region.store_of(region.first_leader) == Some(self.meta.id);
-            if mine && group.leader() == 0 && group.log().is_untouched() {
+            let waits = group.leader() == 0 && group.node.raft.state == StateRole::Follower;
+            if mine && waits && group.log().is_untouched() {
                 let _ = group.node.campaign();
             }
             if full && group.is_leader() {
