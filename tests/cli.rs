@@ -289,9 +289,9 @@ fn the_undo_by_hand_works_without_the_program() {
     let (cluster, program) =
         one_cluster(&Options { own_volumes_mib: Some(256), data: "/a, \"b\"", ..Options::default() });
     for args in [
-        &["network_partition", "--force", "--target", "tikv0"][..],
-        &["disk_pressure", "--force", "--target", "tikv1"],
-        &["node_kill", "--force", "--target", "tikv2"],
+        &["network_partition", "--target", "tikv0"][..],
+        &["disk_pressure", "--target", "tikv1"],
+        &["node_kill", "--target", "tikv2"],
     ] {
         for line in program.inject(args)["undo"].as_array().unwrap() {
             run("sh", &["-c", line.as_str().unwrap()]);

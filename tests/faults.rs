@@ -313,7 +313,7 @@ fn stopping_the_helper_ends_every_network_fault_that_it_holds() {
     }
     let (cluster, program) = start(&Options::default());
     program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
-    program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv2", "--ttl", "none", "--force"]);
+    program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv2", "--ttl", "none"]);
     run("docker", &["stop", &cluster.holders()[0]]);
     assert!(cluster.traces(0).is_empty());
     program.run(&["recover"]).ok();

@@ -161,7 +161,7 @@ fn a_helper_whose_image_is_gone_is_no_obstacle() {
     let made = made["checks"].as_array().unwrap().iter().find(|check| check["what"] == "holder image").unwrap().clone();
     let image = format!("tikv-chaos-test-holder:{}", support::unique());
     run("docker", &["tag", made["detail"].as_str().unwrap(), &image]);
-    let inject = ["inject", "--holder-image", &image, "--ttl", "none"];
+    let inject = ["inject", "--holder-image", &image, "--ttl", "none", "--force"];
     program.run(&[&inject[..], &["network_partition", "--target", "tikv0"]].concat()).ok();
     program.run(&[&inject[..], &["disk_pressure", "--target", "tikv1", "--fill-percent", "10"]].concat()).ok();
     for holder in cluster.holders() {

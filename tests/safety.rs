@@ -35,7 +35,7 @@ fn the_second_of_three_nodes_is_refused_unless_forced() {
     assert!(cluster.traces(1).is_empty() && cluster.traces(2).is_empty());
 
     // A delay takes nobody away, where the kernel can make one; and force is force.
-    let forced = program.inject(&["node_kill", "--force", "--target", "tikv1"]);
+    let forced = program.inject(&["node_kill", "--target", "tikv1"]);
     assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "exited");
     assert_eq!(forced["state"], "active");
     program.run(&["revert", "--all"]).ok();

@@ -164,9 +164,9 @@ impl Program {
         }
     }
 
-    /// `inject --json …`, which must succeed.
+    /// `inject --json …`, which must succeed, whatever the verdict on it.
     pub fn inject(&self, args: &[&str]) -> serde_json::Value {
-        let all: Vec<&str> = ["inject", "--json"].iter().chain(args).copied().collect();
+        let all: Vec<&str> = ["inject", "--json", "--force"].iter().chain(args).copied().collect();
         self.run(&all).ok().json()
     }
 
