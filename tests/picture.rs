@@ -1,4 +1,4 @@
-//! Makes the README's picture from the real screen: the program in a terminal, over a real cluster in containers.
+//! Makes the README's picture from the real screen: the program in a terminal, over the stand-in cluster.
 //!
 //! `cargo test --test picture -- --ignored` writes `assets/screen.svg`.
 
@@ -10,18 +10,20 @@ use std::{
     num::NonZeroU16,
     sync::{Arc, Mutex},
     thread,
+    time::{Duration, Instant},
 };
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use support::{
-    PROGRAM, Program,
-    cluster::{Cluster, Options},
+    PROGRAM,
+    demo::Demo,
     docker_is_here, wait_for,
 };
 
-const ROWS: u16 = 34;
-const COLUMNS: u16 = 112;
+const ROWS: u16 = 44;
+const COLUMNS: u16 = 122;
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/screen.svg");
+const CALM: Duration = Duration::from_secs(20);
 const CELL: (f32, f32) = (8.4, 16.5);
 
 #[test]
@@ -30,14 +32,14 @@ fn picture() {
     if !docker_is_here() {
         return;
     }
-    let cluster = Cluster::start(&Options { project: Some("demo"), own_volumes_mib: Some(256), ..Options::default() });
-    let program = Program::new(Some(&cluster.project));
+    let began = Instant::now();
+    let demo = Demo::named("demo".to_owned(), &["--speed", "4"]);
     let screen = Arc::new(Mutex::new(vt100::Parser::new(size_of(ROWS), size_of(COLUMNS), 0)));
     let size = PtySize { rows: ROWS, cols: COLUMNS, pixel_width: 0, pixel_height: 0 };
     let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
     let mut command = CommandBuilder::new(PROGRAM);
-    command.args(["--project", &cluster.project, "--state-dir"]);
-    command.arg(program.state.path());
+    command.args(["--project", &demo.project, "--state-dir"]);
+    command.arg(demo.program.state.path());
     command.env("TERM", "xterm-256color");
     command.env("LANG", "C.UTF-8");
     let mut child = pair.slave.spawn_command(command).expect("the program, built");
@@ -55,25 +57,21 @@ fn picture() {
     };
     let mut press = |text: &str| keys.write_all(text.as_bytes()).expect("keys");
 
-    let (up, down, left, right) = ("\x1b[A", "\x1b[B", "\x1b[D", "\x1b[C");
-    shows("demo-tikv2-1");
+    let (down, right) = ("\x1b[B", "\x1b[C");
+    shows("demo-tikv2");
+    shows("ops/s");
     press(&format!("{down}2{right}{right}"));
-    shows("iptables");
+    // A while of calm for the chart, then the fault, until its leaders are gone.
+    wait_for("a while of calm", || (began.elapsed() > CALM).then_some(()));
     press("i");
     shows("injected network_partition");
-    press(&format!("1{down}2{left}"));
-    shows("fallocate");
-    press("iy");
-    shows("injected disk_pressure");
-    press(&format!("1{up}{up}2{left}{down}"));
-    shows("tc qdisc add dev eth0");
-    shows("3 ACTIVE");
+    shows("leaders left demo-tikv1");
+    wait_for("a while of trouble", || (began.elapsed() > 2 * CALM).then_some(()));
     std::fs::write(PICTURE, svg(screen.lock().expect("the screen").screen())).expect("the picture, written");
     press("q");
     shows("revert all and quit");
     press("r");
     child.wait().expect("the program's end");
-    cluster.assert_clean();
 }
 
 fn size_of(cells: u16) -> NonZeroU16 {

@@ -30,7 +30,11 @@ pub enum Port {
 impl Demo {
     /// `tikv-chaos demo up` with these further options.
     pub fn up(options: &[&str]) -> Self {
-        let name = format!("t{}", unique());
+        Self::named(format!("t{}", unique()), options)
+    }
+
+    /// The same under a name that reads well.
+    pub fn named(name: String, options: &[&str]) -> Self {
         let project = format!("tikv-chaos-{name}");
         let program = Program::new(Some(&project));
         let demo = Self { name, project, program };
