@@ -188,14 +188,14 @@ where
     join_all(tasks).await.into_iter().collect()
 }
 
-/// Removes all of it: the helpers beside its nodes, the containers, volumes and network, and the image where no other
-/// demo uses it. Gives what there was.
+/// Removes all of it: the helpers beside its nodes and in its network, the containers, volumes and network, and the
+/// image where no other demo uses it. Gives what there was.
 pub async fn down(docker: &Docker, name: &str) -> Result<Found, SubjectError> {
     let found = find(docker, name).await?;
     let ids: HashSet<&str> = found.containers.iter().map(|member| member.id.as_str()).collect();
     let helpers = list(docker, &format!("{ROLE_LABEL}=holder")).await?.into_iter().filter(|helper| {
         let target = helper.labels.as_ref().and_then(|labels| labels.get(TARGET_LABEL));
-        target.is_some_and(|target| ids.contains(target.as_str()))
+        target.is_some_and(|target| ids.contains(target.as_str())) || is_in(helper, &found.networks)
     });
     let helpers: Vec<Member> = helpers.filter_map(member).collect();
     all(helpers.iter().map(|helper| remove(docker, &helper.id))).await?;
@@ -211,6 +211,12 @@ pub async fn down(docker: &Docker, name: &str) -> Result<Found, SubjectError> {
     .await?;
     remove_images(docker).await;
     Ok(found)
+}
+
+/// Whether the container, such as a relay, has an end in one of these networks.
+fn is_in(container: &ContainerSummary, networks: &[String]) -> bool {
+    let ends = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    ends.is_some_and(|ends| networks.iter().any(|network| ends.contains_key(network)))
 }
 
 async fn remove_with_volumes(docker: &Docker, member: &Member) -> Result<(), SubjectError> {
