@@ -111,26 +111,28 @@ async fn refuse_taken(docker: &Docker, spec: &DemoSpec) -> Result<(), SubjectErr
     if !found.is_empty() {
         let flag = if name == DEFAULT_NAME { String::new() } else { format!(" --name {name}") };
         return refused(format!(
-            "it is there already: look at it with `tikv-chaos --project {}`, or take it down first: `tikv-chaos demo \
+            "is there already: look at it with `tikv-chaos --project {}`, or take it down first: `tikv-chaos demo \
              down{flag}`",
             spec.network()
         ));
     }
     let network = spec.network();
     if client::find("inspect", &network, docker.inspect_network(&network, None)).await?.is_some() {
-        return refused(format!("the network {network} is somebody else's: choose another --name"));
+        return refused(format!("would need the network {network}, which is somebody else's: choose another --name"));
     }
     let names: Vec<String> = spec.pieces("").into_iter().map(|piece| piece.name).collect();
     let taken = join_all(names.iter().map(|name| client::find("inspect", name, docker.inspect_container(name, None))));
     for (name, found) in names.iter().zip(taken.await) {
         if found?.is_some() {
-            return refused(format!("the container {name} is somebody else's: choose another --name"));
+            return refused(format!(
+                "would need the container {name}, which is somebody else's: choose another --name"
+            ));
         }
     }
     let volumes: Vec<String> = spec.volumes().into_iter().filter_map(|volume| volume.name).collect();
     for volume in volumes {
         if client::find("inspect", &volume, docker.inspect_volume(&volume)).await?.is_some() {
-            return refused(format!("the volume {volume} is somebody else's: choose another --name"));
+            return refused(format!("would need the volume {volume}, which is somebody else's: choose another --name"));
         }
     }
     Ok(())
