@@ -149,7 +149,7 @@ fn what_is_in_the_way_is_said_and_nothing_is_made() {
     let demo = Demo::up(&["--speed", "10", "--rate", "0"]);
     let again = demo.program.run(&["demo", "up", "--name", &demo.name]);
     assert_eq!(again.status, 3);
-    assert!(again.stderr.contains("it is there already") && again.stderr.contains("demo down"), "{again:?}");
+    assert!(again.stderr.contains("is there already") && again.stderr.contains("demo down"), "{again:?}");
 
     let status = demo.program.run(&["demo", "status", "--json", "--name", &demo.name]).ok().json();
     assert_eq!(status["stores_up"], 3);

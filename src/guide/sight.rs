@@ -128,6 +128,11 @@ impl<'a> Sight<'a> {
         failing.reduce(|one, other| one || other)
     }
 
+    /// A second.
+    pub(super) fn failures(&self) -> Option<f64> {
+        self.metrics()?.failures_per_s
+    }
+
     pub(super) fn available(&self) -> Option<f64> {
         let measured = self.metrics().and_then(|metrics| metrics.available);
         measured.or_else(|| self.store?.available).map(lossy)

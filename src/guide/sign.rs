@@ -22,6 +22,8 @@ pub enum Sign {
     StatusPort(StatusPort),
     /// Another node cannot send messages to the store.
     Unreachable(bool),
+    /// Requests fail at the node, as it counts them itself.
+    RequestsFail(bool),
     /// The store's available space, as a share of what it was.
     AvailableBelowShare(f64),
     AvailableAboveShare(f64),
@@ -45,7 +47,7 @@ pub enum StatusPort {
 
 impl Sign {
     #[cfg(test)]
-    pub(super) const WORDS: [&str; 14] = [
+    pub(super) const WORDS: [&str; 15] = [
         "docker_state",
         "store_state",
         "heartbeat_age_over_s",
@@ -53,6 +55,7 @@ impl Sign {
         "leaders_back",
         "status_port",
         "unreachable",
+        "requests_fail",
         "available_below_share",
         "available_above_share",
         "write_p99_times",
@@ -72,13 +75,14 @@ impl Sign {
             Self::LeadersBack => 4,
             Self::StatusPort(_) => 5,
             Self::Unreachable(_) => 6,
-            Self::AvailableBelowShare(_) => 7,
-            Self::AvailableAboveShare(_) => 8,
-            Self::WriteP99Times(_) => 9,
-            Self::WriteP99BelowTimes(_) => 10,
-            Self::CommitP99Times(_) => 11,
-            Self::ThroughputBelowShare(_) => 12,
-            Self::ThroughputAboveShare(_) => 13,
+            Self::RequestsFail(_) => 7,
+            Self::AvailableBelowShare(_) => 8,
+            Self::AvailableAboveShare(_) => 9,
+            Self::WriteP99Times(_) => 10,
+            Self::WriteP99BelowTimes(_) => 11,
+            Self::CommitP99Times(_) => 12,
+            Self::ThroughputBelowShare(_) => 13,
+            Self::ThroughputAboveShare(_) => 14,
         };
         Self::WORDS[at]
     }
@@ -107,6 +111,7 @@ impl Sign {
             }
             Self::StatusPort(wanted) => now.status_port().map(|port| port == *wanted),
             Self::Unreachable(wanted) => now.is_unreachable().map(|is| is == *wanted),
+            Self::RequestsFail(wanted) => now.failures().map(|rate| (rate > 0.0) == *wanted),
             Self::AvailableBelowShare(share) => ratio(now.available(), before.available).map(|now| now < *share),
             Self::AvailableAboveShare(share) => ratio(now.available(), before.available).map(|now| now > *share),
             Self::WriteP99Times(times) => ratio(now.write_p99(), before.write_p99).map(|now| now >= *times),

@@ -111,26 +111,28 @@ async fn refuse_taken(docker: &Docker, spec: &DemoSpec) -> Result<(), SubjectErr
     if !found.is_empty() {
         let flag = if name == DEFAULT_NAME { String::new() } else { format!(" --name {name}") };
         return refused(format!(
-            "it is there already: look at it with `tikv-chaos --project {}`, or take it down first: `tikv-chaos demo \
+            "is there already: look at it with `tikv-chaos --project {}`, or take it down first: `tikv-chaos demo \
              down{flag}`",
             spec.network()
         ));
     }
     let network = spec.network();
     if client::find("inspect", &network, docker.inspect_network(&network, None)).await?.is_some() {
-        return refused(format!("the network {network} is somebody else's: choose another --name"));
+        return refused(format!("would need the network {network}, which is somebody else's: choose another --name"));
     }
     let names: Vec<String> = spec.pieces("").into_iter().map(|piece| piece.name).collect();
     let taken = join_all(names.iter().map(|name| client::find("inspect", name, docker.inspect_container(name, None))));
     for (name, found) in names.iter().zip(taken.await) {
         if found?.is_some() {
-            return refused(format!("the container {name} is somebody else's: choose another --name"));
+            return refused(format!(
+                "would need the container {name}, which is somebody else's: choose another --name"
+            ));
         }
     }
     let volumes: Vec<String> = spec.volumes().into_iter().filter_map(|volume| volume.name).collect();
     for volume in volumes {
         if client::find("inspect", &volume, docker.inspect_volume(&volume)).await?.is_some() {
-            return refused(format!("the volume {volume} is somebody else's: choose another --name"));
+            return refused(format!("would need the volume {volume}, which is somebody else's: choose another --name"));
         }
     }
     Ok(())
@@ -188,14 +190,14 @@ where
     join_all(tasks).await.into_iter().collect()
 }
 
-/// Removes all of it: the helpers beside its nodes, the containers, volumes and network, and the image where no other
-/// demo uses it. Gives what there was.
+/// Removes all of it: the helpers beside its nodes and in its network, the containers, volumes and network, and the
+/// image where no other demo uses it. Gives what there was.
 pub async fn down(docker: &Docker, name: &str) -> Result<Found, SubjectError> {
     let found = find(docker, name).await?;
     let ids: HashSet<&str> = found.containers.iter().map(|member| member.id.as_str()).collect();
     let helpers = list(docker, &format!("{ROLE_LABEL}=holder")).await?.into_iter().filter(|helper| {
         let target = helper.labels.as_ref().and_then(|labels| labels.get(TARGET_LABEL));
-        target.is_some_and(|target| ids.contains(target.as_str()))
+        target.is_some_and(|target| ids.contains(target.as_str())) || is_in(helper, &found.networks)
     });
     let helpers: Vec<Member> = helpers.filter_map(member).collect();
     all(helpers.iter().map(|helper| remove(docker, &helper.id))).await?;
@@ -211,6 +213,12 @@ pub async fn down(docker: &Docker, name: &str) -> Result<Found, SubjectError> {
     .await?;
     remove_images(docker).await;
     Ok(found)
+}
+
+/// Whether the container, such as a relay, has an end in one of these networks.
+fn is_in(container: &ContainerSummary, networks: &[String]) -> bool {
+    let ends = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    ends.is_some_and(|ends| networks.iter().any(|network| ends.contains_key(network)))
 }
 
 async fn remove_with_volumes(docker: &Docker, member: &Member) -> Result<(), SubjectError> {
