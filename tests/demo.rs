@@ -2,10 +2,14 @@
 
 mod support;
 
+use std::process::Stdio;
+
 use support::{
     Program,
     demo::{Demo, Port},
-    docker_is_here, run, try_run, wait_for,
+    docker_is_here, proxy,
+    pty::Terminal,
+    run, try_run, unique, wait_for,
 };
 
 const STORES: [&str; 3] = ["tikv0", "tikv1", "tikv2"];
@@ -181,6 +185,50 @@ fn what_is_in_the_way_is_said_and_nothing_is_made() {
     assert_nothing_of(&demo.name);
     let nothing = demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
     assert!(nothing.stdout.contains("there is no demo"), "{nothing:?}");
+}
+
+#[test]
+fn down_removes_the_relay_of_somebody_who_still_looks() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--speed", "10", "--rate", "0"]);
+    let relays = || {
+        let network = format!("network={}", demo.project);
+        run("docker", &["ps", "-aq", "--filter", "label=tikv-chaos.role=holder", "--filter", &network])
+    };
+    let mut command = demo.program.command(&["watch", "--json"]);
+    let mut looking = command.env("DOCKER_HOST", proxy::over_tcp()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("a relay in the demo's network", || (!relays().is_empty()).then_some(()));
+    // Nobody says good-bye for a program that is killed.
+    looking.kill().unwrap();
+    looking.wait().unwrap();
+    demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
+    assert_eq!(relays(), "");
+    assert_nothing_of(&demo.name);
+}
+
+#[test]
+fn one_command_brings_it_up_shows_it_and_takes_it_down() {
+    if !docker_is_here() {
+        return;
+    }
+    let name = format!("t{}", unique());
+    let demo = Demo { name: name.clone(), project: format!("tikv-chaos-{name}"), program: Program::new(None) };
+    let args = ["demo", "--name", &name, "--speed", "10"];
+    let mut terminal = Terminal::open_args(&demo.program, (40, 120), &args);
+    let screen = terminal.wait_text("3/3 stores up");
+    for host in STORES {
+        let row = screen.lines().find(|line| line.contains(&format!("{name}-{host}")) && line.contains("● Up"));
+        assert!(row.is_some(), "{screen}");
+    }
+    terminal.send("q");
+    let asked = terminal.wait_text(&format!("Quit with the demo {name} up?"));
+    assert!(asked.contains("[d] take the demo down and quit"), "{asked}");
+    terminal.send("d");
+    let said = terminal.wait_success();
+    assert!(said.contains(&format!("the demo {name} is gone")), "{said}");
+    assert_nothing_of(&name);
 }
 
 fn assert_nothing_of(name: &str) {

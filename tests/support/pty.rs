@@ -75,9 +75,17 @@ impl Terminal {
     }
 
     pub fn open_with(program: &Program, size: Size, env: &[(&str, &str)]) -> Self {
+        Self::run(size, command(program, &[], env))
+    }
+
+    pub fn open_args(program: &Program, size: Size, args: &[&str]) -> Self {
+        Self::run(size, command(program, args, &[]))
+    }
+
+    fn run(size: Size, command: CommandBuilder) -> Self {
         let pair = native_pty_system().openpty(pty_size(size)).unwrap();
         let settings = settings(&*pair.master);
-        let child = pair.slave.spawn_command(command(program, env)).unwrap();
+        let child = pair.slave.spawn_command(command).unwrap();
         // Ours would keep the line open after the program's end.
         drop(pair.slave);
         let (rows, columns) = of_parser(size);
@@ -306,8 +314,8 @@ fn complete(output: &[u8]) -> usize {
     output.len() - torn.unwrap_or(0)
 }
 
-fn command(program: &Program, env: &[(&str, &str)]) -> CommandBuilder {
-    let plain = program.command(&[]);
+fn command(program: &Program, args: &[&str], env: &[(&str, &str)]) -> CommandBuilder {
+    let plain = program.command(args);
     let mut command = CommandBuilder::new(plain.get_program());
     command.args(plain.get_args());
     for name in ["LC_ALL", "LC_CTYPE", "NO_COLOR"] {

@@ -58,13 +58,14 @@ const ALL: [Column; 16] = [
     C::Injected,
 ];
 
-/// The order in which columns go when there is no room, after the addresses.
-const FOLDS: [Column; 11] = [
+/// The order in which columns go when there is no room.
+const FOLDS: [Column; 12] = [
     C::Restarts,
     C::Role,
     C::Regions,
     C::Health,
     C::Up,
+    C::Addresses,
     C::Available,
     C::Operations,
     C::Slow,
@@ -74,9 +75,15 @@ const FOLDS: [Column; 11] = [
 ];
 
 const LEAST_ADDRESS: usize = 11;
+/// With less room than on a screen of 120 columns the addresses go first.
+const ROOM_FOR_ADDRESSES: usize = 116;
+/// With less room than on a screen of 160 columns the cluster's columns stand closer.
+const ROOM_FOR_GAPS: usize = 156;
 const LEAST_INJECTED: usize = 9;
 /// The longest type of fault: where the cluster's columns could give way to it, they do.
 const GOOD_INJECTED: usize = 17;
+/// Enough for most types, where a longer one would cost the addresses.
+const SHORT_INJECTED: usize = 13;
 
 #[derive(Debug, Clone, Default)]
 pub struct Cell {
@@ -132,7 +139,8 @@ impl Table {
         let open = model.open();
         let rows: Vec<Row> = model.nodes().iter().map(|node| row(model, &open, node, wide)).collect();
         let known = model.nodes().iter().any(|node| model.state_of(&node.cluster).is_some());
-        let mut table = Self { columns: Vec::new(), gap: if wide { 2 } else { 1 }, wide, keeps: known, rows };
+        let gap = if wide && (!known || room >= ROOM_FOR_GAPS) { 2 } else { 1 };
+        let mut table = Self { columns: Vec::new(), gap, wide, keeps: known, rows };
         let slow = table.rows.iter().any(|row| !row.cell(C::Slow).text.is_empty());
         for column in ALL {
             let of_cluster = (C::Store..=C::P99).contains(&column);
@@ -162,14 +170,18 @@ impl Table {
         }
         let missing = wanted.saturating_sub(self.left(room));
         let cut = self.width_of(C::Addresses).saturating_sub(missing);
-        if cut >= LEAST_ADDRESS {
+        let first = if room < ROOM_FOR_ADDRESSES { Some(C::Addresses) } else { None };
+        if first.is_some() && cut >= LEAST_ADDRESS {
             return self.set(C::Addresses, cut);
         }
         // Space that runs out is what one looks for: it outlasts the other figures.
         let short = self.rows.iter().any(|row| row.cell(C::Available).text.ends_with('!'));
         let figures = FOLDS.into_iter().filter(|column| !(short && *column == C::Available));
         let last = [C::Available, C::Store];
-        for fold in [C::Addresses].into_iter().chain(figures).chain(last) {
+        for fold in first.into_iter().chain(figures).chain(last) {
+            if fold == C::Addresses && first.is_none() && self.left(room) >= SHORT_INJECTED {
+                return;
+            }
             self.columns.retain(|placed| placed.column != fold);
             if self.left(room) >= wanted {
                 return;
