@@ -65,11 +65,15 @@ steps! {
 }
 
 /// Says that a step came. A test may have it end the program here, as `kill -9` does, or stop it until `SIGCONT`, so
-/// that something else can happen meanwhile.
+/// that something else can happen meanwhile, or write to the log that it came.
 pub fn step(step: Step) {
     fail::fail_point!(step.name(), |action: Option<String>| {
         use nix::sys::signal::{Signal, raise};
-        let signal = if action.as_deref() == Some("stop") { Signal::SIGSTOP } else { Signal::SIGKILL };
+        let signal = match action.as_deref() {
+            Some("say") => return tracing::info!("came to {}", step.name()),
+            Some("stop") => Signal::SIGSTOP,
+            _ => Signal::SIGKILL,
+        };
         if let Err(error) = raise(signal) {
             tracing::error!(%error, %signal, "still running");
         }
