@@ -17,6 +17,7 @@
 //! - [`safety`]: verdicts before an injection. Pure.
 //! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down; the guard
 //!   that keeps deadlines afterwards, and recovery by two truths.
+//! - [`step`]: the moments at which tests kill the program. Nothing in any other build.
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
 //! Arrows point one way: `tui` and `cli` use `session` and `subject`, `session` uses `subject`, `subject` uses `chaos` and
@@ -32,5 +33,6 @@ pub mod guide;
 pub mod holder;
 pub mod safety;
 pub mod session;
+pub mod step;
 pub mod subject;
 pub mod tui;

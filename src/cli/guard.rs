@@ -10,6 +10,7 @@ use super::{logging, output::Failure};
 use crate::{
     config::Config,
     session::{self, Injection, guard::Attempt},
+    step::{Step, step},
 };
 
 pub fn run(config: &Config, detached: bool) -> Result<ExitCode, Failure> {
@@ -20,6 +21,7 @@ pub fn run(config: &Config, detached: bool) -> Result<ExitCode, Failure> {
     // A hang-up is no reason to end. Every thread that starts from here on inherits this.
     SigSet::from(Signal::SIGHUP).thread_block().map_err(|error| failed(&error))?;
     let lock = config.store.take_over_guard_lock().map_err(|error| failed(&error))?;
+    step(Step::Guarding);
     let _log = logging::to_file(&config.state_dir);
     tracing::info!(pid = std::process::id(), "guarding");
     session::guard::keep(&config.store, &lock, |due| end(config, &due));

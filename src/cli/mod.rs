@@ -27,15 +27,16 @@ use std::{
 use args::{Parsed, Subcommand};
 use output::Failure;
 
-use crate::{config::Config, holder, subject::docker::Progress, tui};
+use crate::{config::Config, holder, session, step, subject::docker::Progress, tui};
 
 /// The exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused.
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         eprintln!("tikv-chaos: {error}");
     }
-    let mut words = std::env::args_os();
-    if words.nth(1).is_some_and(|word| word == "demo-node") {
+    let role = std::env::args_os().nth(1).unwrap_or_default();
+    step::arm(role == session::guard::SUBCOMMAND);
+    if role == "demo-node" {
         return crate::demo::main(std::env::args_os().skip(1));
     }
     let Parsed { globals, subcommand } = match args::parse(std::env::args_os()) {

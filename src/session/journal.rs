@@ -21,7 +21,10 @@ use super::{
     record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable},
     trust,
 };
-use crate::chaos::InjectionId;
+use crate::{
+    chaos::InjectionId,
+    step::{Step, step},
+};
 
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +193,7 @@ impl Store {
                 self.forget(&seen.file.session)?;
             }
         }
+        step(Step::Pruned);
         Ok(())
     }
 
@@ -304,7 +308,9 @@ impl Store {
             new.write_all(&text)?;
             // Even a change that may be lost must not leave an empty file in its place, as some file systems would.
             new.as_file().sync_all()?;
+            step(Step::JournalWritten);
             new.persist(path)?;
+            step(Step::JournalReplaced);
             if durability == Durability::Synced {
                 File::open(&self.folder)?.sync_all()?;
             }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     chaos::{Fault, Metadata, undo_commands},
     safety::{Asked, Grade, Limits, Verdict},
+    step::{Step, step},
     subject::{Cleaned, ErrorKind, Plan, Subject, SubjectError},
 };
 
@@ -106,7 +107,9 @@ pub async fn inject<S: Subject>(
         left: false,
         note: None,
     };
+    step(Step::Planned);
     store.record(request.command, injection).map_err(LifeError::NotRecorded)?;
+    step(Step::Recorded);
     let mut warnings = plan.warnings;
     // After the record, or it would find nothing to guard; before the act, or our death in between would leave it to
     // nobody.
@@ -114,8 +117,10 @@ pub async fn inject<S: Subject>(
         tracing::error!(%error, "no guard");
         warnings.push(format!("{error}; its deadline is kept by this program and its helper alone"));
     }
+    step(Step::GuardStarted);
     let id = &plan.metadata.id;
     store.update(id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
+    step(Step::ApplyingWritten);
     match subject.inject(&plan.metadata, request.ttl).await {
         Ok(metadata) => activate(subject, store, metadata).await.map(|injection| Injected { injection, warnings }),
         Err(cause) => Err(roll_back(subject, store, &plan.metadata, cause).await),
@@ -124,6 +129,7 @@ pub async fn inject<S: Subject>(
 
 /// Active, unless somebody reverted it in the meantime: then what was made is undone again.
 async fn activate<S: Subject>(subject: &S, store: &Store, metadata: Metadata) -> Result<Injection, LifeError> {
+    step(Step::Made);
     let update = store.update(&metadata.id, Durability::Synced, |injection| {
         injection.metadata = metadata.clone();
         injection.undo = undo_commands(&metadata).iter().map(ToString::to_string).collect();
@@ -132,7 +138,10 @@ async fn activate<S: Subject>(subject: &S, store: &Store, metadata: Metadata) ->
         }
     });
     match update {
-        Ok(Some(injection)) if injection.state == Life::Active => Ok(injection),
+        Ok(Some(injection)) if injection.state == Life::Active => {
+            step(Step::ActiveWritten);
+            Ok(injection)
+        }
         Ok(_) => match subject.cleanup(&metadata).await {
             Ok(_) => Err(LifeError::Overtaken(metadata.id.to_string())),
             Err(undo_error) => {
@@ -167,8 +176,10 @@ async fn roll_back<S: Subject>(subject: &S, store: &Store, metadata: &Metadata, 
     }
     match subject.cleanup(metadata).await {
         Ok(cleaned) => {
+            step(Step::RolledBack);
             let state = if matches!(cleaned, Cleaned::Lost(_)) { Life::Lost } else { Life::Failed };
             note(store, metadata, state, Some(cause.to_string()));
+            step(Step::FailedWritten);
             LifeError::RolledBack { cause }
         }
         Err(undo_error) => {
@@ -194,6 +205,7 @@ pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injectio
     if let Err(error) = &claimed {
         tracing::warn!(%error, id = %metadata.id, "reverting without having claimed it");
     }
+    step(Step::Claimed);
     let begin = |injection: &mut Injection| {
         if injection.is_open() {
             injection.state = Life::Reverting;
@@ -210,13 +222,17 @@ pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injectio
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, id = %metadata.id, "reverting without having written so"),
     }
+    step(Step::RevertingWritten);
     match subject.cleanup(metadata).await {
         Ok(cleaned) => {
+            step(Step::Undone);
             let (state, text) = match &cleaned {
                 Cleaned::Clean => (Life::Clean, None),
                 Cleaned::Lost(how) => (Life::Lost, Some(how.clone())),
             };
-            Ok(Reverted { journal_error: note(store, metadata, state, text), cleaned })
+            let journal_error = note(store, metadata, state, text);
+            step(Step::CleanWritten);
+            Ok(Reverted { cleaned, journal_error })
         }
         Err(cause) => {
             note(store, metadata, Life::Reverting, Some(cause.to_string()));

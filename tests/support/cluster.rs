@@ -239,11 +239,11 @@ impl Cluster {
     /// Whatever of ours the kernel holds in the node's namespace: chains, rules, qdiscs. Empty means clean.
     pub fn traces(&self, node: usize) -> Vec<String> {
         let mut lines = String::new();
+        let pid = self.inspect(node, "{{.State.Pid}}");
         for tool in ["iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save"] {
-            let pid = self.inspect(node, "{{.State.Pid}}");
             lines += &try_run("nsenter", &["-t", &pid, "-n", tool]).1;
         }
-        lines += &self.in_namespace(node, &["tc", "qdisc", "show"]);
+        lines += &run("nsenter", &["-t", &pid, "-n", "tc", "qdisc", "show"]);
         let ours = |line: &&str| line.contains("TIKV-CHAOS") || line.contains("c4a0:") || line.contains("netem");
         lines.lines().filter(ours).map(str::to_owned).collect()
     }
@@ -256,22 +256,25 @@ impl Cluster {
 
     /// The fill files on a volume, seen through a container of the test's own.
     pub fn fill_files(&self, volume: &str) -> Vec<String> {
-        let listing = self.with_volume(volume, "find", &["/v", "-name", "chaos-fill-*"]);
+        let listing = self.with_volumes(&[volume.to_owned()], "find", &["/v", "-name", "chaos-fill-*"]);
         listing.lines().map(str::to_owned).collect()
     }
 
     /// Bytes that are free on a volume.
     pub fn available(&self, volume: &str) -> u64 {
-        let text = self.with_volume(volume, "stat", &["-f", "-c", "%a %S", "/v"]);
+        let text = self.with_volumes(&[volume.to_owned()], "stat", &["-f", "-c", "%a %S", "/v/0"]);
         let figures: Vec<u64> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
         figures[0] * figures[1]
     }
 
-    fn with_volume(&self, volume: &str, tool: &str, args: &[&str]) -> String {
-        let (label, mount, image) = (format!("{LABEL}={}", self.run), format!("{volume}:/v"), image());
-        let docker =
-            ["run", "--rm", "--label", &label, "--network", "none", "-v", &mount, "--entrypoint", tool, &image];
-        run("docker", &[&docker[..], args].concat())
+    /// Runs a tool in a container that has these volumes at `/v/0`, `/v/1`, ….
+    fn with_volumes(&self, volumes: &[String], tool: &str, args: &[&str]) -> String {
+        let (label, image) = (format!("{LABEL}={}", self.run), image());
+        let mounts: Vec<String> =
+            volumes.iter().enumerate().map(|(at, volume)| format!("-v={volume}:/v/{at}")).collect();
+        let docker = ["run", "--rm", "--label", &label, "--network", "none", "--entrypoint", tool];
+        let mounts: Vec<&str> = mounts.iter().map(String::as_str).collect();
+        run("docker", &[&docker[..], &mounts, &[&image], args].concat())
     }
 
     /// The helper containers beside the nodes.
@@ -297,10 +300,14 @@ impl Cluster {
                 assert_eq!(self.traces(node), Vec::<String>::new(), "left in the kernel of {}", self.nodes[node]);
             }
         }
-        for volume in &self.volumes {
-            assert_eq!(self.fill_files(volume), Vec::<String>::new(), "left on {volume}");
-        }
+        assert_eq!(self.all_fill_files(), Vec::<String>::new(), "left on {:?}", self.volumes);
         assert_eq!(self.holders(), Vec::<String>::new(), "helper containers are left");
+    }
+
+    /// The fill files on every volume, each volume by its number.
+    pub fn all_fill_files(&self) -> Vec<String> {
+        let listing = self.with_volumes(&self.volumes, "find", &["/v", "-name", "chaos-fill-*"]);
+        listing.lines().map(str::to_owned).collect()
     }
 }
 

@@ -5,9 +5,11 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod bed;
 pub mod cluster;
 pub mod demo;
 pub mod fake;
+pub mod faulty;
 pub mod guest;
 pub mod http;
 pub mod proc;
@@ -178,6 +180,14 @@ impl Program {
     pub fn guard(&self) -> Option<i32> {
         let pid = &self.run(&["active", "--json"]).ok().json()["guards"][0]["pid"];
         pid.as_i64().map(|pid| i32::try_from(pid).unwrap())
+    }
+
+    /// Everything that the log says.
+    pub fn log(&self) -> String {
+        let mut files: Vec<_> =
+            std::fs::read_dir(self.state.path().join("log")).into_iter().flatten().flatten().collect();
+        files.sort_by_key(std::fs::DirEntry::path);
+        files.iter().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
     }
 
     /// Kills the guard, and waits until its lock is free.

@@ -12,7 +12,7 @@ use std::{
     thread::JoinHandle,
 };
 
-const DOCKER: &str = "/var/run/docker.sock";
+pub const DOCKER: &str = "/var/run/docker.sock";
 
 pub struct Proxy {
     folder: tempfile::TempDir,

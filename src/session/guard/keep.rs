@@ -12,6 +12,7 @@ use super::{look, wait::Bell};
 use crate::{
     chaos::InjectionId,
     session::{Injection, Seen, Store},
+    step::{Step, step},
 };
 
 /// How long after a first failure the next try is; it doubles with each one, up to the last.
@@ -57,6 +58,7 @@ pub fn keep(store: &Store, lock: &File, mut end: impl FnMut(Vec<Injection>) -> V
             bell.wait(pause(&guarded, &failures, Timestamp::now(), Instant::now()));
             continue;
         }
+        step(Step::Overdue);
         for attempt in end(due) {
             if attempt.closed {
                 failures.remove(&attempt.id);

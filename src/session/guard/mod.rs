@@ -25,6 +25,7 @@ use super::{
     journal::{JournalError, Store, is_held, private},
     record::{Injection, Loaded, Seen},
 };
+use crate::step::{Step, step};
 
 /// The first word on the command line of both starts of a guard, and what the second one has besides.
 pub const SUBCOMMAND: &str = "guard";
@@ -118,6 +119,7 @@ impl Store {
         if !try_lock(&lock).map_err(|error| failed("locking", &error))? {
             return Ok(());
         }
+        step(Step::GuardLocked);
         let stdin = lock.try_clone().map_err(|error| failed("sharing the lock", &error))?;
         let mut second = launch.command();
         let second = second.arg(DETACHED).stdin(stdin).spawn().map_err(|error| failed("the second start", &error))?;

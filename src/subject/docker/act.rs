@@ -14,6 +14,7 @@ use super::{
 use crate::{
     chaos::{DataMount, Metadata, Signal},
     holder::protocol::{Answer, Ask},
+    step::{Step, step},
     subject::{Cleaned, SubjectError},
 };
 
@@ -34,6 +35,7 @@ impl TikvSubject {
         let docker = self.docker().await?;
         let options = KillContainerOptionsBuilder::new().signal(signal.name()).build();
         client::ask("kill", &node.name, docker.kill_container(&node.id, Some(options))).await?;
+        step(Step::Signalled);
         let ended = self.ends(metadata).await?;
         match self.find_target(metadata).await? {
             None => Err(changed(metadata, "was removed")),
@@ -67,6 +69,7 @@ impl TikvSubject {
         }
         let docker = self.docker().await?;
         client::ask("start", &node.name, docker.start_container(&node.id, None)).await?;
+        step(Step::StartedAgain);
         match self.find_target(metadata).await? {
             Some(now) if is_alive(&now) => Ok(Cleaned::Clean),
             Some(now) => {

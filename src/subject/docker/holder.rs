@@ -37,6 +37,7 @@ use super::{
 use crate::{
     chaos::{DataMount, FaultMetadata, Metadata},
     holder::protocol::{Answer, Ask, Failure, Reply, Request},
+    step::{Step, step},
     subject::SubjectError,
 };
 
@@ -106,6 +107,7 @@ impl Holder {
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         let made = docker.create_container(Some(options), beside.body(image));
         let id = client::ask("make the helper container", name, made).await?.id;
+        step(Step::HelperMade);
         // Attached before it starts, so that not a line is lost.
         let holder = Self::attach(docker, id.clone(), beside, true).await?;
         if let Err(error) = client::ask("start the helper container", name, docker.start_container(&id, None)).await {
@@ -113,6 +115,7 @@ impl Holder {
             remove(docker, &id).await?;
             return Err(error);
         }
+        step(Step::HelperStarted);
         if let Err(error) = beside.still_lives(docker).await {
             remove(docker, &id).await?;
             return Err(error);
@@ -129,6 +132,7 @@ impl Holder {
         let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).build();
         let attached = client::ask("attach to", &container, docker.attach_container(&container, Some(options))).await?;
         let AttachContainerResults { output, input } = attached;
+        step(Step::HelperAttached);
         let (pending, dead, quitting) =
             (Pending::default(), Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         tokio::spawn(listen(output, Arc::clone(&pending), Arc::clone(&dead), Arc::clone(&quitting)));
@@ -192,8 +196,12 @@ impl Holder {
             let written = timeout(SOON, written).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
             written.map_err(|error| self.failed(format!("it cannot be written to: {error}")))?;
         }
+        step(Step::RequestSent);
         match timeout(patience, answer).await {
-            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Ok(answer))) => {
+                step(Step::AnswerReceived);
+                Ok(answer)
+            }
             Ok(Ok(Err(failure))) => Err(SubjectError::Fault { target: self.target.clone(), failure }),
             Ok(Err(_)) => Err(self.failed("it ended before it answered".to_owned())),
             Err(_) => {

@@ -23,6 +23,7 @@ use crate::{
     chaos::{DataMount, FaultMetadata, FaultType, InjectionId, Metadata, network::Flavour},
     cluster::{ClusterState, tls::Tls},
     holder::protocol::{Answer, Ask, Disk},
+    step::{Step, step},
     subject::SubjectError,
 };
 
@@ -286,6 +287,7 @@ impl TikvSubject {
             }
         });
         join_all(releases).await;
+        step(Step::Released);
     }
 
     /// The holder of this life of the target, if we talk to it already.

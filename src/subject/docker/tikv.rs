@@ -109,8 +109,10 @@ impl Subject for TikvSubject {
                 self.remove_fill(metadata, fill_file, mount).await?
             }
         };
-        if self.warm(metadata).await.is_none() {
-            let target = self.find_target(metadata).await?;
+        let target = self.find_target(metadata).await?;
+        let same_life = target.as_ref().is_some_and(|node| node.started_at == metadata.container_started_at);
+        // The one that we talk to may be beside a life that is over, and keep the deadline of a file that is gone.
+        if !same_life || self.warm(metadata).await.is_none() {
             let living = target.as_ref().filter(|node| is_alive(node)).map(Beside::node);
             holder::reap(&self.docker().await?, metadata, living.as_ref()).await?;
         }
