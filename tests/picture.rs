@@ -14,11 +14,7 @@ use std::{
 };
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use support::{
-    PROGRAM,
-    demo::Demo,
-    docker_is_here, wait_for,
-};
+use support::{PROGRAM, demo::Demo, docker_is_here, wait_for};
 
 const ROWS: u16 = 44;
 const COLUMNS: u16 = 122;

@@ -1,6 +1,6 @@
 //! `nodes`: what is found, as Docker shows it now and as the cluster itself sees it.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -17,10 +17,18 @@ use crate::{
     tui::span,
 };
 
+const BETWEEN_READINGS: Duration = Duration::from_secs(1);
+
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
     let snapshot = subject.snapshot().await?;
-    let states = subject.cluster_states(&snapshot).await;
+    let mut states = subject.cluster_states(&snapshot).await;
+    let counted = |state: &ClusterState| state.nodes.values().any(|node| node.metrics.value.is_some());
+    if config.json && states.iter().any(counted) {
+        // Rates and quantiles are differences between two readings.
+        tokio::time::sleep(BETWEEN_READINGS).await;
+        states = subject.cluster_states(&snapshot).await;
+    }
     subject.release().await;
     if config.json {
         output::document(&json!({ "nodes": to_json(&snapshot, &states), "clusters": states }));
