@@ -134,7 +134,12 @@ impl Store {
         }
         let _lock = self.lock()?;
         for path in self.files()? {
-            let Ok(mut file) = read(&path) else { continue };
+            // Only the one that names it is worth understanding: there may be fifty.
+            let Ok(text) = read_text(&path) else { continue };
+            if !text.contains(id.as_str()) {
+                continue;
+            }
+            let Ok(mut file) = parse(&path, &text) else { continue };
             let Some(injection) = file.injections.iter_mut().find(|injection| injection.metadata.id == *id) else {
                 continue;
             };
@@ -321,6 +326,11 @@ impl Store {
 }
 
 fn read(path: &Path) -> Result<SessionFile, JournalError> {
+    parse(path, &read_text(path)?)
+}
+
+/// A journal that nobody else can have written.
+fn read_text(path: &Path) -> Result<String, JournalError> {
     let unreadable = |reason: String| JournalError::Unreadable { path: path.to_owned(), reason };
     // Of the file that is open, not of what its name may stand for later.
     let mut opened = OpenOptions::new();
@@ -328,8 +338,13 @@ fn read(path: &Path) -> Result<SessionFile, JournalError> {
     trust::check_owner(&opened.metadata().map_err(io("read", path))?).map_err(unreadable)?;
     let mut text = String::new();
     opened.read_to_string(&mut text).map_err(io("read", path))?;
+    Ok(text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<SessionFile, JournalError> {
+    let unreadable = |reason: String| JournalError::Unreadable { path: path.to_owned(), reason };
     let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| unreadable(format!("no JSON: {error}")))?;
+        serde_json::from_str(text).map_err(|error| unreadable(format!("no JSON: {error}")))?;
     match value["schema"].as_u64() {
         Some(schema) if schema == u64::from(SCHEMA) => {}
         Some(schema) => return Err(unreadable(format!("its schema is {schema}; this program knows {SCHEMA}"))),
