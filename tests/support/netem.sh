@@ -44,7 +44,7 @@ chaos recover >/dev/null
 echo "recovered $(qdisc)"
 
 # Known by the mark alone: first to a helper that keeps it, then to nobody.
-chaos inject latency --target tikv1 --ttl none >/dev/null
+chaos inject latency --target tikv1 --ttl none --force >/dev/null
 "$PRODUCT" recover --state-dir /tmp/other >/tmp/held
 echo "held $(qdisc)"
 echo "said $(grep -c 'latency on tikv1: left alone' /tmp/held)"
