@@ -20,11 +20,11 @@ connect() { bash -c 'TIMEFORMAT=%3R; time exec 3<>/dev/tcp/'"$ip"'/2379' 2>&1 | 
 until connect >/dev/null 2>&1 && [ "$(connect)" -lt 5000 ]; do :; done
 
 echo "before $(connect)"
-chaos inject latency --target tikv1 --min-ms 600 --max-ms 800 --json >/tmp/one.json
+chaos inject latency --force --target tikv1 --min-ms 600 --max-ms 800 --json >/tmp/one.json
 echo "during $(connect) $(connect) $(connect)"
 echo "qdisc $(qdisc)"
 
-chaos inject latency --target tikv1 --min-ms 100 --max-ms 300 --json >/tmp/two.json
+chaos inject latency --force --target tikv1 --min-ms 100 --max-ms 300 --json >/tmp/two.json
 echo "both $(qdisc)"
 chaos cleanup </tmp/one.json >/dev/null
 echo "second $(qdisc)"
@@ -34,7 +34,7 @@ echo "after $(connect)"
 echo "clean $(qdisc)"
 
 # Killed right after it injected.
-chaos inject latency --target tikv1 --json >/dev/null &
+chaos inject latency --force --target tikv1 --json >/dev/null &
 program=$!
 until grep -qs '"state": "active"' "$STATE"/sessions/*.json; do :; done
 kill -9 $program 2>/dev/null || true
@@ -44,7 +44,7 @@ chaos recover >/dev/null
 echo "recovered $(qdisc)"
 
 # Known by the mark alone: first to a helper that keeps it, then to nobody.
-chaos inject latency --target tikv1 --ttl none --force >/dev/null
+chaos inject latency --force --target tikv1 --ttl none >/dev/null
 "$PRODUCT" recover --state-dir /tmp/other >/tmp/held
 echo "held $(qdisc)"
 echo "said $(grep -c 'latency on tikv1: left alone' /tmp/held)"
@@ -55,13 +55,13 @@ echo "unheld $(qdisc)"
 
 nsenter -t "$pid" -n tc qdisc add dev eth0 root handle 7: tbf rate 1gbit burst 1mb latency 10ms
 set +e
-chaos inject latency --target tikv1 >/dev/null 2>/tmp/refusal
+chaos inject latency --force --target tikv1 >/dev/null 2>/tmp/refusal
 echo "foreign $? $(cat /tmp/refusal)"
 set -e
 echo "kept $(qdisc)"
 nsenter -t "$pid" -n tc qdisc del dev eth0 root
 
-chaos inject network_partition --target tikv1 --json >/tmp/cut.json
+chaos inject network_partition --force --target tikv1 --json >/tmp/cut.json
 echo "rules $(nsenter -t "$pid" -n iptables-legacy-save | grep -c 'TIKV-CHAOS.*DROP')"
 chaos cleanup </tmp/cut.json >/dev/null
 echo "norules $(nsenter -t "$pid" -n iptables-legacy-save | grep -c TIKV-CHAOS || true)"
