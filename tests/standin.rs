@@ -248,10 +248,9 @@ fn a_full_disk_refuses_puts_hands_leaders_away_and_still_reads() {
     let reserve = "--reserve-space=1048576TiB";
     cluster.kill("tikv0");
     cluster.start_node_with("tikv0", &[reserve]);
-    wait_for("its log to say so", || cluster.log("tikv0").contains("disk usage Normal->AlreadyFull").then_some(()));
-    // It may have been back before anybody else was elected: what it leads goes with the first write.
-    hand.put_everywhere("two of three are enough");
     wait_store(&cluster, "tikv0", "Up", false);
+    wait_for("its log to say so", || cluster.log("tikv0").contains("disk usage Normal->AlreadyFull").then_some(()));
+    hand.put_everywhere("two of three are enough");
     for name in ["tikv1", "tikv2"] {
         cluster.kill(name);
         cluster.start_node_with(name, &[reserve]);

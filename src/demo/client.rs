@@ -22,10 +22,8 @@ use super::{
 };
 use crate::cluster::assumed::{PD_REGIONS, PD_STORES};
 
-/// Between two tries of one operation, doubled from try to try: about client-go's backoff where a region's leader is
-/// looked for (`BoRegionMiss`). A store that is busy or full is not asked again before the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Between two tries of one operation.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long one PD has to answer.
 const PD_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -99,14 +97,12 @@ impl Client {
         let end = Instant::now() + limit;
         let is_put = matches!(op, Op::Put { .. });
         let mut why = "there was no time".to_owned();
-        let mut pause = Duration::ZERO;
-        while Instant::now() + pause < end {
-            sleep(pause).await;
-            pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        while Instant::now() < end {
             let route = match self.route(op.key()).await {
                 Ok(route) => route,
                 Err(error) => {
                     why = error.to_string();
+                    sleep(PAUSE).await;
                     continue;
                 }
             };
@@ -118,13 +114,13 @@ impl Client {
                 Exchange::Reply(Reply::NotLeader(Some(leader))) if leader != *address => {
                     why = format!("{address} is not the leader");
                     self.prefer(route.region, &leader);
+                    continue;
                 }
                 Exchange::Reply(Reply::Timeout) if is_put => {
                     return Outcome::Unknown(format!("{address} does not know"));
                 }
                 Exchange::Reply(reply @ (Reply::DiskFull | Reply::ServerIsBusy)) => {
-                    why = format!("{address}: {reply:?}");
-                    pause = LONGEST_PAUSE;
+                    why = format!("{address}: {reply:?}")
                 }
                 Exchange::Reply(reply) => {
                     why = format!("{address}: {reply:?}");
@@ -142,6 +138,7 @@ impl Client {
                     why = format!("{address}: {error}");
                 }
             }
+            sleep(PAUSE).await;
         }
         Outcome::Failed(why)
     }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use slog::{Logger, info};
-use tokio::time::{MissedTickBehavior, interval, interval_at};
+use tokio::{
+    sync::Semaphore,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{
     args,
@@ -15,15 +18,14 @@ use super::{
     wire::{KEYS, key},
 };
 
-/// Threads of a client, so to say: each has one operation under way and waits for its end, so that where a part of
-/// the cluster hangs, all of them soon hang on it and throughput falls, as with real clients.
-const WORKERS: u32 = 32;
-/// So many begin at the same time, so that a small load needs few wake-ups.
-const BUNCH: u32 = 4;
+/// Operations start in bunches, so that a small load needs few wake-ups.
+const BUNCH: Duration = Duration::from_millis(50);
 const LINE: Duration = Duration::from_secs(10);
 /// How long an operation may take, and one store's answer to it.
 const LIMIT: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Operations under way; what would be more is an error at once, as with a pool of clients that all wait.
+const UNDER_WAY: usize = 256;
 const VALUE_SIZE: usize = 64;
 
 #[derive(Default)]
@@ -42,37 +44,41 @@ pub async fn run(args: args::Load, log: &Logger) -> io::Result<()> {
     }
     let client = Arc::new(Client::new(args.pds, args.speed.patience(PATIENCE)));
     let tally = Arc::new(Mutex::new(Tally::default()));
+    let room = Arc::new(Semaphore::new(UNDER_WAY));
     let limit = args.speed.patience(LIMIT);
-    let workers = args.rate.min(WORKERS);
-    let turn = Duration::from_secs(1) / args.rate;
-    for at in 0..workers {
-        tokio::spawn(work(Arc::clone(&client), Arc::clone(&tally), limit, turn * (at - at % BUNCH), turn * workers));
-    }
-    let mut line = interval(args.speed.of(LINE));
-    let mut last = line.tick().await;
+    let mut bunch = interval(BUNCH);
+    bunch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut owed, mut last, mut line) = (0.0, Instant::now(), Instant::now());
     loop {
-        let now = line.tick().await;
-        let said = std::mem::take(&mut *lock(&tally));
-        info!(log, "{}", said.line(now - last); "last_error" => said.last_error.unwrap_or_default());
+        bunch.tick().await;
+        let now = Instant::now();
+        owed += f64::from(args.rate) * now.duration_since(last).as_secs_f64().min(1.0);
         last = now;
-    }
-}
-
-/// One operation every so often, or as often as they come to an end; what was missed is not made up for.
-async fn work(client: Arc<Client>, tally: Arc<Mutex<Tally>>, limit: Duration, begin: Duration, every: Duration) {
-    let mut turn = interval_at(tokio::time::Instant::now() + begin, every);
-    turn.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        turn.tick().await;
-        let start = Instant::now();
-        let done = one(&client, limit).await;
-        let mut tally = lock(&tally);
-        match done {
-            Ok(()) => tally.took.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX)),
-            Err(error) => {
-                tally.errors += 1;
-                tally.last_error = Some(error);
-            }
+        while owed >= 1.0 {
+            owed -= 1.0;
+            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                lock(&tally).errors += 1;
+                continue;
+            };
+            let (client, tally) = (Arc::clone(&client), Arc::clone(&tally));
+            tokio::spawn(async move {
+                let start = Instant::now();
+                let done = one(&client, limit).await;
+                let mut tally = lock(&tally);
+                match done {
+                    Ok(()) => tally.took.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX)),
+                    Err(error) => {
+                        tally.errors += 1;
+                        tally.last_error = Some(error);
+                    }
+                }
+                drop(permit);
+            });
+        }
+        if line.elapsed() >= args.speed.of(LINE) {
+            let said = std::mem::take(&mut *lock(&tally));
+            info!(log, "{}", said.line(line.elapsed()); "last_error" => said.last_error.unwrap_or_default());
+            line = Instant::now();
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use raft::{
-    Config, Progress, ProgressState, RawNode, Ready, SnapshotStatus, StateRole,
+    Config, RawNode, Ready, SnapshotStatus, StateRole,
     eraftpb::{Entry, Message, MessageType},
     prelude::ReadState,
 };
@@ -141,16 +141,9 @@ impl<M: Machine> Group<M> {
         self.node.report_snapshot(peer, SnapshotStatus::Failure);
     }
 
-    /// Whether the peer answered this leader lately, and needs no snapshot.
-    pub fn is_active(&self, peer: u64) -> bool {
-        let answers = |progress: &Progress| progress.recent_active && progress.state != ProgressState::Snapshot;
-        self.node.raft.prs().get(peer).is_some_and(answers)
-    }
-
-    /// Hands the leadership to a peer that answers. While one is awaited nothing is proposed, so TiKV asks the peer
-    /// whether it can take over first (`pre_transfer_leader`), and one that is cut off costs its region nothing.
+    /// Hands the leadership to a peer that is not behind much.
     pub fn transfer_leader(&mut self, peer: u64) {
-        if self.is_active(peer) && self.is_leader() && self.node.raft.lead_transferee.is_none() {
+        if self.is_leader() && self.node.raft.lead_transferee.is_none() {
             self.node.transfer_leader(peer);
         }
     }

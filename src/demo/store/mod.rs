@@ -30,7 +30,7 @@ use super::{
     STARTED, VERSION, args, http,
     net::{self, Hello, PeerEvent, Peers},
     raft::{Group, Groups, Lost, Ticks, decode, encode, metric_name},
-    wire::{DiskUsage, Heartbeat, Led, Op, Orders, Peer, Region, Reply, Request, Space, StoreMeta},
+    wire::{DiskUsage, Heartbeat, Led, Op, Orders, Region, Reply, Request, Space, StoreMeta},
 };
 use crate::cluster::assumed::{DISK_CHECK, MAX_PEER_DOWN, RAFT_ELECTION_TICKS, RAFT_HEARTBEAT_TICKS, RAFT_TICK};
 
@@ -160,6 +160,7 @@ pub async fn run(args: args::Store, log: &Logger) -> io::Result<()> {
 impl Store {
     fn tick(&mut self) {
         self.groups.tick(PROPOSAL);
+        let full = self.usage != DiskUsage::Normal;
         for (id, region) in &self.regions {
             let Some(group) = self.groups.groups.get_mut(id) else { continue };
             // The other stores may not have had their orders yet when the first election began.
@@ -167,6 +168,15 @@ impl Store {
             let waits = group.leader() == 0 && group.node.raft.state == StateRole::Follower;
             if mine && waits && group.log().is_untouched() {
                 let _ = group.node.campaign();
+            }
+            if full && group.is_leader() {
+                let fit = |store: u64| store != self.meta.id && !self.full.contains(&store);
+                let active = |peer: u64| group.node.raft.prs().get(peer).is_some_and(|progress| progress.recent_active);
+                if let Some(peer) = region.peers.iter().find(|peer| fit(peer.store_id) && active(peer.id)).copied() {
+                    info!(self.log, "try to transfer leader because of disk full";
+                        "region_id" => id, "to_store" => peer.store_id);
+                    group.transfer_leader(peer.id);
+                }
             }
         }
     }
@@ -248,19 +258,8 @@ impl Store {
                 let full = |store: u64| {
                     if store == self.meta.id { self.usage != DiskUsage::Normal } else { self.full.contains(&store) }
                 };
-                let fit = |peer: &&Peer| !full(peer.store_id) && group.is_active(peer.id);
-                if full(self.meta.id) {
-                    warn!(self.log, "propose failed: tikv disk full, leader diskUsage={:?}", self.usage;
-                        "region_id" => region.id);
-                    // As TiKV does, at a write that it refuses; while reads come, its leaders stay.
-                    if let Some(peer) = region.peers.iter().find(fit) {
-                        info!(self.log, "try to transfer leader because of disk full";
-                            "region_id" => region.id, "to_store" => peer.store_id);
-                        group.transfer_leader(peer.id);
-                    }
-                    return say(reply, Reply::DiskFull);
-                }
-                if 2 * region.peers.iter().filter(|peer| full(peer.store_id)).count() > region.peers.len() {
+                let others = region.peers.iter().filter(|peer| full(peer.store_id)).count();
+                if full(self.meta.id) || 2 * others > region.peers.len() {
                     return say(reply, Reply::DiskFull);
                 }
                 let tell = move |done: Result<(), Lost>| say(reply, done.map_or(Reply::ServerIsBusy, |()| Reply::Done));
