@@ -5,9 +5,15 @@
 //! id in their names. What bears no mark is never changed.
 
 mod compile;
+mod filter;
+mod impairment;
 mod parse;
 
 pub use compile::{Refusal, check, compile, preview, removal_text};
+pub use filter::{Class, Filter, Flow, Stream, classes};
+pub use impairment::{
+    Chance, DEFAULT_LIMIT, Delay, Distribution, GilbertElliott, Impairment, Loss, Ppm, Rate, Reorder,
+};
 pub use parse::{ReadError, parse_filter, parse_qdiscs};
 
 use std::{
