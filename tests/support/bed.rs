@@ -46,8 +46,10 @@ pub struct Bed {
 impl Bed {
     pub fn make() -> Self {
         let mut cluster = Cluster::start(&Options { own_volumes_mib: Some(256), ..Options::default() });
-        let fourth = cluster.run_further(3, &["--network", &cluster.networks[0]]);
-        cluster.nodes.push(fourth);
+        for number in cluster.nodes.len()..=FAULTS.iter().map(|fault| fault.node).max().unwrap() {
+            let further = cluster.run_further(number, &["--network", &cluster.networks[0]]);
+            cluster.nodes.push(further);
+        }
         let program = Program::new(Some(&cluster.project));
         Self { cluster, program }
     }
@@ -126,13 +128,15 @@ impl Bed {
     pub fn faults_left(&self) -> Vec<String> {
         let cluster = &self.cluster;
         let mut left = Vec::new();
-        for (at, node) in cluster.nodes.iter().enumerate() {
-            let status = cluster.inspect(at, "{{.State.Status}}");
-            if status == "running" {
-                left.extend(cluster.traces(at).into_iter().map(|line| format!("in the kernel of {node}: {line}")));
-            } else {
-                let said = try_run("docker", &["logs", "--tail", "4", node]).1;
-                left.push(format!("{node} is {status}: {said}"));
+        let nodes: Vec<&str> = cluster.nodes.iter().map(String::as_str).collect();
+        let states = run("docker", &[&["inspect", "-f", "{{.State.Status}} {{.State.Pid}}"], &nodes[..]].concat());
+        for (node, state) in nodes.iter().zip(states.lines()) {
+            match state.split_once(' ') {
+                Some(("running", pid)) => {
+                    let traces = cluster.traces_beside(pid).into_iter();
+                    left.extend(traces.map(|line| format!("in the kernel of {node}: {line}")));
+                }
+                _ => left.push(format!("{node} is {state}: {}", try_run("docker", &["logs", "--tail", "4", node]).1)),
             }
         }
         left.extend(cluster.all_fill_files());
