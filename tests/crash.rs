@@ -127,7 +127,7 @@ fn nothing_is_left_behind_whatever_is_killed_at_whatever_step() {
         return;
     }
     let start = Instant::now();
-    let bed = Bed::make();
+    let mut bed = Bed::make();
     let possible = bed.possible();
     let rows: Mutex<VecDeque<Row>> = Mutex::new(rows(&bed, &possible).into());
     let ledger = Mutex::new(Ledger::default());
@@ -136,7 +136,11 @@ fn nothing_is_left_behind_whatever_is_killed_at_whatever_step() {
         for _ in 0..BEDS {
             scope.spawn(|| {
                 let first = first.lock().unwrap().take();
-                let work = Work { bed: first.unwrap_or_else(Bed::make), possible: &possible, ledger: &ledger };
+                let work = Work {
+                    bed: first.unwrap_or_else(|| Bed::for_faults(&possible)),
+                    possible: &possible,
+                    ledger: &ledger,
+                };
                 loop {
                     let Some(row) = rows.lock().unwrap().pop_front() else { return };
                     let said = format!("{:6.1} {row:?}", start.elapsed().as_secs_f32());
@@ -333,10 +337,7 @@ impl Work<'_> {
     /// Removes helpers that hold nothing, as nothing is held any more, and records of what was never begun.
     fn tidy(&self) {
         self.bed.remove_helpers();
-        if !self.bed.recorded().is_empty() {
-            let left = self.recovered();
-            self.found(&"recovering afterwards", left);
-        }
+        self.bed.forget();
     }
 
     /// The node is restarted under the program's hands, so that the injection fails.

@@ -26,6 +26,7 @@ const OWN_VOLUMES: Options = Options {
     second_network: false,
     ipv6: false,
     own_volumes_mib: Some(256),
+    apart: false,
 };
 
 fn start(options: &Options) -> (Cluster, Program) {

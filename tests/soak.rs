@@ -41,7 +41,7 @@ fn many_programs_and_many_deaths_leave_nothing_behind() {
     let seed = number("TIKV_CHAOS_SEED").unwrap_or(clock.as_millis() as u64 & 0xffff_ffff);
     let count = number("TIKV_CHAOS_SOAK").map_or(USUAL, |count| usize::try_from(count).unwrap());
     println!("{count} operations of TIKV_CHAOS_SEED={seed}");
-    let bed = Bed::make();
+    let mut bed = Bed::make();
     let faults = bed.possible();
     let (done, history) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let start = Instant::now();

@@ -45,24 +45,39 @@ pub struct Bed {
 
 impl Bed {
     pub fn make() -> Self {
-        let mut cluster = Cluster::start(&Options { own_volumes_mib: Some(256), ..Options::default() });
-        for number in cluster.nodes.len()..=FAULTS.iter().map(|fault| fault.node).max().unwrap() {
-            let further = cluster.run_further(number, &["--network", &cluster.networks[0]]);
-            cluster.nodes.push(further);
-        }
+        let options = Options { own_volumes_mib: Some(256), apart: true, ..Options::default() };
+        let cluster = Cluster::start(&options);
         let program = Program::new(Some(&cluster.project));
         Self { cluster, program }
     }
 
-    /// The types of fault that this kernel can make, each tried.
-    pub fn possible(&self) -> Vec<Fault> {
-        let tried = FAULTS.into_iter().filter(|fault| {
-            let ran = self.program.run(&[&self.inject(fault, "10m")[..], &["--json"]].concat());
+    /// One with a node for each of these types of fault.
+    pub fn for_faults(faults: &[Fault]) -> Self {
+        let mut bed = Self::make();
+        bed.add_nodes(faults);
+        bed
+    }
+
+    fn add_nodes(&mut self, faults: &[Fault]) {
+        let cluster = &mut self.cluster;
+        for number in cluster.nodes.len()..=faults.iter().map(|fault| fault.node).max().unwrap_or_default() {
+            let further = cluster.run_further(number, &["--network", &cluster.networks[0]]);
+            cluster.nodes.push(further);
+        }
+    }
+
+    /// The types of fault that this kernel can make, each tried; and the nodes for them.
+    pub fn possible(&mut self) -> Vec<Fault> {
+        let is_possible = |fault: &Fault| {
+            // A killed node takes no other fault.
+            let fault = Fault { node: if fault.name == "node_kill" { 2 } else { fault.node % 2 }, ..*fault };
+            let ran = self.program.run(&[&self.inject(&fault, "10m")[..], &["--json"]].concat());
             assert!(ran.status == 0 || ran.stdout.contains("netem"), "{ran:?}");
             ran.status == 0
-        });
-        let possible = tried.collect();
+        };
+        let possible: Vec<Fault> = FAULTS.into_iter().filter(is_possible).collect();
         self.program.run(&["recover"]).ok();
+        self.add_nodes(&possible);
         possible
     }
 
@@ -167,12 +182,21 @@ impl Bed {
         }
     }
 
+    /// Removes the journals of a bed where nothing is left.
+    pub fn forget(&self) {
+        let sessions = fs::read_dir(self.program.state.path().join("sessions")).into_iter().flatten().flatten();
+        for session in sessions {
+            // A program that ends removes its own.
+            let _ = fs::remove_file(session.path());
+        }
+    }
+
     /// Makes the bed fit for the next case by whatever it takes.
     pub fn repair(&self) {
         self.program.run(&["recover", "--held"]);
         self.kill_guards();
         self.remove_helpers();
-        let _ = fs::remove_dir_all(self.program.state.path().join("sessions"));
+        self.forget();
         for (at, node) in self.cluster.nodes.iter().enumerate() {
             // A new life, without whatever stood in the kernel.
             run("docker", &["restart", "-t", "0", node]);

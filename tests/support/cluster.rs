@@ -40,6 +40,8 @@ pub struct Options {
     pub ipv6: bool,
     /// Volumes of this many MiB of their own, instead of folders of Docker's file system.
     pub own_volumes_mib: Option<u32>,
+    /// Each node is a cluster of its own, for tests that need none and make many: that takes less of the machine.
+    pub apart: bool,
 }
 
 impl Default for Options {
@@ -51,6 +53,7 @@ impl Default for Options {
             second_network: false,
             ipv6: false,
             own_volumes_mib: None,
+            apart: false,
         }
     }
 }
@@ -63,8 +66,8 @@ pub struct Cluster {
     /// Container names, by node.
     pub nodes: Vec<String>,
     pub volumes: Vec<String>,
-    /// Containers that keep the volumes mounted, in the same order, where they are file systems of their own.
-    keepers: Vec<String>,
+    /// The container that keeps the volumes mounted, where they are file systems of their own.
+    keeper: Option<String>,
     pub networks: Vec<String>,
     pub data: &'static str,
     options: Options,
@@ -80,7 +83,7 @@ impl Cluster {
             project: project.clone(),
             nodes: vec![],
             volumes: vec![],
-            keepers: vec![],
+            keeper: None,
             networks: vec![],
             data: options.data,
             options: *options,
@@ -108,27 +111,31 @@ impl Cluster {
             }
             args.push(&volume);
             run("docker", &args);
-            if size.is_some() {
-                // A tmpfs volume is empty again when nobody has it mounted: a killed node would lose its data.
-                let keeper = cluster.run_keeper(&image, &volume);
-                cluster.keepers.push(keeper);
-            }
             cluster.volumes.push(volume);
+        }
+        if options.own_volumes_mib.is_some() {
+            // A tmpfs volume is empty again when nobody has it mounted: a killed node would lose its data.
+            cluster.keeper = Some(cluster.run_keeper(&image));
+        }
+        for node in 0..3 {
             let name = cluster.run_node(options, &image, node);
             cluster.nodes.push(name);
         }
-        wait_for("the cluster to have a leader", || cluster.leader());
+        if !options.apart {
+            wait_for("the cluster to have a leader", || cluster.leader());
+        }
         cluster
     }
 
-    fn run_keeper(&self, image: &str, volume: &str) -> String {
+    fn run_keeper(&self, image: &str) -> String {
         let label = format!("{LABEL}={}", self.run);
-        let mount = format!("{volume}:/kept");
+        let mounts: Vec<String> =
+            self.volumes.iter().enumerate().map(|(at, volume)| format!("-v={volume}:/kept/{at}")).collect();
+        let mounts: Vec<&str> = mounts.iter().map(String::as_str).collect();
         let listen = "http://127.0.0.1:1";
-        let args =
-            ["run", "-d", "--label", &label, "--label", "tikv-chaos.role=ignore", "--network", "none", "-v", &mount];
+        let args = ["run", "-d", "--label", &label, "--label", "tikv-chaos.role=ignore", "--network", "none"];
         let etcd = [image, "--data-dir=/tmp/x", "--listen-client-urls", listen, "--advertise-client-urls", listen];
-        run("docker", &[&args[..], &etcd[..]].concat())
+        run("docker", &[&args[..], &mounts, &etcd].concat())
     }
 
     /// Removes a node's container and makes it anew, over the same volume.
@@ -139,7 +146,8 @@ impl Cluster {
 
     fn run_node(&self, options: &Options, image: &str, node: usize) -> String {
         let service = format!("tikv{node}");
-        let initial: Vec<String> = (0..3).map(|node| format!("tikv{node}=http://tikv{node}:2380")).collect();
+        let members = if options.apart { node..node + 1 } else { 0..3 };
+        let initial: Vec<String> = members.map(|node| format!("tikv{node}=http://tikv{node}:2380")).collect();
         let initial = initial.join(",");
         let (name, compose) = match options.names {
             Names::ComposeV2 => (format!("{}-{service}-1", self.project), true),
@@ -313,17 +321,13 @@ impl Cluster {
 
     /// The fill files on every volume, each volume by its number.
     pub fn all_fill_files(&self) -> Vec<String> {
-        if self.keepers.is_empty() {
+        let Some(keeper) = &self.keeper else {
             let listing = self.with_volumes(&self.volumes, "find", &["/v", "-name", "chaos-fill-*"]);
             return listing.lines().map(str::to_owned).collect();
-        }
-        // Through a process that has the volume: many times cheaper than a container for each look.
-        let keepers: Vec<&str> = self.keepers.iter().map(String::as_str).collect();
-        let pids = run("docker", &[&["inspect", "-f", "{{.State.Pid}}"], &keepers[..]].concat());
-        let roots: Vec<String> = pids.lines().map(|pid| format!("/proc/{pid}/root/kept/")).collect();
-        assert_eq!(roots.len(), self.volumes.len(), "each volume has a keeper that runs");
-        let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
-        let listing = run("find", &[&roots[..], &["-name", "chaos-fill-*"]].concat());
+        };
+        // Through a process that has the volumes: many times cheaper than a container for each look.
+        let pid = run("docker", &["inspect", "-f", "{{.State.Pid}}", keeper]);
+        let listing = run("find", &[&format!("/proc/{pid}/root/kept/"), "-name", "chaos-fill-*"]);
         listing.lines().map(str::to_owned).collect()
     }
 }
