@@ -334,6 +334,40 @@ fn recover_undoes_a_kill_and_a_full_disk_of_a_killed_program() {
 }
 
 #[test]
+fn what_no_journal_knows_is_found_in_the_nodes_offered_and_ended() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options { apart: true, ..Options::default() });
+    let forget = || {
+        program.inject(&["network_partition", "--target", &cluster.nodes[1], "--ttl", "none"]);
+        std::fs::remove_dir_all(program.state.path().join("sessions")).unwrap();
+        // The helper keeps what it was asked to keep, for whoever asked.
+        cluster.holders().iter().for_each(|helper| drop(run("docker", &["rm", "-f", helper])));
+        assert!(!cluster.traces(1).is_empty());
+    };
+    forget();
+    let mut terminal = open(&program, LARGE);
+    let screen = terminal.wait_text("with our mark and without a record");
+    assert!(screen.contains(&format!("network_partition on {}", cluster.nodes[1])), "{screen}");
+    terminal.send("r");
+    terminal.wait_text("read back and gone");
+    assert_eq!(cluster.traces(1), Vec::<String>::new());
+    quit(&mut terminal);
+    cluster.assert_clean();
+
+    forget();
+    let mut terminal = open(&program, LARGE);
+    terminal.wait_text("with our mark and without a record");
+    terminal.send("k");
+    terminal.wait_text("1 unrecorded");
+    terminal.send("\x18");
+    terminal.wait_text("read back and gone");
+    quit(&mut terminal);
+    cluster.assert_clean();
+}
+
+#[test]
 fn what_happens_to_the_nodes_outside_is_seen() {
     if !docker_is_here() {
         return;

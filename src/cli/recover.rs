@@ -111,9 +111,9 @@ fn say_what_would_be(config: &Config, found: &Found) -> ExitCode {
         output::lines(injection.undo.iter().map(|command| format!("  {command}")));
     }
     for mark in &recovery.unrecorded {
-        let (id, what) = undo::name(mark);
+        let (id, what) = (mark.id(), mark.words());
         output::lines([format!("would undo {id} {what} (no record); by hand:")]);
-        output::lines(undo::by_hand(mark).iter().map(|command| format!("  {command}")));
+        output::lines(mark.by_hand().iter().map(|command| format!("  {command}")));
     }
     say_rest(recovery);
     undo::status(recovery.unseen.is_empty())
@@ -121,7 +121,7 @@ fn say_what_would_be(config: &Config, found: &Found) -> ExitCode {
 
 fn say_rest(recovery: &Recovery) {
     for (mark, left) in &recovery.held {
-        let (id, what) = undo::name(mark);
+        let (id, what) = (mark.id(), mark.words());
         let end = match left {
             Left::Until(left) => format!("ends by itself in {}", span(left.as_secs().cast_signed())),
             Left::ForEver => "does not end by itself".to_owned(),
@@ -137,12 +137,12 @@ fn say_rest(recovery: &Recovery) {
 }
 
 fn mark_json(mark: &Marked) -> Value {
-    let (id, what) = undo::name(mark);
+    let (id, what) = (mark.id(), mark.words());
     let metadata = match mark {
         Marked::Fault(metadata) => json!(metadata),
         Marked::Helper(_) => Value::Null,
     };
-    json!({ "id": id, "what": what, "metadata": metadata, "undo": undo::by_hand(mark) })
+    json!({ "id": id, "what": what, "metadata": metadata, "undo": mark.by_hand() })
 }
 
 fn held_json(mark: &Marked, left: Left) -> Value {

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::output;
 use crate::{
-    chaos::{shell_quote, undo_commands},
     config::Config,
     session::{self, Injection, Unreadable},
     subject::{Cleaned, Marked, Subject as _, docker::TikvSubject},
@@ -49,8 +48,7 @@ pub async fn undo(config: &Config, subject: &TikvSubject, injections: &[&Injecti
         }
     });
     let unrecorded = marks.iter().map(|mark| async {
-        let (id, what) = name(mark);
-        let undo = by_hand(mark);
+        let (id, what, undo) = (mark.id(), mark.words(), mark.by_hand());
         let result = subject.clear(mark).await.map_err(|error| {
             format!("{what} without a record could not be undone: {error}. By hand: {}", undo.join("; "))
         });
@@ -63,27 +61,6 @@ pub async fn undo(config: &Config, subject: &TikvSubject, injections: &[&Injecti
         tracing::warn!(%error, "ended sessions stay listed");
     }
     results
-}
-
-/// What a mark is called: its id and what it is on.
-pub fn name(mark: &Marked) -> (String, String) {
-    match mark {
-        Marked::Fault(metadata) => {
-            (metadata.id.to_string(), format!("{} on {}", metadata.fault_type(), metadata.target()))
-        }
-        Marked::Helper(helper) => {
-            let id = helper.container.chars().take(12).collect();
-            (id, format!("the helper container {} of a node that is gone", helper.name))
-        }
-    }
-}
-
-/// How a person would undo it.
-pub fn by_hand(mark: &Marked) -> Vec<String> {
-    match mark {
-        Marked::Fault(metadata) => undo_commands(metadata).iter().map(ToString::to_string).collect(),
-        Marked::Helper(helper) => vec![format!("docker stop {}", shell_quote(&helper.container))],
-    }
 }
 
 /// Whether every one of them is gone, and every journal could be read: one that could not may hold open injections.

@@ -34,7 +34,7 @@ pub enum Sight {
 }
 
 /// What is found, by what is to become of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Recovery {
     /// Ours and recorded: to be undone by the record.
     pub recorded: BTreeMap<InjectionId, Sight>,

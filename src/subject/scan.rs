@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::chaos::Metadata;
+use crate::chaos::{Metadata, shell_quote, undo_commands};
 
 /// What a scan saw.
 #[derive(Debug, Default)]
@@ -51,6 +51,32 @@ pub struct Helper {
     pub name: String,
     /// The id of the container that it was beside.
     pub target: Option<String>,
+}
+
+impl Marked {
+    /// An injection's id, or the short one of a container.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Fault(metadata) => metadata.id.to_string(),
+            Self::Helper(helper) => helper.container.chars().take(12).collect(),
+        }
+    }
+
+    /// What it is, and on what.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Fault(metadata) => format!("{} on {}", metadata.fault_type(), metadata.target()),
+            Self::Helper(helper) => format!("the helper container {} of a node that is gone", helper.name),
+        }
+    }
+
+    /// How a person would undo it.
+    pub fn by_hand(&self) -> Vec<String> {
+        match self {
+            Self::Fault(metadata) => undo_commands(metadata).iter().map(ToString::to_string).collect(),
+            Self::Helper(helper) => vec![format!("docker stop {}", shell_quote(&helper.container))],
+        }
+    }
 }
 
 /// Something that is not ours.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::chaos::{Fault, InjectionId};
+use crate::{
+    chaos::{Fault, InjectionId},
+    subject::Marked,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -22,6 +25,14 @@ pub enum Effect {
         force: bool,
     },
     Revert {
+        ids: Vec<InjectionId>,
+    },
+    /// Undo what bears our marks and has no record.
+    Clear {
+        marks: Vec<Marked>,
+    },
+    /// Revert these, then look at the nodes and undo whatever else there is of ours.
+    EndEverything {
         ids: Vec<InjectionId>,
     },
     /// Read what the clusters say of themselves every second, or stop: nobody looks.

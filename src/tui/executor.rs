@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
@@ -23,9 +24,12 @@ use crate::{
     cluster::ClusterState,
     config::Config,
     safety::Limits,
-    session::{self, Injection, Life, LifeError, Loaded, Request, Store},
+    session::{
+        self, Injection, Life, LifeError, Loaded, Request, Store,
+        recovery::{Reach, Recovery, sort},
+    },
     subject::{
-        Cleaned,
+        Cleaned, Marked, Subject as _, SubjectError,
         docker::{self, Snapshot, TikvSubject},
     },
 };
@@ -64,6 +68,9 @@ struct Shared {
 
 pub struct Executor {
     shared: Shared,
+    config: Config,
+    /// The nodes themselves were asked what there is of ours.
+    scanned: bool,
     planned: watch::Sender<Wanted>,
     /// Asks for plans until nobody wants any more.
     planner: JoinHandle<()>,
@@ -105,7 +112,17 @@ impl Executor {
         watchers.spawn(forward_states(receiver, shared.clone()));
         let (planned, wanted) = watch::channel(None);
         let planner = tokio::spawn(plan(shared.clone(), wanted));
-        Self { shared, planned, planner, look, reader, work: JoinSet::new(), _watchers: watchers }
+        Self {
+            shared,
+            config: config.clone(),
+            scanned: false,
+            planned,
+            planner,
+            look,
+            reader,
+            work: JoinSet::new(),
+            _watchers: watchers,
+        }
     }
 
     pub fn carry_out(&mut self, effect: Effect) {
@@ -125,6 +142,23 @@ impl Executor {
                     let shared = shared.clone();
                     self.work.spawn(async move { shared.revert(injection).await });
                 }
+            }
+            Effect::Clear { marks } => {
+                let config = self.config.clone();
+                self.work.spawn(async move {
+                    let subject = shared.aside(&config);
+                    shared.clear(&subject, marks).await;
+                    subject.release().await;
+                });
+            }
+            Effect::EndEverything { ids } => {
+                let config = self.config.clone();
+                let open = shared.open();
+                self.work.spawn(async move {
+                    let wanted = open.into_iter().filter(|injection| ids.contains(&injection.metadata.id));
+                    join_all(wanted.map(|injection| shared.revert(injection))).await;
+                    shared.end_unrecorded(&config).await;
+                });
             }
             Effect::Leave => {
                 if let Err(error) = shared.store.leave() {
@@ -167,6 +201,11 @@ impl Executor {
     pub fn seen(&mut self, live: &Live) {
         let Live::Up { snapshot, .. } = live else { return self.shared.subject.see(None) };
         self.shared.subject.see(Some(snapshot.clone()));
+        // Only once, as it takes a helper beside each node. The first frame with the nodes is there by now.
+        if !std::mem::replace(&mut self.scanned, true) && !self.shared.read_only {
+            let (shared, config) = (self.shared.clone(), self.config.clone());
+            self.work.spawn(async move { shared.scan(&config).await });
+        }
         // What Docker's absence kept from being undone can be undone now.
         self.shared.tried.lock().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(|last| *last = None);
         let gone: Vec<Injection> = {
@@ -319,6 +358,76 @@ impl Shared {
         if let Err(error) = self.store.prune() {
             tracing::warn!(%error, "ended sessions stay listed");
         }
+    }
+
+    /// An engine of its own for a look at every node, whose helpers go with it and are not kept for injections.
+    fn aside(&self, config: &Config) -> TikvSubject {
+        let progress = self.messages.clone();
+        config.subject(Arc::new(move |text: &str| {
+            let _ = progress.try_send(Message::Log { at: Timestamp::now(), level: Level::Info, text: text.to_owned() });
+        }))
+    }
+
+    /// Tells the screen what the nodes show of ours, compared with the journals as they are afterwards.
+    async fn scan(&self, config: &Config) {
+        let subject = self.aside(config);
+        let scan = subject.scan().await;
+        subject.release().await;
+        match scan.map(|scan| (scan, self.store.load().unwrap_or_default())) {
+            Ok((scan, loaded)) => {
+                let mut found = sort(&loaded, scan, Reach::LeftBehind);
+                // What this program reverted between the two looks has a record that is closed.
+                let mine = loaded.sessions.iter().filter(|seen| seen.mine).flat_map(|seen| &seen.file.injections);
+                let mine: Vec<_> = mine.map(|injection| &injection.metadata).collect();
+                let is_mine = |what: &Marked| match what {
+                    Marked::Fault(mark) => mine.iter().any(|metadata| metadata.claims(mark)),
+                    Marked::Helper(_) => false,
+                };
+                found.unrecorded.retain(|what| !is_mine(what));
+                self.send(Message::Scanned(Box::new(found))).await;
+            }
+            Err(error) => self.cannot_look(&error).await,
+        }
+    }
+
+    async fn cannot_look(&self, error: &SubjectError) {
+        self.say(Level::Warn, format!("the nodes cannot be looked at for what no journal knows: {error}")).await;
+    }
+
+    /// Looks for what there still is of ours, and undoes it.
+    async fn end_unrecorded(&self, config: &Config) {
+        let subject = self.aside(config);
+        match subject.scan().await {
+            Ok(scan) => {
+                let loaded = self.store.load().unwrap_or_default();
+                let Recovery { unrecorded, unseen, .. } = sort(&loaded, scan, Reach::Everything);
+                for one in &unseen {
+                    self.say(Level::Warn, format!("cannot look at {}: {}", one.target, one.reason)).await;
+                }
+                if unrecorded.is_empty() && unseen.is_empty() {
+                    self.say(Level::Done, "nothing of ours is left in any node without a record".to_owned()).await;
+                }
+                self.clear(&subject, unrecorded).await;
+            }
+            Err(error) => self.cannot_look(&error).await,
+        }
+        subject.release().await;
+    }
+
+    async fn clear(&self, subject: &TikvSubject, marks: Vec<Marked>) {
+        let all = marks.into_iter().map(|mark| async move {
+            let what = mark.words();
+            let result = match subject.clear(&mark).await {
+                Ok(Cleaned::Clean) => Ok(format!("{what}, without a record, is undone: read back and gone")),
+                Ok(Cleaned::Lost(how)) => Ok(format!("{what}: nothing left to undo: {how}")),
+                Err(error) => {
+                    let by_hand = mark.by_hand().join("; ");
+                    Err(format!("{what} without a record could not be undone: {error}. By hand: {by_hand}"))
+                }
+            };
+            self.send(Message::Cleared { mark, result }).await;
+        });
+        join_all(all).await;
     }
 
     fn left(&self) -> Vec<String> {

@@ -7,8 +7,8 @@ use ratatui::crossterm::event::Event;
 use crate::{
     chaos::InjectionId,
     cluster::ClusterState,
-    session::{Injection, Loaded},
-    subject::{Plan, docker::Snapshot},
+    session::{Injection, Loaded, recovery::Recovery},
+    subject::{Marked, Plan, docker::Snapshot},
 };
 
 #[derive(Debug, Clone)]
@@ -36,6 +36,13 @@ pub enum Message {
     /// The answer to [`super::Effect::Revert`], one for each injection: how it ended, in a sentence.
     Reverted {
         id: InjectionId,
+        result: Result<String, String>,
+    },
+    /// What a look at the nodes themselves found, compared with the journals.
+    Scanned(Box<Recovery>),
+    /// How the undoing of something without a record ended, in a sentence.
+    Cleared {
+        mark: Marked,
         result: Result<String, String>,
     },
     /// Something slow that is going on, until the next one; `None` when it is over.

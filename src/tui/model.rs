@@ -20,8 +20,11 @@ use super::{
 };
 use crate::{
     chaos::{Fault, InjectionId},
-    session::Loaded,
-    subject::docker::{Node, Role, Snapshot},
+    session::{Loaded, recovery::Sight},
+    subject::{
+        Marked,
+        docker::{Node, Role, Snapshot},
+    },
 };
 
 /// What is settled before the first frame.
@@ -102,7 +105,7 @@ pub enum Dialog {
     Reverting {
         take_down: bool,
     },
-    /// Injections of programs that are gone.
+    /// Injections of programs that are gone, and what bears our marks without a record.
     Recover,
 }
 
@@ -138,6 +141,10 @@ pub struct Model {
     pub(super) wished: bool,
     pub(super) progress: Option<String>,
     pub(super) recovery_offered: bool,
+    /// What bears our marks and has no record.
+    pub(super) unrecorded: Vec<Marked>,
+    /// What the nodes themselves showed of each injection that was left behind.
+    pub(super) sights: BTreeMap<InjectionId, Sight>,
     pub(super) unreadable_told: BTreeSet<PathBuf>,
     pub(super) hits: HitMap,
     pub(super) drag: Option<Hit>,
@@ -170,6 +177,8 @@ impl Model {
             wished: false,
             progress: None,
             recovery_offered: false,
+            unrecorded: Vec::new(),
+            sights: BTreeMap::new(),
             unreadable_told: BTreeSet::new(),
             hits: HitMap::default(),
             drag: None,

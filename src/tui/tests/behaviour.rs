@@ -6,8 +6,8 @@ use super::fixtures::*;
 use crate::{
     chaos::{Fault, FaultType, InjectionId, Signal, Value},
     safety::Grade,
-    session::{Life, Loaded},
-    subject::docker::State,
+    session::{Life, Loaded, recovery::Recovery},
+    subject::{Marked, docker::State},
     tui::{
         Effect, Live, Message, Options,
         hits::Hit,
@@ -131,14 +131,15 @@ fn inject_before_the_plan_is_known_waits_for_it_and_a_moved_slider_takes_it_back
 fn the_panic_key_ends_everything_of_every_session_from_anywhere() {
     let mut screen = Screen::ready(80, 24);
     screen.control('x');
-    assert!(screen.taken().is_empty() && screen.text().contains("nothing is injected"));
+    assert_eq!(screen.taken(), [Effect::EndEverything { ids: vec![] }]);
+    assert!(screen.text().contains("nothing is injected"));
     let of_mine = injection(1, Life::Active, latency("demo-tikv0-1"), 0, None);
     let of_another = injection(2, Life::Active, latency("demo-tikv1-1"), 0, None);
     let sessions = vec![session("mine", true, true, vec![of_mine]), session("other", true, false, vec![of_another])];
     screen.send(Message::Sessions(Loaded { sessions, unreadable: vec![] }));
     screen.keys("?");
     screen.control('x');
-    assert!(matches!(&screen.taken()[..], [Effect::Revert { ids }] if ids.len() == 2));
+    assert!(matches!(&screen.taken()[..], [Effect::EndEverything { ids }] if ids.len() == 2));
 }
 
 #[test]
@@ -329,6 +330,46 @@ fn what_was_left_behind_is_offered_once() {
     screen.send(left());
     screen.keys("r");
     assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(7)] }]);
+}
+
+fn found(unrecorded: Vec<Marked>) -> Message {
+    Message::Scanned(Box::new(Recovery { unrecorded, ..Recovery::default() }))
+}
+
+#[test]
+fn what_the_nodes_show_without_a_record_is_offered_with_what_was_left_behind() {
+    let stray = || Marked::Fault(injection(8, Life::Active, partition("demo-tikv1-1"), 0, None).metadata);
+    let mut screen = Screen::ready(80, 24);
+    screen.send(found(vec![]));
+    assert_eq!(screen.model.dialog, None);
+    screen.send(found(vec![stray()]));
+    assert_eq!(screen.model.dialog, Some(Dialog::Recover));
+    assert!(screen.text().contains("network_partition on demo-tikv1-1"), "{}", screen.text());
+    screen.keys("k");
+    assert!(screen.taken().is_empty() && screen.text().contains("1 unrecorded"), "{}", screen.text());
+
+    let left = injection(7, Life::Applying, kill("demo-tikv0-1"), 4_000, Some(-10));
+    screen.send(Message::Sessions(Loaded {
+        sessions: vec![session("dead", false, false, vec![left])],
+        unreadable: vec![],
+    }));
+    screen.model.dialog = Some(Dialog::Recover);
+    screen.keys("r");
+    assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(7)] }, Effect::Clear { marks: vec![stray()] }]);
+    screen.send(Message::Cleared { mark: stray(), result: Err("no".into()) });
+    assert!(screen.text().contains("2 left behind"), "{}", screen.text());
+    screen.send(Message::Cleared { mark: stray(), result: Ok("undone".into()) });
+    assert!(screen.text().contains("1 left behind"));
+}
+
+#[test]
+fn a_look_at_the_nodes_interrupts_no_question() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("?");
+    screen.send(found(vec![Marked::Fault(injection(8, Life::Active, latency("demo-tikv1-1"), 0, None).metadata)]));
+    assert_eq!(screen.model.dialog, Some(Dialog::Help));
+    screen.keys("?");
+    assert!(screen.text().contains("bears our mark"), "{}", screen.text());
 }
 
 #[test]

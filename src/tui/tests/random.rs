@@ -7,8 +7,11 @@ use super::{fixtures::*, states::state};
 use crate::{
     chaos::{Fault, InjectionId},
     cluster::{ClusterState, Quantiles},
-    session::{Life, Loaded, Unreadable},
-    subject::docker::{Role, Snapshot, State},
+    session::{Life, Loaded, Unreadable, recovery::Recovery},
+    subject::{
+        Left, Marked,
+        docker::{Role, Snapshot, State},
+    },
     tui::{Effect, Level, Live, Message},
 };
 
@@ -151,6 +154,15 @@ fn message() -> impl Strategy<Value = Message> {
         2 => (0_u32..9, any::<bool>()).prop_map(|(number, good)| Message::Reverted {
             id: InjectionId::from_number(number),
             result: if good { Ok("reverted".into()) } else { Err("not reverted".into()) },
+        }),
+        2 => (0_u32..9, any::<bool>()).prop_map(|(number, held)| {
+            let fault = injection(number, Life::Active, partition(&format!("demo-tikv{number}-1")), 0, None).metadata;
+            let mark = Marked::Fault(fault);
+            let recovery = match held {
+                true => Recovery { held: vec![(mark, Left::ForEver)], ..Recovery::default() },
+                false => Recovery { unrecorded: vec![mark], ..Recovery::default() },
+            };
+            Message::Scanned(Box::new(recovery))
         }),
         1 => (-100_000_i64..100_000).prop_map(|seconds| Message::Clock(at(seconds))),
         1 => ".{0,200}".prop_map(|text| Message::Log { at: at(0), level: Level::Warn, text }),

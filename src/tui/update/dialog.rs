@@ -42,7 +42,7 @@ pub fn overtaken(model: &mut Model) -> Vec<Effect> {
         Some(Dialog::Reverting { .. }) if !model.has_own_open() => vec![Effect::Quit],
         // One that was still being injected when all were reverted.
         Some(Dialog::Reverting { .. }) => sessions::revert_mine(model),
-        Some(Dialog::Recover) if model.open_of(Owner::LeftBehind).is_empty() => {
+        Some(Dialog::Recover) if model.open_of(Owner::LeftBehind).is_empty() && model.unrecorded.is_empty() => {
             model.dialog = None;
             model.dirty = true;
             Vec::new()

@@ -47,6 +47,11 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             sessions::reverted(model, &id, result);
             return dialog::overtaken(model);
         }
+        Message::Scanned(recovery) => return sessions::scanned(model, *recovery),
+        Message::Cleared { mark, result } => {
+            sessions::cleared(model, &mark, result);
+            return dialog::overtaken(model);
+        }
         Message::Progress(progress) => {
             model.dirty |= model.progress != progress;
             model.progress = progress;

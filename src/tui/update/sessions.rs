@@ -3,8 +3,9 @@
 use super::{dialog, say};
 use crate::{
     chaos::InjectionId,
-    session::Loaded,
-    tui::{Effect, Level, Model, model::Dialog, open::Owner},
+    session::{Loaded, recovery::Recovery},
+    subject::{Left, Marked},
+    tui::{Effect, Level, Model, model::Dialog, open::Owner, text::span},
 };
 
 pub fn loaded(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
@@ -24,6 +25,49 @@ pub fn loaded(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
         dialog::open(model, Dialog::Recover);
     }
     dialog::overtaken(model)
+}
+
+/// What the nodes themselves show beside the journals. What is foreign and stands in no node's way is seen in its state.
+pub fn scanned(model: &mut Model, recovery: Recovery) -> Vec<Effect> {
+    model.dirty = true;
+    for one in recovery.foreign.iter().filter(|one| one.stopped.is_none()) {
+        say(model, Level::Info, format!("{} {}: not ours, left alone", one.target, one.what));
+    }
+    for (mark, left) in &recovery.held {
+        let end = match left {
+            Left::Until(left) => format!("ends by itself in {}", span(left.as_secs().cast_signed())),
+            Left::ForEver => "does not end by itself".to_owned(),
+        };
+        let what = mark.words();
+        say(model, Level::Info, format!("{what}: a running helper keeps it and no record here knows it; it {end}"));
+    }
+    for unseen in recovery.unseen {
+        say(model, Level::Warn, format!("cannot look at {}: {}", unseen.target, unseen.reason));
+    }
+    model.sights = recovery.recorded;
+    model.unrecorded = recovery.unrecorded;
+    match (model.unrecorded.len(), &model.dialog) {
+        (0, _) | (_, Some(Dialog::Recover)) => {}
+        (_, None) => dialog::open(model, Dialog::Recover),
+        // Whatever is being asked now is not pushed aside.
+        (_, Some(_)) => {
+            for mark in model.unrecorded.clone() {
+                let words = mark.words();
+                say(model, Level::Warn, format!("{words} bears our mark and has no record: Ctrl-x ends it"));
+            }
+        }
+    }
+    Vec::new()
+}
+
+pub fn cleared(model: &mut Model, mark: &Marked, result: Result<String, String>) {
+    match result {
+        Ok(text) => {
+            model.unrecorded.retain(|one| one != mark);
+            say(model, Level::Done, text);
+        }
+        Err(reason) => say(model, Level::Error, reason),
+    }
 }
 
 fn tell_unreadable(model: &mut Model) {
@@ -69,7 +113,11 @@ pub fn revert_mine(model: &mut Model) -> Vec<Effect> {
 pub fn revert_left_behind(model: &mut Model) -> Vec<Effect> {
     model.dialog = None;
     let ids = model.open_of(Owner::LeftBehind);
-    revert(model, ids)
+    let mut effects = revert(model, ids);
+    if !model.unrecorded.is_empty() && !model.options.read_only {
+        effects.push(Effect::Clear { marks: model.unrecorded.clone() });
+    }
+    effects
 }
 
 /// Asks for those that were not asked for already.
@@ -86,11 +134,17 @@ fn revert(model: &mut Model, ids: Vec<InjectionId>) -> Vec<Effect> {
     vec![Effect::Revert { ids }]
 }
 
-/// Everything of ours that may still hold, whichever session made it.
+/// Everything of ours that may still hold, whichever session made it and whether or not a journal knows it.
 pub fn revert_everything(model: &mut Model) -> Vec<Effect> {
-    if model.open().is_empty() {
-        say(model, Level::Info, "nothing is injected, by any session".to_owned());
+    if model.options.read_only {
+        say(model, Level::Warn, "not reverted: this run is --read-only".to_owned());
+        return Vec::new();
     }
-    let ids = model.open().iter().map(|open| open.id().clone()).collect();
-    revert(model, ids)
+    let open: Vec<InjectionId> = model.open().iter().map(|open| open.id().clone()).collect();
+    let ids: Vec<_> = open.iter().filter(|id| !model.reverting.contains_key(id)).cloned().collect();
+    model.reverting.extend(ids.iter().map(|id| (id.clone(), false)));
+    if open.is_empty() {
+        say(model, Level::Info, "nothing is injected, by any session; looking at the nodes themselves".to_owned());
+    }
+    vec![Effect::EndEverything { ids }]
 }

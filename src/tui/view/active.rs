@@ -20,11 +20,15 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
     let model = pen.model;
     let open = model.open();
     let word = if open.is_empty() { String::new() } else { format!("{} open", open.len()) };
-    let left_behind = open.iter().filter(|one| one.owner == Owner::LeftBehind).count();
+    let left_behind = open.iter().filter(|one| one.owner == Owner::LeftBehind).count() + model.unrecorded.len();
     let note = if left_behind > 0 { format!("{left_behind} left behind") } else { String::new() };
     let inner = pen.pane(place, &word, &note);
     if open.is_empty() {
-        return pen.line(inner, Span::styled("Nothing is injected.", pen.theme.dim()));
+        let text = match model.unrecorded.len() {
+            0 => "Nothing is injected.".to_owned(),
+            count => format!("{count} unrecorded: Ctrl-x ends it"),
+        };
+        return pen.line(inner, Span::styled(text, pen.theme.dim()));
     }
     let rows: u16 = if inner.width >= WIDE { 2 } else { 3 };
     let selected = model.selected_open().map_or(0, |(at, _)| at);

@@ -6,11 +6,14 @@ use ratatui::{
 };
 
 use super::{header::counted, pen::Pen, popup};
-use crate::tui::{
-    keys::groups,
-    model::Dialog,
-    open::{Open, Owner},
-    text::{fit, fit_end, pad, width, wrap},
+use crate::{
+    session::recovery::Sight,
+    tui::{
+        keys::groups,
+        model::Dialog,
+        open::{Open, Owner},
+        text::{fit, fit_end, pad, width, wrap},
+    },
 };
 
 const COLUMNS: u16 = 76;
@@ -68,10 +71,22 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
         }
         Dialog::Recover => {
             let open = of(model.open(), Owner::LeftBehind);
-            let mut lines = text("Left by a program that has ended. What you keep stays in ACTIVE.");
-            lines.push(Line::default());
-            lines.extend(rows(pen, &open, room));
-            (format!("{} left behind", counted(open.len(), "injection")), lines)
+            let mut lines = Vec::new();
+            if !open.is_empty() {
+                lines.extend(text("Left by a program that has ended. What you keep stays in ACTIVE."));
+                lines.push(Line::default());
+                lines.extend(rows(pen, &open, room));
+            }
+            if !model.unrecorded.is_empty() {
+                if !lines.is_empty() {
+                    lines.push(Line::default());
+                }
+                lines
+                    .extend(text("Found in the nodes, with our mark and without a record. Ctrl-x ends it later, too."));
+                lines.push(Line::default());
+                lines.extend(model.unrecorded.iter().flat_map(|mark| text(&mark.words())));
+            }
+            (format!("{} left behind", counted(open.len() + model.unrecorded.len(), "injection")), lines)
         }
         Dialog::Help | Dialog::Commands | Dialog::Undo(_) | Dialog::Guide(_) => (String::new(), Vec::new()),
     }
@@ -88,6 +103,10 @@ fn rows(pen: &Pen, open: &[Open], room: usize) -> Vec<Line<'static>> {
     let row = |one: &Open| {
         let metadata = &one.injection.metadata;
         let name = fit_end(pen.glyphs, metadata.target(), target);
+        let gone = match pen.model.sights.get(&metadata.id) {
+            Some(Sight::Gone) => ", gone from the node",
+            Some(Sight::Found | Sight::Unseen) | None => "",
+        };
         let text = format!(
             "{:17}  {}  {:>6} old  {}, {}{}",
             metadata.fault_type().name(),
@@ -95,7 +114,7 @@ fn rows(pen: &Pen, open: &[Open], room: usize) -> Vec<Line<'static>> {
             one.age(now),
             one.standing.word(),
             one.left(now),
-            if one.injection.left { ", left on purpose" } else { "" },
+            if one.injection.left { ", left on purpose" } else { gone },
         );
         Line::from(fit(pen.glyphs, &text, room))
     };
