@@ -18,8 +18,8 @@ use support::{
 };
 use tikv_chaos::step::Step;
 
-/// Clusters that are worked on at the same time.
-const BEDS: usize = 4;
+/// Clusters that are worked on at the same time: more than there are cores, as half of the cases are spent waiting.
+const BEDS: usize = 6;
 const PROMISES: &str = include_str!("../assets/promises.md");
 
 /// How many of the program's requests to Docker are answered badly: as many as are the same in each run. Later ones ask
@@ -63,6 +63,18 @@ enum Row {
     HurtHolding,
     /// Docker answers the nth request badly.
     Docker(Verb, Manner, usize),
+}
+
+impl Row {
+    /// Whether most of its time is spent on a deadline or on Docker's silence.
+    fn waits(&self) -> bool {
+        match self {
+            Self::Dies(what, ..) | Self::DiesRollingBack(what, _) => *what == BY_DEADLINE,
+            Self::Docker(_, manner, _) => *manner == Manner::Silent,
+            Self::HurtHolding => true,
+            Self::GuardDies(..) | Self::Hurt(..) => false,
+        }
+    }
 }
 
 /// What was counted and found.
@@ -189,7 +201,15 @@ fn rows(bed: &Bed, possible: &[Fault]) -> Vec<Row> {
         rows.extend(REVERTING.map(|step| Row::Hurt(Verb::Revert, step, injury)));
     }
     let only = std::env::var("TIKV_CHAOS_CRASH_ROWS").unwrap_or_default();
-    rows.into_iter().filter(|row| format!("{row:?}").contains(&only)).collect()
+    let rows = rows.into_iter().filter(|row| format!("{row:?}").contains(&only));
+    // Those that wait beside those that work.
+    let (waiting, working): (Vec<Row>, Vec<Row>) = rows.partition(Row::waits);
+    let (mut waiting, mut working) = (waiting.into_iter(), working.into_iter());
+    let pairs = std::iter::from_fn(|| {
+        let pair: Vec<Row> = waiting.next().into_iter().chain(working.next()).collect();
+        (!pair.is_empty()).then_some(pair)
+    });
+    pairs.flatten().collect()
 }
 
 /// Each time that the program comes to a step, with the types of fault on whose way it lies; and the same of a guard
@@ -454,7 +474,7 @@ impl Work<'_> {
         let ids = if verb == Verb::Revert { self.injected(self.possible, "10m") } else { Vec::new() };
         let start = |fault: &Fault| {
             let docker = Faulty::start(manner, nth);
-            let env = [("DOCKER_HOST", docker.host.as_str())];
+            let env = [("DOCKER_HOST", docker.host.as_str()), ("FAILPOINTS", "Impatient=return")];
             let child = match ids.iter().find(|(other, _)| other == fault) {
                 Some((_, id)) => self.bed.spawn(&["revert", id], &env),
                 None => self.bed.spawn(&self.bed.inject(fault, "10m"), &env),

@@ -43,7 +43,7 @@ impl TikvSubject {
                 Err(changed(metadata, "was started again by its restart policy"))
             }
             Some(_) if !ended => {
-                let (target, seconds) = (metadata.target().to_owned(), client::PATIENCE.as_secs());
+                let (target, seconds) = (metadata.target().to_owned(), client::patience().as_secs());
                 Err(SubjectError::StillRunning { target, signal: signal.name(), seconds })
             }
             Some(_) => Ok(()),
@@ -56,7 +56,7 @@ impl TikvSubject {
         let options = WaitContainerOptions { condition: "not-running".to_owned() };
         let mut ended = std::pin::pin!(docker.wait_container(&metadata.container_id, Some(options)));
         // An exit status other than 0 arrives as an error; either way it has ended.
-        Ok(timeout(client::PATIENCE, ended.next()).await.is_ok())
+        Ok(timeout(client::patience(), ended.next()).await.is_ok())
     }
 
     /// Starts the container again. One that still runs in the life that was signalled may be about to end, and then

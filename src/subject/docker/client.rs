@@ -8,7 +8,16 @@ use bollard::{Docker, errors::Error};
 use crate::subject::SubjectError;
 
 /// How long an answer may take. Docker answers in milliseconds; a hanging daemon must not hang us.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// [`PATIENCE`]; less in a test that has Docker not answer again and again.
+pub fn patience() -> Duration {
+    fail::fail_point!(IMPATIENT, |_| PATIENCE / 2);
+    PATIENCE
+}
+
+/// The name under which a test asks for less patience.
+pub const IMPATIENT: &str = "Impatient";
 
 /// `DOCKER_HOST`, or the usual socket.
 pub fn host() -> String {
@@ -23,7 +32,7 @@ pub async fn connect() -> Result<Docker, SubjectError> {
     let no_docker = |error: &Error| SubjectError::NoDocker { host: host(), reason: reason(error) };
     // bollard's own limit is on the head of an answer; an image's import answers only at its end.
     let docker = Docker::connect_with_host(&host()).map_err(|error| no_docker(&error))?.with_timeout(6 * PATIENCE);
-    match tokio::time::timeout(PATIENCE, docker.negotiate_version()).await {
+    match tokio::time::timeout(patience(), docker.negotiate_version()).await {
         Ok(Ok(docker)) => Ok(docker),
         Ok(Err(error)) => Err(no_docker(&error)),
         Err(_) => Err(no_docker(&Error::RequestTimeoutError)),
@@ -36,7 +45,7 @@ pub async fn ask<T>(
     object: &str,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, SubjectError> {
-    let answer = tokio::time::timeout(PATIENCE, call).await.unwrap_or(Err(Error::RequestTimeoutError));
+    let answer = tokio::time::timeout(patience(), call).await.unwrap_or(Err(Error::RequestTimeoutError));
     answer.map_err(|error| failed(operation, object, &error))
 }
 
@@ -46,7 +55,7 @@ pub async fn find<T>(
     object: &str,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<Option<T>, SubjectError> {
-    let answer = tokio::time::timeout(PATIENCE, call).await.unwrap_or(Err(Error::RequestTimeoutError));
+    let answer = tokio::time::timeout(patience(), call).await.unwrap_or(Err(Error::RequestTimeoutError));
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(error) if status(&error) == Some(404) => Ok(None),
@@ -76,7 +85,7 @@ pub fn reason(error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message.trim().replace('\n', " "),
         Error::DockerStreamError { error } => error.trim().replace('\n', " "),
-        Error::RequestTimeoutError => format!("no answer within {} s", PATIENCE.as_secs()),
+        Error::RequestTimeoutError => format!("no answer within {} s", patience().as_secs()),
         error => {
             let mut innermost: &dyn std::error::Error = error;
             while let Some(source) = innermost.source() {

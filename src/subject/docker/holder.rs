@@ -283,7 +283,7 @@ async fn wait_gone(docker: &Docker, container: &str) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let _ = timeout(client::PATIENCE, gone).await;
+    let _ = timeout(client::patience(), gone).await;
 }
 
 /// Waits for Docker to say that the container has ended, or that there is none.
