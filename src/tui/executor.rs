@@ -425,7 +425,7 @@ impl Shared {
                     Err(format!("{what} without a record could not be undone: {error}. By hand: {by_hand}"))
                 }
             };
-            self.send(Message::Cleared { mark, result }).await;
+            self.send(Message::Cleared { mark: Box::new(mark), result }).await;
         });
         join_all(all).await;
     }

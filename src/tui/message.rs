@@ -42,7 +42,7 @@ pub enum Message {
     Scanned(Box<Recovery>),
     /// How the undoing of something without a record ended, in a sentence.
     Cleared {
-        mark: Marked,
+        mark: Box<Marked>,
         result: Result<String, String>,
     },
     /// Something slow that is going on, until the next one; `None` when it is over.

@@ -356,9 +356,9 @@ fn what_the_nodes_show_without_a_record_is_offered_with_what_was_left_behind() {
     screen.model.dialog = Some(Dialog::Recover);
     screen.keys("r");
     assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(7)] }, Effect::Clear { marks: vec![stray()] }]);
-    screen.send(Message::Cleared { mark: stray(), result: Err("no".into()) });
+    screen.send(Message::Cleared { mark: Box::new(stray()), result: Err("no".into()) });
     assert!(screen.text().contains("2 left behind"), "{}", screen.text());
-    screen.send(Message::Cleared { mark: stray(), result: Ok("undone".into()) });
+    screen.send(Message::Cleared { mark: Box::new(stray()), result: Ok("undone".into()) });
     assert!(screen.text().contains("1 left behind"));
 }
 
