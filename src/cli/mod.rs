@@ -26,7 +26,6 @@ use std::{
 
 use args::{Parsed, Subcommand};
 use output::Failure;
-use tokio::runtime::Builder;
 
 use crate::{config::Config, holder, session, step, subject::docker::Progress, tui};
 
@@ -65,11 +64,11 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
         return Err(Failure::new(3, "nothing is changed: this run is --read-only"));
     }
     let _log = logging::to_file(&config.state_dir);
-    // A few questions a second: to hand them from thread to thread would cost more than to ask them.
-    let alone = matches!(subcommand, Subcommand::Watch);
-    let mut runtime = if alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    let runtime = runtime.worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match subcommand {
             Subcommand::Tui => screen(config).await,

@@ -18,10 +18,7 @@ use bollard::{
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{client, discovery::ROLE_LABEL};
 use crate::{chaos::HOLDER_REPOSITORY, holder::protocol, subject::SubjectError};
@@ -101,12 +98,7 @@ pub async fn ensure(
         let packed = Contents::of_this_host(purpose, exe)?.archive();
         packed.map_err(|error| SubjectError::Image(format!("packing it failed: {error}")))
     };
-    let archive = match Handle::current().runtime_flavor() {
-        // There is no other thread to hand other work to.
-        RuntimeFlavor::CurrentThread => pack()?,
-        _ => tokio::task::block_in_place(pack)?,
-    };
-    let import = import(docker, purpose, &tag, archive);
+    let import = import(docker, purpose, &tag, tokio::task::block_in_place(pack)?);
     let late = |_| Err(SubjectError::Image(format!("Docker took longer than {} s", IMPORT_PATIENCE.as_secs())));
     timeout(IMPORT_PATIENCE, import).await.unwrap_or_else(late)?;
     progress("the image is made");
