@@ -158,6 +158,7 @@ pub fn session(name: &str, mine: bool, alive: bool, injections: Vec<Injection>) 
         docker_host: None,
         started_at: at(-3_600),
         injections,
+        history: crate::session::History::default(),
     };
     Seen { file, alive, mine }
 }
