@@ -517,6 +517,22 @@ mod tests {
         command().debug_assert();
     }
 
+    /// Most of them need a Docker, which other tests give them: here none of them is refused for how it is written.
+    #[test]
+    fn every_command_in_the_readme_is_one() {
+        let readme = include_str!("../../README.md");
+        let blocks = readme.split("```console").skip(1).filter_map(|rest| rest.split("```").next());
+        let lines = blocks.flat_map(str::lines).map(|line| line.trim_start_matches("$ ").split(" #").next().unwrap());
+        let lines: Vec<&str> =
+            lines.flat_map(|line| line.split(" | ")).filter(|line| line.starts_with("tikv-chaos")).collect();
+        assert!(lines.len() > 25, "{lines:?}");
+        for line in lines {
+            let text = failure(line.split(" > ").next().unwrap().trim());
+            // One shows an error on purpose, and the test of the examples holds it.
+            assert!(text.is_empty() || readme.contains(&format!("tikv-chaos: {text}")), "{line}: {text}");
+        }
+    }
+
     #[test]
     fn flags_may_stand_before_and_after_the_type() {
         let one = inject("tikv-chaos inject --target a latency --min-ms 1 --max-ms 2 --ttl 90s");

@@ -69,6 +69,8 @@ pub enum EndpointError {
     NoContext { from: String, name: String, folder: PathBuf, known: String },
     #[error("the Docker context {name:?} cannot be used: {reason}")]
     Context { name: String, reason: String },
+    #[error("{name} cannot be {path:?}: it must be absolute, as the guard stands in another folder")]
+    Relative { name: &'static str, path: PathBuf },
     #[error("{path} cannot be used: {reason}", path = path.display())]
     File { path: PathBuf, reason: String },
     #[error("{what} is wanted for Docker over TLS and is not there: {path}", path = path.display())]
@@ -120,7 +122,7 @@ impl Endpoint {
         if let Some((name, from)) = &wish.context {
             return if name == NO_CONTEXT { Self::usual() } else { Self::of_context(name, from) };
         }
-        let config = docker_folder().map(|folder| folder.join("config.json"));
+        let config = docker_folder()?.map(|folder| folder.join("config.json"));
         match config.and_then(|path| fs::read_to_string(&path).ok().map(|text| (path, text))) {
             None => Self::usual(),
             Some((path, text)) => {
@@ -152,8 +154,11 @@ impl Endpoint {
     pub fn of_host(host: &str, from: &str) -> Result<Self, EndpointError> {
         let set = |name| env::var(name).is_ok_and(|value| !value.is_empty());
         let tls = || -> Result<TlsFiles, EndpointError> {
-            let folder = env::var_os("DOCKER_CERT_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
-            TlsFiles::in_folder(&folder.or_else(docker_folder).unwrap_or_default())
+            let folder = match folder_in("DOCKER_CERT_PATH")? {
+                Some(folder) => folder,
+                None => docker_folder()?.unwrap_or_default(),
+            };
+            TlsFiles::in_folder(&folder)
         };
         let tls = if set("DOCKER_TLS_VERIFY") || host.starts_with("https://") { Some(tls) } else { None };
         Self::parse(host, from, tls)
@@ -185,7 +190,7 @@ impl Endpoint {
     }
 
     fn of_context(name: &str, from: &str) -> Result<Self, EndpointError> {
-        let folder = docker_folder().unwrap_or_default().join("contexts");
+        let folder = docker_folder()?.unwrap_or_default().join("contexts");
         let mut known = Vec::new();
         // Each lies in a folder whose name is a hash of the context's; its own file says which.
         for entry in fs::read_dir(folder.join("meta")).into_iter().flatten().flatten() {
@@ -285,9 +290,17 @@ pub fn authority(text: &str) -> Result<(String, Option<u16>), String> {
 }
 
 /// Where Docker's command line keeps what it knows.
-fn docker_folder() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")))
+fn docker_folder() -> Result<Option<PathBuf>, EndpointError> {
+    let home = || env::var_os("HOME").filter(|home| !home.is_empty()).map(|home| PathBuf::from(home).join(".docker"));
+    Ok(folder_in("DOCKER_CONFIG")?.or_else(home))
+}
+
+/// The folder that a variable names.
+fn folder_in(name: &'static str) -> Result<Option<PathBuf>, EndpointError> {
+    match env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from) {
+        Some(path) if path.is_relative() => Err(EndpointError::Relative { name, path }),
+        found => Ok(found),
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub fn options() -> Options {
         project: None,
         demo: None,
         read_only: false,
+        ttl: None,
         utf8: true,
         colours: true,
         time_zone: TimeZone::UTC,
