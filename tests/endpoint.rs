@@ -56,20 +56,25 @@ while data := docker.recv(65536):
     os.write(1, data)
 "#;
 
-/// A fault is made, guarded and undone through that Docker.
-fn breaks_and_heals(env: &[(&str, &str)], flags: &[&str]) -> Program {
+/// A fault is made and undone through that Docker, and another is ended by the guard, which is `told` of the same.
+fn breaks_and_heals(env: &[(&str, &str)], flags: &[&str], told: &str) {
     let cluster = Cluster::start(&Options::default());
     let program = Program::new(Some(&cluster.project));
     let run = |args: &[&str]| program.run_with(&[args, flags].concat(), "", env).ok();
-    let inject = ["inject", "network_partition", "--target", "tikv1", "--json", "--force", "--ttl", "5m"];
-    let made = run(&inject).json();
-    let guards = run(&["active", "--json"]).json()["guards"].as_array().unwrap().len();
-    assert_eq!(guards, 1, "the guard is that Docker's");
+    let made = run(&["inject", "network_partition", "--target", "tikv1", "--json", "--force", "--ttl", "5m"]).json();
+    let first = program.guard().unwrap();
     run(&["revert", made["id"].as_str().unwrap()]);
     cluster.assert_clean();
+    program.wait_for_guards_end(first);
+
+    run(&["inject", "node_kill", "--target", "tikv1", "--force", "--ttl", "3s"]);
+    let guard = program.guard().unwrap();
+    let words = fs::read_to_string(format!("/proc/{guard}/cmdline")).unwrap().replace('\0', " ");
+    assert!(words.contains(told), "{words}");
+    program.wait_for_guards_end(guard);
+    assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "running");
     let log = program.log();
     assert!(!log.contains("ERROR"), "{log}");
-    program
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,11 +98,11 @@ async fn docker_over_tls_by_variables_and_by_a_context() {
     assert_eq!(half.status, 2, "{half:?}");
     assert!(half.stderr.contains("the key of our certificate is wanted"), "{half:?}");
     fs::copy(&own.key, certs.path().join("key.pem")).unwrap();
-    breaks_and_heals(&env, &[]);
+    breaks_and_heals(&env, &[], &format!("--docker-host {host}"));
 
     let folder = tempfile::tempdir().unwrap();
     let config = context(folder.path(), &host, Some((&ca, &own)));
-    breaks_and_heals(&[("DOCKER_CONFIG", &config), ("DOCKER_HOST", "")], &["--context", "lab"]);
+    breaks_and_heals(&[("DOCKER_CONFIG", &config), ("DOCKER_HOST", "")], &["--context", "lab"], "--context lab");
 
     let stranger = Authority::new("two");
     fs::copy(stranger.file(), certs.path().join("ca.pem")).unwrap();
@@ -114,7 +119,7 @@ fn docker_over_ssh_goes_through_a_child_with_plain_arguments() {
     let folder = tempfile::tempdir().unwrap();
     let (path, said) = fake_ssh(folder.path(), DIAL_STDIO);
     let host = "ssh://me@localhost:2222/run/docker.sock";
-    breaks_and_heals(&[("PATH", &path), ("DOCKER_HOST", host)], &[]);
+    breaks_and_heals(&[("PATH", &path), ("DOCKER_HOST", host)], &[], &format!("--docker-host {host}"));
     let said = fs::read_to_string(said).unwrap();
     let expected = "-T -o BatchMode=yes -o ConnectTimeout=10 -l me -p 2222 -- localhost \
                     docker --host unix:///run/docker.sock system dial-stdio";

@@ -237,7 +237,7 @@ fn examples_print_what_they_show() {
     let state = tempfile::tempdir().unwrap();
     let cases = trycmd::TestCases::new();
     cases.env("TIKV_CHAOS_STATE_DIR", state.path().to_str().unwrap());
-    cases.env("XDG_CONFIG_HOME", "/nonexistent").env("TIKV_CHAOS_CONFIG", "").env("DOCKER_HOST", "");
+    cases.env("XDG_CONFIG_HOME", "/nonexistent").env("TIKV_CHAOS_CONFIG", "");
     cases.register_bin("tikv-chaos", std::path::Path::new(PROGRAM));
     cases.case("README.md").case("tests/cmd/*.trycmd").run();
 }

@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc, time::Dura
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser,
+    builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -234,15 +235,12 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, ExitCo
             _ => Failure::new(2, one_line(&error, &words)).print(json),
         })
     };
-    let mut matches = matches_of(command())?;
+    let mut matches = matches_of(without_empty_variables(command()))?;
     let named = matches.subcommand_name().unwrap_or_default();
     // Those that run beside the user are told everything by who starts them: a file must not keep a guard from its work.
     let file = match named {
         "holder" | "relay" | "guard" | "completions" | "man" => Ok(None),
-        _ => {
-            let path = matches.get_one::<PathBuf>("config").filter(|path| !path.as_os_str().is_empty());
-            ConfigFile::load(path.map(PathBuf::as_path))
-        }
+        _ => ConfigFile::load(matches.get_one::<PathBuf>("config").map(PathBuf::as_path)),
     };
     let file = match file {
         // `doctor` says it as one line among others, and `--default` is what one needs then.
@@ -253,7 +251,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, ExitCo
     };
     // The file's values take the place of the defaults, so that clap itself puts flags and environment before them.
     if let Ok(Some(file)) = &file {
-        matches = matches_of(with_file(command(), file))?;
+        matches = matches_of(with_file(without_empty_variables(command()), file))?;
     }
     let ttl = ttl(file.as_ref().ok().and_then(Option::as_ref));
     let mut parsed = interpret(&matches, ttl.value.as_deref()).map_err(|failure| failure.print(json))?;
@@ -265,6 +263,14 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, ExitCo
     parsed.globals.file = file.map(Arc::new);
     parsed.file_error = file_error;
     Ok(parsed)
+}
+
+/// A variable that is empty says nothing, as everywhere.
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty =
+        |arg: &&Arg| arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|it| it.is_empty()));
+    let empty: Vec<_> = command.get_arguments().filter(is_empty).map(|arg| arg.get_id().clone()).collect();
+    empty.into_iter().fold(command, |command, id| command.mut_arg(id, |arg| arg.env(Resettable::Reset)))
 }
 
 fn with_file(command: Command, file: &ConfigFile) -> Command {

@@ -1,5 +1,5 @@
 //! The timeline as a picture: injections as bars under the cluster's throughput, over one axis of time. Inline SVG whose
-//! colours are the page's.
+//! colours are the page's. An element of SVG is always closed (`{}`): in HTML only HTML's own may be left open.
 
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
@@ -45,7 +45,7 @@ pub fn timeline(report: &Report) -> Markup {
         svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(label) xmlns="http://www.w3.org/2000/svg" {
             @for tick in 0..=TICKS {
                 @let at = axis.start + SignedDuration::from_millis(axis.millis / TICKS * tick);
-                line class="grid" x1=(axis.x(at)) x2=(axis.x(at)) y1=(TOP) y2=(foot);
+                line class="grid" x1=(axis.x(at)) x2=(axis.x(at)) y1=(TOP) y2=(foot) {}
                 text class="axis" x=(axis.x(at)) y=(foot + 18) text-anchor="middle" { (tick_label(report, at)) }
             }
             @if curve > 0 { (throughput(report, &axis)) }
@@ -77,7 +77,7 @@ fn throughput(report: &Report, axis: &Axis) -> Markup {
         text class="name" x="0" y=(TOP + 12) { "operations a second" }
         text class="axis" x=(LEFT - 8) y=(TOP + 12) text-anchor="end" { (most) }
         text class="axis" x=(LEFT - 8) y=(TOP + room) text-anchor="end" { "0" }
-        polyline class="curve" points=(points.join(" "));
+        polyline class="curve" points=(points.join(" ")) {}
     }
 }
 

@@ -159,7 +159,7 @@ impl Told {
 }
 
 fn how_it_ended(injection: &Injection, end: Option<&Change>) -> String {
-    let by = |end: &Change| format!(" by `{}`, process {}", end.command, end.pid);
+    let by = |end: &Change| format!(" by {}, process {}", end.command, end.pid);
     let overdue = |end: &Change| injection.deadline.is_some_and(|deadline| deadline <= end.at);
     match (injection.state, end) {
         (Life::Clean, Some(end)) if overdue(end) => format!("its time was over; reverted{}", by(end)),

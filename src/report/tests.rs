@@ -101,7 +101,7 @@ fn json_is_the_same_as_data() {
     assert_eq!((&value["user"], &value["open"]), (&"ada".into(), &true.into()));
     assert_eq!(value["injections"][0]["measured"]["during"]["samples"], 40);
     assert_eq!(value["injections"][0]["metadata"]["chaos_type"], "node_kill");
-    assert_eq!(value["injections"][1]["end"], "its time was over; reverted by `guard`, process 4242");
+    assert_eq!(value["injections"][1]["end"], "its time was over; reverted by guard, process 4242");
     assert_eq!(value["injections"][3]["ended_at"], Value::Null);
     assert_eq!(value["throughput"].as_array().unwrap().len(), 64);
 }
@@ -136,6 +136,17 @@ fn whatever_a_journal_says_is_text_and_no_markup() {
     let rows = text.lines().filter(|line| line.starts_with("| +") && line.contains("node"));
     assert!(rows.count() == 4, "{text}");
     assert!(text.chars().all(|one| one == '\n' || !one.is_control()));
+}
+
+#[test]
+fn every_element_of_the_picture_is_closed() {
+    let page = html(&report());
+    let picture = page.split("<svg").nth(1).unwrap().split("</svg>").next().unwrap();
+    for name in ["line", "polyline", "rect", "text", "title"] {
+        let (opened, closed) = (format!("<{name} "), format!("</{name}>"));
+        let opened = picture.matches(&opened).count() + picture.matches(&format!("<{name}>")).count();
+        assert!(opened > 0 && opened == picture.matches(&closed).count(), "{name}");
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn endpoint() -> Result<Endpoint, EndpointError> {
         return Ok(chosen.clone());
     }
     let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-    host.map_or_else(Endpoint::usual, |host| Endpoint::of_host(&host, "DOCKER_HOST"))
+    host.map_or_else(|| Ok(Endpoint::usual()), |host| Endpoint::of_host(&host, "DOCKER_HOST"))
 }
 
 /// Its address, as `DOCKER_HOST` would name it.

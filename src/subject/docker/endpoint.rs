@@ -120,16 +120,16 @@ impl Endpoint {
             return Self::of_host(host, from);
         }
         if let Some((name, from)) = &wish.context {
-            return if name == NO_CONTEXT { Self::usual() } else { Self::of_context(name, from) };
+            return if name == NO_CONTEXT { Ok(Self::usual()) } else { Self::of_context(name, from) };
         }
         let config = docker_folder()?.map(|folder| folder.join("config.json"));
         match config.and_then(|path| fs::read_to_string(&path).ok().map(|text| (path, text))) {
-            None => Self::usual(),
+            None => Ok(Self::usual()),
             Some((path, text)) => {
                 let config: DockerConfig = serde_json::from_str(&text)
                     .map_err(|error| EndpointError::File { path: path.clone(), reason: error.to_string() })?;
                 match config.current_context.filter(|name| !name.is_empty() && name != NO_CONTEXT) {
-                    None => Self::usual(),
+                    None => Ok(Self::usual()),
                     Some(name) => Self::of_context(&name, &format!("currentContext in {}", path.display())),
                 }
             }
@@ -137,17 +137,19 @@ impl Endpoint {
     }
 
     /// The usual socket, or Podman's where only that is there.
-    pub fn usual() -> Result<Self, EndpointError> {
-        let socket = Path::new(SOCKET);
+    pub fn usual() -> Self {
         let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-        let folders = runtime.into_iter().chain([PathBuf::from("/run")]);
-        let podman =
-            if socket.exists() { None } else { folders.map(|folder| folder.join(PODMAN)).find(|path| path.exists()) };
-        let (path, why) = match &podman {
-            Some(path) => (path.as_path(), "Podman's socket, as there is no Docker's"),
-            None => (socket, "the usual socket"),
+        let folders: Vec<PathBuf> = runtime.into_iter().chain([PathBuf::from("/run")]).collect();
+        Self::socket(Path::new(SOCKET), &folders)
+    }
+
+    fn socket(docker: &Path, folders: &[PathBuf]) -> Self {
+        let podman = folders.iter().map(|folder| folder.join(PODMAN)).find(|path| path.exists());
+        let (path, why) = match podman.filter(|_| !docker.exists()) {
+            Some(path) => (path, "Podman's socket, as there is no Docker's"),
+            None => (docker.to_owned(), "the usual socket"),
         };
-        Ok(Self { host: format!("unix://{}", path.display()), way: Way::Unix, why: why.to_owned(), context: None })
+        Self { host: format!("unix://{}", path.display()), way: Way::Unix, why: why.to_owned(), context: None }
     }
 
     /// From a URL; what TLS needs comes from the environment, as for Docker itself.
@@ -342,6 +344,20 @@ mod tests {
             let error = Endpoint::parse(host, "DOCKER_HOST", NO_TLS).unwrap_err().to_string();
             assert!(error.contains(expected) && error.starts_with("DOCKER_HOST cannot be"), "{host}: {error}");
         }
+    }
+
+    #[test]
+    fn podmans_socket_is_taken_where_there_is_no_dockers() {
+        let folder = tempfile::tempdir().unwrap();
+        let (docker, runtime) = (folder.path().join("docker.sock"), folder.path().join("run"));
+        let folders = [folder.path().join("user"), runtime.clone()];
+        let chosen = || Endpoint::socket(&docker, &folders).host;
+        assert!(chosen().ends_with("docker.sock"), "what is named where neither is there");
+        fs::create_dir_all(runtime.join("podman")).unwrap();
+        fs::write(runtime.join(PODMAN), "").unwrap();
+        assert!(chosen().ends_with("run/podman/podman.sock"));
+        fs::write(&docker, "").unwrap();
+        assert!(chosen().ends_with("docker.sock"));
     }
 
     #[test]
