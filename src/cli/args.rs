@@ -530,7 +530,7 @@ mod tests {
         let blocks = readme.split("```console").skip(1).filter_map(|rest| rest.split("```").next());
         let lines = blocks.flat_map(str::lines).map(|line| line.trim_start_matches("$ ").split(" #").next().unwrap());
         let lines: Vec<&str> =
-            lines.flat_map(|line| line.split(" | ")).filter(|line| line.starts_with("tikv-chaos")).collect();
+            lines.flat_map(|line| line.split(" | ")).filter(|line| line.starts_with("tikv-chaos ")).collect();
         assert!(lines.len() > 25, "{lines:?}");
         for line in lines {
             let text = failure(line.split(" > ").next().unwrap().trim());

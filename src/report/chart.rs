@@ -8,7 +8,7 @@ use super::{Report, Told, offset};
 
 const WIDTH: i64 = 960;
 const LEFT: i64 = 190;
-const RIGHT: i64 = 16;
+const RIGHT: i64 = 36;
 const TOP: i64 = 12;
 const CURVE: i64 = 110;
 const ROW: i64 = 24;
