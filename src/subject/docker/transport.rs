@@ -137,7 +137,7 @@ impl Dialer {
                 let stream = timeout(PATIENCE, dial).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
                 Ok(Wire::Tls(Box::new(stream)))
             }
-            Self::Ssh(target) => dial_ssh(&target).map(Wire::Ssh),
+            Self::Ssh(target) => dial_ssh(&target).map(|remote| Wire::Ssh(Box::new(remote))),
         }
     }
 }
@@ -186,7 +186,7 @@ fn dial_ssh(target: &SshTarget) -> io::Result<Remote> {
 /// A connection.
 enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
-    Ssh(Remote),
+    Ssh(Box<Remote>),
 }
 
 /// The two streams of `ssh`, which is killed when they are dropped.
