@@ -1,19 +1,35 @@
-//! The options of a run, checked and turned into what the engine takes.
+//! The options of a run, from flags, environment and file, checked and turned into what the engine takes.
+
+pub mod file;
+pub mod option;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
+use self::{
+    file::{ConfigFile, FileError},
+    option::{DEFAULT_TTL, parse_ttl},
+};
 use crate::{
     cluster::tls::{Tls, TlsFileError},
     safety::Limits,
     session::{JournalError, Store, guard::Launch},
-    subject::docker::{Known, Options, Progress, Source, TikvSubject, client},
+    subject::docker::{Endpoint, EndpointError, Known, Options, Progress, Source, TikvSubject, Wish, client},
 };
 
 /// Options that every subcommand has.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Globals {
+    /// The configuration file [default: $XDG_CONFIG_HOME/tikv-chaos/config.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "TIKV_CHAOS_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The Docker to talk to: unix:///path, tcp://host:port or ssh://[user@]host
+    #[arg(long, global = true, value_name = "URL", env = "DOCKER_HOST")]
+    pub docker_host: Option<String>,
+    /// Or a context of Docker's own command line
+    #[arg(long, global = true, value_name = "NAME", env = "DOCKER_CONTEXT")]
+    pub context: Option<String>,
     /// Only this cluster: a Compose project, or the network its nodes share
     #[arg(long, global = true, value_name = "NAME", env = "TIKV_CHAOS_PROJECT")]
     pub project: Option<String>,
@@ -41,9 +57,37 @@ pub struct Globals {
     /// Make every change impossible: look only
     #[arg(long, global = true, env = "TIKV_CHAOS_READ_ONLY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub read_only: bool,
+    /// Draw the screen with nothing but ASCII
+    #[arg(long, global = true, env = "TIKV_CHAOS_ASCII", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub ascii: bool,
     /// Print one JSON document and nothing else
     #[arg(long, global = true)]
     pub json: bool,
+    /// What the file said, if there is one.
+    #[arg(skip)]
+    pub file: Option<Arc<ConfigFile>>,
+    /// What is in force, and where it comes from.
+    #[arg(skip)]
+    pub origins: Vec<Origin>,
+}
+
+/// One setting with its value and where that comes from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Origin {
+    pub name: &'static str,
+    pub value: Option<String>,
+    pub from: Layer,
+    /// In words: `--project`, `TIKV_CHAOS_PROJECT`, a file with its line, `default`.
+    pub source: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    Flag,
+    Environment,
+    File,
+    Default,
 }
 
 impl Default for Globals {
@@ -51,6 +95,12 @@ impl Default for Globals {
     fn default() -> Self {
         let Limits { most_active, longest } = Limits::default();
         Self {
+            config: None,
+            docker_host: None,
+            context: None,
+            ascii: false,
+            file: None,
+            origins: Vec::new(),
             project: None,
             state_dir: None,
             holder_image: None,
@@ -80,7 +130,13 @@ pub struct Config {
     pub tls: Option<Tls>,
     pub limits: Limits,
     pub read_only: bool,
+    /// How long an injection lasts where nothing is said; `None` is no end.
+    pub ttl: Option<Duration>,
+    pub ascii: bool,
     pub json: bool,
+    /// The file with its `[keys]` and `[presets]`, if there is one.
+    pub file: Option<Arc<ConfigFile>>,
+    pub origins: Vec<Origin>,
 }
 
 /// Why the options of a run cannot be used.
@@ -90,12 +146,53 @@ pub enum ConfigError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Tls(#[from] TlsFileError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Docker(#[from] EndpointError),
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Globals {
+    fn origin(&self, name: &str) -> Option<&Origin> {
+        self.origins.iter().find(|origin| origin.name == name)
+    }
+
+    /// Which Docker is meant. Of a host and a context the one counts that was said in the stronger place; in the same
+    /// place Docker's own rule holds, that `DOCKER_HOST` comes before `DOCKER_CONTEXT`.
+    fn wish(&self) -> Result<Wish, ConfigError> {
+        let said = |name: &str, value: &Option<String>| {
+            let value = value.clone().filter(|value| !value.is_empty())?;
+            let (from, source) =
+                self.origin(name).map_or((Layer::Flag, String::new()), |one| (one.from, one.source.clone()));
+            Some((from, (value, source)))
+        };
+        let (host, context) = (said("docker_host", &self.docker_host), said("context", &self.context));
+        Ok(match (host, context) {
+            (Some((Layer::Flag, _)), Some((Layer::Flag, _))) => return Err(EndpointError::Both.into()),
+            (Some((Layer::File, (_, one))), Some((Layer::File, (_, other)))) => {
+                let reason = format!("docker_host ({one}) and context ({other}) are both set: leave one of them out");
+                return Err(ConfigError::Value(reason));
+            }
+            (Some((host_from, _)), Some((context_from, context))) if (context_from as u8) < host_from as u8 => {
+                Wish { host: None, context: Some(context) }
+            }
+            (Some((_, host)), _) => Wish { host: Some(host), context: None },
+            (None, context) => Wish { host: None, context: context.map(|(_, context)| context) },
+        })
+    }
 }
 
 impl Config {
     pub fn new(globals: &Globals) -> Result<Self, ConfigError> {
         let file = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let (ca, cert, key) = (file(&globals.pd_ca), file(&globals.pd_cert), file(&globals.pd_key));
+        let endpoint = Endpoint::choose(&globals.wish()?)?;
+        let ttl = match globals.origin("ttl") {
+            Some(Origin { value: Some(text), source, .. }) => parse_ttl(source, text).map_err(ConfigError::Value)?,
+            _ => parse_ttl("ttl", DEFAULT_TTL).map_err(ConfigError::Value)?,
+        };
         let tls = Tls::from_files(ca.as_deref(), cert.as_deref(), key.as_deref())?;
         let state_dir = globals.state_dir.clone().map_or_else(Store::default_dir, Ok)?;
         // The guard stands in another folder.
@@ -108,13 +205,15 @@ impl Config {
         if let Some(name) = &globals.holder_image {
             options.extend(["--holder-image".into(), name.into()]);
         }
+        options.extend(endpoint.flags().map(Into::into));
         let program = std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(own_program);
         let store = Store::at(&state_dir)
-            .guarded_by(Launch { program, options, docker_host: client::host() })
+            .guarded_by(Launch { program, options, docker_host: endpoint.host.clone() })
             .trusting(globals.holder_image.clone());
         let limits = Limits { most_active: globals.max_active, longest: globals.max_ttl };
-        let Globals { project, read_only, json, .. } = globals.clone();
-        Ok(Self { project, state_dir, store, image, tls, limits, read_only, json })
+        client::choose(endpoint);
+        let Globals { project, read_only, ascii, json, file, origins, .. } = globals.clone();
+        Ok(Self { project, state_dir, store, image, tls, limits, read_only, ttl, ascii, json, file, origins })
     }
 
     /// The engine for this configuration; `progress` is told what takes time.
@@ -132,6 +231,9 @@ impl Config {
         TikvSubject::new(Options { project, image, tls, progress, known, read_only: self.read_only })
     }
 }
+
+/// The commented default, as `config --default` prints it.
+pub const DEFAULT_FILE: &str = include_str!("../assets/config.toml");
 
 /// This very program, even where its file was replaced since: a guard may outlive a build.
 fn own_program() -> PathBuf {

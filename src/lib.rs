@@ -17,6 +17,7 @@
 //! - [`safety`]: verdicts before an injection. Pure.
 //! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down; the guard
 //!   that keeps deadlines afterwards, and recovery by two truths.
+//! - [`report`]: what happened in a session, as Markdown, HTML and JSON. Pure.
 //! - [`step`]: the moments at which tests kill the program. Nothing in any other build.
 //! - [`tui`] and [`cli`]: two faces of one engine, put together by [`config`].
 //!
@@ -31,6 +32,7 @@ pub mod config;
 pub mod demo;
 pub mod guide;
 pub mod holder;
+pub mod report;
 pub mod safety;
 pub mod session;
 pub mod step;

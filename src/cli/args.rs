@@ -1,24 +1,26 @@
 //! What may be typed. The flags of `inject` come from the table of parameters; an error is one line that names what
 //! is allowed.
 
-use std::{ffi::OsString, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser,
+    builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
 };
 
-use super::{demo, output::Failure};
+use super::{demo, output::Failure, report::Format};
 use crate::{
     chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params},
-    config::Globals,
+    config::{
+        Globals, Layer, Origin,
+        file::{ConfigFile, FileError},
+        option::{DEFAULT_TTL, SETTINGS, Setting, Shape, parse_ttl},
+    },
     session::recovery::Reach,
     subject::docker::demo::DEFAULT_NAME,
 };
-
-/// How long an injection lasts where nothing is said.
-const DEFAULT_TTL: &str = "10m";
-const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Breaks a TiKV cluster in Docker on purpose, and always puts it back. Without a subcommand: the terminal UI.
 #[derive(Debug, Parser)]
@@ -90,6 +92,30 @@ enum Plain {
         #[command(subcommand)]
         action: Option<demo::Action>,
     },
+    /// Tell what happened in a session: what was injected, when, by whom, how it ended
+    Report {
+        /// The session's name, a unique beginning of it, or last
+        #[arg(value_name = "SESSION", default_value = "last")]
+        session: String,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// Write it to this file instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Show every setting with its value and where it comes from
+    Config {
+        /// Print a commented configuration file with the defaults
+        #[arg(long)]
+        default: bool,
+    },
+    /// Print the completions for a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
     /// The helper container's own role
     #[command(hide = true)]
     Holder,
@@ -108,6 +134,8 @@ enum Plain {
 pub struct Parsed {
     pub globals: Globals,
     pub subcommand: Subcommand,
+    /// Why the configuration file could not be used, for the one command that goes on without it.
+    pub file_error: Option<FileError>,
 }
 
 pub enum Subcommand {
@@ -124,12 +152,42 @@ pub enum Subcommand {
     Watch,
     State,
     Wait { timeout: Duration, stores: usize },
+    Report { session: String, format: Format, output: Option<PathBuf> },
+    Config { default: bool },
+    Completions { shell: clap_complete::Shell },
+    Man,
     Holder,
     Guard { detached: bool },
     Relay,
 }
 
 impl Subcommand {
+    /// How the history of what it changes calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tui => "tui",
+            Self::Nodes => "nodes",
+            Self::Types => "types",
+            Self::Inject(_) => "inject",
+            Self::Active => "active",
+            Self::Revert { .. } => "revert",
+            Self::Cleanup => "cleanup",
+            Self::Recover { .. } => "recover",
+            Self::Doctor => "doctor",
+            Self::Demo { .. } => "demo",
+            Self::Watch => "watch",
+            Self::State => "state",
+            Self::Wait { .. } => "wait",
+            Self::Report { .. } => "report",
+            Self::Config { .. } => "config",
+            Self::Completions { .. } => "completions",
+            Self::Man => "man",
+            Self::Holder => "holder",
+            Self::Guard { .. } => "guard",
+            Self::Relay => "relay",
+        }
+    }
+
     /// Whether it means to change something.
     pub fn changes(&self) -> bool {
         match self {
@@ -147,6 +205,10 @@ impl Subcommand {
             | Self::Types
             | Self::Active
             | Self::Doctor
+            | Self::Report { .. }
+            | Self::Config { .. }
+            | Self::Completions { .. }
+            | Self::Man
             | Self::Holder => false,
         }
     }
@@ -164,22 +226,111 @@ pub struct Inject {
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, ExitCode> {
     let words: Vec<OsString> = words.into_iter().collect();
     let json = words.iter().any(|word| word == "--json");
-    let matches = command().try_get_matches_from(&words).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
+    let matches_of = |command: Command| {
+        command.try_get_matches_from(&words).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let _ = error.print();
+                ExitCode::SUCCESS
+            }
+            _ => Failure::new(2, one_line(&error, &words)).print(json),
+        })
+    };
+    let mut matches = matches_of(without_empty_variables(command()))?;
+    let named = matches.subcommand_name().unwrap_or_default();
+    // Those that run beside the user are told everything by who starts them: a file must not keep a guard from its work.
+    let file = match named {
+        "holder" | "relay" | "guard" | "completions" | "man" => Ok(None),
+        _ => ConfigFile::load(matches.get_one::<PathBuf>("config").map(PathBuf::as_path)),
+    };
+    let file = match file {
+        // `doctor` says it as one line among others, and `--default` is what one needs then.
+        Err(error) if named != "doctor" && named != "config" => {
+            return Err(Failure::new(2, error.to_string()).print(json));
         }
-        _ => Failure::new(2, one_line(&error, &words)).print(json),
-    })?;
-    interpret(&matches).map_err(|failure| failure.print(json))
+        file => file,
+    };
+    // The file's values take the place of the defaults, so that clap itself puts flags and environment before them.
+    if let Ok(Some(file)) = &file {
+        matches = matches_of(with_file(without_empty_variables(command()), file))?;
+    }
+    let ttl = ttl(file.as_ref().ok().and_then(Option::as_ref));
+    let mut parsed = interpret(&matches, ttl.value.as_deref()).map_err(|failure| failure.print(json))?;
+    let (file, file_error) = match file {
+        Ok(file) => (file, None),
+        Err(error) => (None, Some(error)),
+    };
+    parsed.globals.origins = origins(&matches, file.as_ref(), ttl);
+    parsed.globals.file = file.map(Arc::new);
+    parsed.file_error = file_error;
+    Ok(parsed)
 }
 
-fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
+/// A variable that is empty says nothing, as everywhere.
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty =
+        |arg: &&Arg| arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|it| it.is_empty()));
+    let empty: Vec<_> = command.get_arguments().filter(is_empty).map(|arg| arg.get_id().clone()).collect();
+    empty.into_iter().fold(command, |command, id| command.mut_arg(id, |arg| arg.env(Resettable::Reset)))
+}
+
+fn with_file(command: Command, file: &ConfigFile) -> Command {
+    file.values.iter().filter(|(name, _)| **name != "ttl").fold(command, |command, (name, (value, _))| {
+        let value = value.clone();
+        command.mut_arg(*name, |arg| arg.default_value(value))
+    })
+}
+
+/// The variable that sets how long an injection lasts. Not clap's to read: the flag belongs to `inject` alone.
+const TTL_VARIABLE: &str = "TIKV_CHAOS_TTL";
+
+/// How long an injection lasts where its flag says nothing.
+fn ttl(file: Option<&ConfigFile>) -> Origin {
+    let said = std::env::var(TTL_VARIABLE).ok().filter(|text| !text.is_empty());
+    let said = said.map(|text| (text, Layer::Environment, TTL_VARIABLE.to_owned()));
+    let said = said.or_else(|| file.and_then(|file| in_file(file, "ttl")));
+    let (value, from, source) = said.unwrap_or((DEFAULT_TTL.to_owned(), Layer::Default, "default".to_owned()));
+    Origin { name: "ttl", value: Some(value), from, source }
+}
+
+fn in_file(file: &ConfigFile, name: &str) -> Option<(String, Layer, String)> {
+    let (value, line) = file.values.get(name)?;
+    Some((value.clone(), Layer::File, format!("{}:{line}", file.path.display())))
+}
+
+/// Every setting with its value and where clap took it from.
+fn origins(matches: &ArgMatches, file: Option<&ConfigFile>, ttl: Origin) -> Vec<Origin> {
+    let of = |setting: &'static Setting| {
+        let name = setting.name;
+        let variable = || {
+            let command = command();
+            let arg = command.get_arguments().find(|arg| arg.get_id() == name);
+            arg.and_then(|arg| arg.get_env()).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        let raw = matches.get_raw(name).and_then(|mut values| values.next());
+        let typed = match setting.shape {
+            Shape::Switch => Some(matches.get_flag(name).to_string()),
+            _ => raw.map(|value| value.to_string_lossy().into_owned()),
+        };
+        let (from, source) = match matches.value_source(name) {
+            Some(ValueSource::CommandLine) => (Layer::Flag, setting.flag()),
+            Some(ValueSource::EnvVariable) => (Layer::Environment, variable()),
+            _ => file
+                .and_then(|file| in_file(file, name))
+                .map_or((Layer::Default, "default".to_owned()), |(_, from, source)| (from, source)),
+        };
+        Origin { name, value: typed, from, source }
+    };
+    let settings = SETTINGS.iter().map(|setting| if setting.shape == Shape::Ttl { ttl.clone() } else { of(setting) });
+    settings.collect()
+}
+
+/// `ttl` is what holds where `inject` is given none.
+fn interpret(matches: &ArgMatches, ttl: Option<&str>) -> Result<Parsed, Failure> {
     let usage = |error: clap::Error| Failure::new(2, error.to_string());
     let globals = Globals::from_arg_matches(matches).map_err(usage)?;
     let subcommand = match matches.subcommand() {
         None => Subcommand::Tui,
-        Some(("inject", inject)) => Subcommand::Inject(interpret_inject(inject)?),
+        Some(("inject", inject)) => Subcommand::Inject(interpret_inject(inject, ttl)?),
         Some(_) => match Cli::from_arg_matches(matches).map_err(usage)?.subcommand {
             None => Subcommand::Tui,
             Some(Plain::Nodes) => Subcommand::Nodes,
@@ -199,15 +350,19 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
             Some(Plain::Watch) => Subcommand::Watch,
             Some(Plain::State) => Subcommand::State,
             Some(Plain::Wait { timeout, stores, .. }) => Subcommand::Wait { timeout, stores },
+            Some(Plain::Report { session, format, output }) => Subcommand::Report { session, format, output },
+            Some(Plain::Config { default }) => Subcommand::Config { default },
+            Some(Plain::Completions { shell }) => Subcommand::Completions { shell },
+            Some(Plain::Man) => Subcommand::Man,
             Some(Plain::Holder) => Subcommand::Holder,
             Some(Plain::Relay) => Subcommand::Relay,
             Some(Plain::Guard { detached }) => Subcommand::Guard { detached },
         },
     };
-    Ok(Parsed { globals, subcommand })
+    Ok(Parsed { globals, subcommand, file_error: None })
 }
 
-fn interpret_inject(matches: &ArgMatches) -> Result<Inject, Failure> {
+fn interpret_inject(matches: &ArgMatches, default_ttl: Option<&str>) -> Result<Inject, Failure> {
     let usage = |text: String| Failure::new(2, text);
     let (name, of_type) =
         matches.subcommand().ok_or_else(|| usage(format!("inject needs a TYPE: {}", FaultType::names())))?;
@@ -218,31 +373,22 @@ fn interpret_inject(matches: &ArgMatches) -> Result<Inject, Failure> {
     });
     let fault = Params::parse(kind, given).and_then(|params| Fault::from_params(kind, &params));
     let text = |name: &str| of_type.get_one::<String>(name).or_else(|| matches.get_one::<String>(name)).cloned();
-    let ttl = text("ttl").unwrap_or_else(|| DEFAULT_TTL.to_owned());
+    let ttl = text("ttl").or_else(|| default_ttl.map(str::to_owned)).unwrap_or_else(|| DEFAULT_TTL.to_owned());
     Ok(Inject {
         fault: fault.map_err(|error| usage(error.to_string()))?,
         target: text("target"),
-        ttl: parse_ttl(&ttl).map_err(usage)?,
+        ttl: parse_ttl("--ttl", &ttl).map_err(usage)?,
         dry_run: of_type.get_flag("dry_run") || matches.get_flag("dry_run"),
         force: of_type.get_flag("force") || matches.get_flag("force"),
     })
-}
-
-/// A duration such as `90s` or `10m`; `none` is no end.
-fn parse_ttl(text: &str) -> Result<Option<Duration>, String> {
-    if text == "none" {
-        return Ok(None);
-    }
-    let allowed = || format!("--ttl cannot be {text:?}; allowed: 1s to 7d, such as 90s or 10m, or none");
-    let ttl = humantime::parse_duration(text).map_err(|_| allowed())?;
-    if (Duration::from_secs(1)..=LONGEST_TTL).contains(&ttl) { Ok(Some(ttl)) } else { Err(allowed()) }
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "allowed: a time such as 90s or 10m".to_owned())
 }
 
-fn command() -> Command {
+/// The whole command, for its completions and its man page too.
+pub fn command() -> Command {
     Cli::command().subcommand(inject_command())
 }
 
@@ -356,13 +502,13 @@ mod tests {
     fn failure(line: &str) -> String {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         match command().try_get_matches_from(&words) {
-            Ok(matches) => interpret(&matches).err().map(|failure| failure.message).unwrap_or_default(),
+            Ok(matches) => interpret(&matches, None).err().map(|failure| failure.message).unwrap_or_default(),
             Err(error) => one_line(&error, &words),
         }
     }
 
     fn inject(line: &str) -> Inject {
-        match interpret(&command().try_get_matches_from(line.split(' ')).unwrap())
+        match interpret(&command().try_get_matches_from(line.split(' ')).unwrap(), None)
             .map_err(|f| f.message)
             .unwrap()
             .subcommand
@@ -375,6 +521,22 @@ mod tests {
     #[test]
     fn the_command_is_sound() {
         command().debug_assert();
+    }
+
+    /// Most of them need a Docker, which other tests give them: here none of them is refused for how it is written.
+    #[test]
+    fn every_command_in_the_readme_is_one() {
+        let readme = include_str!("../../README.md");
+        let blocks = readme.split("```console").skip(1).filter_map(|rest| rest.split("```").next());
+        let lines = blocks.flat_map(str::lines).map(|line| line.trim_start_matches("$ ").split(" #").next().unwrap());
+        let lines: Vec<&str> =
+            lines.flat_map(|line| line.split(" | ")).filter(|line| line.starts_with("tikv-chaos ")).collect();
+        assert!(lines.len() > 25, "{lines:?}");
+        for line in lines {
+            let text = failure(line.split(" > ").next().unwrap().trim());
+            // One shows an error on purpose, and the test of the examples holds it.
+            assert!(text.is_empty() || readme.contains(&format!("tikv-chaos: {text}")), "{line}: {text}");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     chaos::human_bytes,
-    config::Config,
+    config::{Config, ConfigError, Layer},
+    session::ended::{DAYS, MOST},
     subject::{
         SubjectError,
         docker::{Node, Role, Snapshot, TikvSubject, client},
@@ -32,7 +33,13 @@ impl Check {
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
     let journal = config.store.check_writable().map(|()| format!("writable at {}", config.store.folder().display()));
-    let mut checks = vec![Check::new("journal", journal), Check::new("guard", guard(config))];
+    let mut checks = vec![
+        Check::new("configuration", Ok::<_, String>(configuration(config))),
+        Check::new("journal", journal),
+        Check::new("reports", ended(config)),
+        Check::new("guard", guard(config)),
+        Check::new("terminal", terminal()),
+    ];
     let docker = docker_version(&subject).await;
     let docker_is_there = docker.is_ok();
     checks.push(Check::new("docker", docker));
@@ -44,8 +51,38 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
         }
         subject.release().await;
     }
-    print(config, &checks);
+    print(config.json, &checks);
     Ok(if docker_is_there { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// A configuration that cannot be used: nothing else can be looked at with it.
+pub fn misconfigured(error: &ConfigError, json: bool) -> ExitCode {
+    print(json, &[Check::new("configuration", Err::<String, _>(error))]);
+    ExitCode::from(Failure::status_of(error))
+}
+
+/// Where the configuration comes from, and what of it is not the default.
+fn configuration(config: &Config) -> String {
+    let file = match &config.file {
+        Some(file) => format!("from {}", file.path.display()),
+        None => "no file".to_owned(),
+    };
+    let set = config.origins.iter().filter(|origin| matches!(origin.from, Layer::Environment | Layer::Flag));
+    let set: Vec<String> = set.map(|origin| format!("{} by {}", origin.name, origin.source)).collect();
+    if set.is_empty() { file } else { format!("{file}; {}", set.join(", ")) }
+}
+
+/// What there is to report on.
+fn ended(config: &Config) -> Result<String, String> {
+    let count = config.store.ended().len();
+    Ok(format!("{count} ended sessions; the newest {MOST} are kept, for {DAYS} days"))
+}
+
+/// What the screen would have to draw on.
+fn terminal() -> Result<String, String> {
+    super::needs_terminal().map_err(|failure| failure.message)?;
+    let (columns, rows) = crossterm::terminal::size().map_err(|error| error.to_string())?;
+    Ok(format!("{} with {columns}x{rows}", std::env::var("TERM").unwrap_or_default()))
 }
 
 /// The guard that runs, or why there is none.
@@ -63,7 +100,7 @@ async fn docker_version(subject: &TikvSubject) -> Result<String, SubjectError> {
     let docker = subject.docker().await?;
     let version = client::ask("ask the version of", "Docker", docker.version()).await?;
     let (engine, api) = (version.version.unwrap_or_default(), version.api_version.unwrap_or_default());
-    Ok(format!("Engine {engine}, API {api}, at {}", client::host()))
+    Ok(format!("Engine {engine}, API {api}, at {}", client::whence()))
 }
 
 async fn host(subject: &TikvSubject) -> Vec<Check> {
@@ -103,8 +140,8 @@ async fn nodes(subject: &TikvSubject, snapshot: &Snapshot) -> Vec<Check> {
     .await
 }
 
-fn print(config: &Config, checks: &[Check]) {
-    if config.json {
+fn print(json: bool, checks: &[Check]) {
+    if json {
         let rows: Vec<_> = checks
             .iter()
             .map(|check| match &check.result {

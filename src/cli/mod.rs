@@ -3,6 +3,7 @@
 mod active;
 mod args;
 mod cleanup;
+mod config;
 mod demo;
 mod doctor;
 mod guard;
@@ -10,7 +11,9 @@ mod inject;
 mod logging;
 mod nodes;
 mod output;
+mod printed;
 mod recover;
+mod report;
 mod revert;
 mod state;
 mod types;
@@ -39,7 +42,7 @@ pub fn main() -> ExitCode {
     if role == "demo-node" {
         return crate::demo::main(std::env::args_os().skip(1));
     }
-    let Parsed { globals, subcommand } = match args::parse(std::env::args_os()) {
+    let Parsed { globals, subcommand, file_error } = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(status) => return status,
     };
@@ -47,9 +50,25 @@ pub fn main() -> ExitCode {
     match subcommand {
         Subcommand::Holder => return help(holder::serve()),
         Subcommand::Relay => return help(holder::relay()),
+        Subcommand::Config { default } => {
+            return config::run(&globals, default, file_error).unwrap_or_else(|failure| failure.print(json));
+        }
+        Subcommand::Completions { shell } => return printed::completions(shell),
+        Subcommand::Man => return printed::man(),
         _ => {}
     }
-    let result = Config::new(&globals).map_err(Failure::from).and_then(|config| run(&config, subcommand));
+    let config = match file_error {
+        Some(error) => Err(error.into()),
+        None => Config::new(&globals),
+    };
+    // Only `doctor` has more to say than why nothing works.
+    if let (Subcommand::Doctor, Err(error)) = (&subcommand, &config) {
+        return doctor::misconfigured(error, json);
+    }
+    let result = config.map_err(Failure::from).and_then(|mut config| {
+        config.store = config.store.doing(subcommand.name());
+        run(&config, subcommand)
+    });
     match result {
         Ok(status) => status,
         Err(failure) => failure.print(json),
@@ -83,7 +102,13 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Watch => watch::run(config).await,
             Subcommand::State => state::run(config).await,
             Subcommand::Wait { timeout, stores } => wait::run(config, timeout, stores).await,
-            Subcommand::Holder | Subcommand::Relay | Subcommand::Guard { .. } => Ok(ExitCode::SUCCESS),
+            Subcommand::Report { session, format, output } => report::run(config, &session, format, output.as_deref()),
+            Subcommand::Holder
+            | Subcommand::Relay
+            | Subcommand::Guard { .. }
+            | Subcommand::Config { .. }
+            | Subcommand::Completions { .. }
+            | Subcommand::Man => Ok(ExitCode::SUCCESS),
             Subcommand::Demo { name, action: Some(action), .. } => demo::run(config, &name, &action).await,
             Subcommand::Demo { name, options, action: None } => demo::show(config, &name, &options).await,
         }
@@ -91,8 +116,16 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
 }
 
 fn needs_terminal() -> Result<(), Failure> {
+    const ELSE: &str = "`tikv-chaos --help` lists what works without one";
     if !stdin().is_terminal() || !stdout().is_terminal() {
-        return Err(Failure::new(2, "the screen needs a terminal; `tikv-chaos --help` lists what works without one"));
+        return Err(Failure::new(2, format!("the screen needs a terminal; {ELSE}")));
+    }
+    let kind = std::env::var("TERM").unwrap_or_default();
+    if kind.is_empty() || kind == "dumb" {
+        let what = if kind.is_empty() { "TERM is not set" } else { "TERM=dumb" };
+        let reason =
+            format!("the screen needs a terminal that can place its text, and {what} says that it cannot; {ELSE}");
+        return Err(Failure::new(2, reason));
     }
     Ok(())
 }

@@ -23,6 +23,13 @@ impl Failure {
         Self { status, message: message.into() }
     }
 
+    pub const fn status_of(error: &ConfigError) -> u8 {
+        match error {
+            ConfigError::Journal(_) => 1,
+            ConfigError::Tls(_) | ConfigError::File(_) | ConfigError::Docker(_) | ConfigError::Value(_) => 2,
+        }
+    }
+
     /// Says it on standard error; with `--json` standard output has a document too, so that a program never reads
     /// nothing.
     pub fn print(self, json: bool) -> ExitCode {
@@ -63,11 +70,7 @@ impl From<JournalError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let status = match error {
-            ConfigError::Journal(_) => 1,
-            ConfigError::Tls(_) => 2,
-        };
-        Self::new(status, error.to_string())
+        Self::new(Self::status_of(&error), error.to_string())
     }
 }
 

@@ -105,6 +105,7 @@ mod tests {
             docker_host: None,
             started_at: at(0),
             injections: vec![injection],
+            history: crate::session::History::default(),
         }
     }
 

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use super::{
     clock::Clock,
     guard::Launch,
+    history::{Change, History, Rates, Throughput, Who},
     record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable},
     trust,
 };
@@ -58,6 +59,9 @@ pub struct Store {
     launch: Option<Arc<Launch>>,
     /// The image of the holder that this run was told of, if it was.
     image: Option<String>,
+    /// What this program is doing, for the history of what it changes.
+    doing: &'static str,
+    rates: Arc<Mutex<Rates>>,
 }
 
 /// The session of this program, from its first injection on.
@@ -71,7 +75,8 @@ struct Own {
 impl Store {
     /// The journals under this state folder. Nothing is made or touched until there is something to write.
     pub fn at(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join("sessions"), own: Arc::default(), launch: None, image: None }
+        let folder = state_dir.join("sessions");
+        Self { folder, own: Arc::default(), launch: None, image: None, doing: "", rates: Arc::default() }
     }
 
     /// The same journals, with a guard that is started as told when there is a deadline to keep.
@@ -82,6 +87,21 @@ impl Store {
     /// The same journals, with one more image that may stand in an undo besides those that we make.
     pub fn trusting(self, image: Option<String>) -> Self {
         Self { image, ..self }
+    }
+
+    /// The same journals, with the name of the command that is at work.
+    pub fn doing(self, doing: &'static str) -> Self {
+        Self { doing, ..self }
+    }
+
+    /// What the cluster does now, for this session's report if there will be one.
+    pub fn note_throughput(&self, ops_per_s: u64) {
+        let reading = Throughput { at: Timestamp::now(), ops_per_s };
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).push(reading);
+    }
+
+    pub(super) fn image(&self) -> Option<&str> {
+        self.image.as_deref()
     }
 
     pub(super) fn launch(&self) -> Option<&Launch> {
@@ -118,6 +138,7 @@ impl Store {
             let reason = format!("it has an injection {} already", injection.metadata.id);
             return Err(JournalError::Unreadable { path, reason });
         }
+        file.history.changes.push(self.change(&injection));
         file.injections.push(injection);
         self.write(&path, &file, Durability::Synced)
     }
@@ -147,6 +168,9 @@ impl Store {
             change(injection);
             let after = injection.clone();
             if after != before {
+                if after.state != before.state {
+                    file.history.changes.push(self.change(&after));
+                }
                 self.write(&path, &file, durability)?;
             }
             return Ok(Some(after));
@@ -187,7 +211,7 @@ impl Store {
         Ok(loaded)
     }
 
-    /// Removes the files of ended sessions that have nothing open.
+    /// Lays aside the files of ended sessions that have nothing open.
     pub fn prune(&self) -> Result<(), JournalError> {
         if !self.folder.exists() {
             return Ok(());
@@ -198,6 +222,7 @@ impl Store {
                 self.forget(&seen.file.session)?;
             }
         }
+        self.clear_ended();
         step(Step::Pruned);
         Ok(())
     }
@@ -205,11 +230,38 @@ impl Store {
     /// Ends this program's session: its file goes if nothing is open in it, and others see from now on that it ended.
     pub fn end(&self) -> Result<(), JournalError> {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if own.is_some() {
+        if let Some(own) = own {
+            if let Err(error) = self.write_throughput(&own.session) {
+                tracing::warn!(%error, "the report will have no throughput");
+            }
             drop(own);
             self.prune()?;
         }
         Ok(())
+    }
+
+    /// What became of an injection, by this program, now.
+    fn change(&self, injection: &Injection) -> Change {
+        Change {
+            at: Timestamp::now(),
+            id: injection.metadata.id.clone(),
+            state: injection.state,
+            pid: std::process::id(),
+            command: self.doing.to_owned(),
+            note: injection.note.clone(),
+        }
+    }
+
+    /// Writes down what the cluster did during this session.
+    fn write_throughput(&self, session: &str) -> Result<(), JournalError> {
+        let _lock = self.lock()?;
+        let path = self.path(session);
+        let mut file = read(&path)?;
+        file.history.throughput = self.rates.lock().unwrap_or_else(PoisonError::into_inner).since(file.started_at);
+        if file.history.throughput.is_empty() {
+            return Ok(());
+        }
+        self.write(&path, &file, Durability::Visible)
     }
 
     fn new_file(&self, session: &str, command: &str) -> SessionFile {
@@ -224,12 +276,17 @@ impl Store {
             docker_host: self.launch().map(|launch| launch.docker_host.clone()),
             started_at: clock.wall,
             injections: Vec::new(),
+            history: History { who: Some(Who::here()), ..History::default() },
         }
     }
 
     fn forget(&self, session: &str) -> Result<(), JournalError> {
         let path = self.path(session);
-        fs::remove_file(&path).map_err(io("remove", &path))?;
+        // A report is worth less than a journal without what is over.
+        if let Err(error) = self.lay_aside(&path) {
+            tracing::warn!(%error, path = %path.display(), "there will be no report of it");
+            fs::remove_file(&path).map_err(io("remove", &path))?;
+        }
         let _ = fs::remove_file(path.with_extension("lock"));
         Ok(())
     }
@@ -285,7 +342,7 @@ impl Store {
         self.folder.join("journal.lock")
     }
 
-    fn files(&self) -> Result<Vec<PathBuf>, JournalError> {
+    pub(super) fn files(&self) -> Result<Vec<PathBuf>, JournalError> {
         match fs::symlink_metadata(&self.folder) {
             Ok(folder) => trust::check_owner(&folder)
                 .map_err(|reason| JournalError::Unreadable { path: self.folder.clone(), reason })?,
@@ -330,7 +387,7 @@ fn read(path: &Path) -> Result<SessionFile, JournalError> {
 }
 
 /// A journal that nobody else can have written.
-fn read_text(path: &Path) -> Result<String, JournalError> {
+pub(super) fn read_text(path: &Path) -> Result<String, JournalError> {
     let unreadable = |reason: String| JournalError::Unreadable { path: path.to_owned(), reason };
     // Of the file that is open, not of what its name may stand for later.
     let mut opened = OpenOptions::new();
@@ -341,7 +398,7 @@ fn read_text(path: &Path) -> Result<String, JournalError> {
     Ok(text)
 }
 
-fn parse(path: &Path, text: &str) -> Result<SessionFile, JournalError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<SessionFile, JournalError> {
     let unreadable = |reason: String| JournalError::Unreadable { path: path.to_owned(), reason };
     let value: serde_json::Value =
         serde_json::from_str(text).map_err(|error| unreadable(format!("no JSON: {error}")))?;
@@ -436,7 +493,7 @@ mod tests {
     fn what_is_recorded_is_read_by_another_and_private() {
         let (_folder, store) = store();
         store.record("inject", injection(1)).unwrap();
-        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None, image: None };
+        let other = Store::at(store.folder.parent().unwrap());
         let loaded = other.load().unwrap();
         assert_eq!(loaded.sessions.len(), 1);
         assert!(loaded.sessions[0].alive && !loaded.sessions[0].mine);
@@ -462,11 +519,49 @@ mod tests {
     }
 
     #[test]
+    fn an_ended_session_is_laid_aside_with_who_did_what_when() {
+        let (_folder, store) = store();
+        let store = store.doing("tui");
+        store.record("tui", injection(1)).unwrap();
+        store.note_throughput(200);
+        let other = Store::at(store.folder.parent().unwrap()).doing("revert");
+        other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Active)).unwrap();
+        other.update(&InjectionId::from_number(1), Durability::Synced, to(Life::Clean)).unwrap();
+        store.end().unwrap();
+        let ended = store.ended();
+        assert_eq!(ended.len(), 1);
+        assert_eq!(fs::metadata(&ended[0]).unwrap().permissions().mode() & 0o777, 0o600);
+        let file = read(&ended[0]).unwrap();
+        let steps: Vec<_> = file.history.changes.iter().map(|one| (one.state, one.command.as_str())).collect();
+        assert_eq!(steps, [(Life::Planned, "tui"), (Life::Active, "revert"), (Life::Clean, "revert")]);
+        assert_eq!(file.history.throughput[0].ops_per_s, 200);
+        assert!(file.history.who.is_some_and(|who| !who.user.is_empty()));
+    }
+
+    #[test]
+    fn of_ended_sessions_the_newest_fifty_are_kept_and_none_for_longer_than_thirty_days() {
+        use super::super::ended::{DAYS, MOST};
+        let (_folder, store) = store();
+        store.make_folder().unwrap();
+        fs::create_dir_all(store.ended_folder()).unwrap();
+        for number in 0..MOST + 5 {
+            fs::write(store.ended_folder().join(format!("{number:03}.json")), "{}").unwrap();
+        }
+        store.prune().unwrap();
+        let ended = store.ended();
+        assert_eq!((ended.len(), ended[0].file_name().unwrap()), (MOST, "005.json".as_ref()));
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs((DAYS * 24 + 1) * 3600);
+        File::options().write(true).open(&ended[MOST - 1]).unwrap().set_modified(long_ago).unwrap();
+        store.prune().unwrap();
+        assert_eq!(store.ended().len(), MOST - 1);
+    }
+
+    #[test]
     fn another_program_may_write_that_it_reverted_ours() {
         let (_folder, store) = store();
         store.record("tui", injection(1)).unwrap();
         store.record("tui", injection(2)).unwrap();
-        let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None, image: None };
+        let other = Store::at(store.folder.parent().unwrap());
         other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Clean)).unwrap();
         let open: Vec<_> = store.load().unwrap().open().iter().map(|(_, one)| one.metadata.id.to_string()).collect();
         assert_eq!(open, ["00000002"]);

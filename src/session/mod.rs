@@ -3,13 +3,16 @@
 
 mod claim;
 mod clock;
+pub mod ended;
 pub mod guard;
+mod history;
 mod journal;
 mod life;
 mod record;
 pub mod recovery;
 mod trust;
 
+pub use history::{Change, History, Throughput, Who};
 pub use journal::{Durability, JournalError, Store};
 pub use life::{Injected, LifeError, Request, Reverted, inject, plan, recoverable, revert};
 pub use record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};

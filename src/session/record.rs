@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::history::History;
 use crate::chaos::Metadata;
 
 /// The version of the file's shape. A file with a greater one is kept and not touched.
@@ -27,6 +28,9 @@ pub struct SessionFile {
     pub docker_host: Option<String>,
     pub started_at: Timestamp,
     pub injections: Vec<Injection>,
+    /// For a report; missing in what older programs wrote.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// One injection with everything that its undo needs.

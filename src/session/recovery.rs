@@ -177,6 +177,7 @@ mod tests {
             docker_host: None,
             started_at: now,
             injections: injections.collect(),
+            history: crate::session::History::default(),
         };
         Seen { file, alive, mine: false }
     }

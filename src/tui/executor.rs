@@ -472,6 +472,11 @@ async fn forward(mut lives: mpsc::Receiver<docker::Live>, messages: mpsc::Sender
 async fn forward_states(mut states: mpsc::Receiver<Vec<ClusterState>>, shared: Shared) {
     while let Some(states) = states.recv().await {
         shared.subject.hear(states.clone());
+        if let Some(rate) = states.iter().filter_map(ClusterState::throughput).reduce(|a, b| a + b) {
+            // A rate is never negative, and no cluster does more than that.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+            shared.store.note_throughput(rate.round() as u64);
+        }
         shared.send(Message::Cluster(states)).await;
     }
 }

@@ -38,6 +38,8 @@ pub struct Options {
     pub demo: Option<String>,
     /// Nothing may be changed.
     pub read_only: bool,
+    /// How long an injection lasts where nothing is said.
+    pub ttl: Option<Duration>,
     pub utf8: bool,
     pub colours: bool,
     /// For the times in the log.
@@ -156,6 +158,7 @@ impl Model {
         Self {
             glyphs: Glyphs::new(options.utf8),
             theme: Theme::new(options.colours),
+            picker: Picker::lasting(options.ttl),
             options,
             now,
             link: Link::Connecting,
@@ -166,7 +169,6 @@ impl Model {
             sessions: Loaded::default(),
             focus: Pane::Nodes,
             node: 0,
-            picker: Picker::default(),
             active_id: None,
             active_row: 0,
             log: Log::default(),

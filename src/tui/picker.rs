@@ -77,6 +77,15 @@ impl Default for Picker {
 }
 
 impl Picker {
+    /// With another time to live to begin with, in whole minutes as far as the slider goes.
+    pub fn lasting(ttl: Option<Duration>) -> Self {
+        let mut picker = Self::default();
+        if let (Some(ttl), Kind::Number { least, most, .. }) = (ttl, TTL.kind) {
+            picker.ttl = Value::Number(ttl.as_secs().div_ceil(60).clamp(least, most));
+        }
+        picker
+    }
+
     pub fn fields(&self) -> Vec<Field> {
         let mut fields = vec![Field::Kind];
         fields.extend(self.kind.params().iter().chain([&TTL]).map(Field::Value));

@@ -147,7 +147,8 @@ fn options(config: &Config, demo: Option<String>) -> Options {
         project: config.project.clone(),
         demo,
         read_only: config.read_only,
-        utf8: locale.contains("utf-8") || locale.contains("utf8"),
+        ttl: config.ttl,
+        utf8: !config.ascii && (locale.contains("utf-8") || locale.contains("utf8")),
         // https://no-color.org: present and not empty.
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         time_zone: TimeZone::system(),

@@ -7,8 +7,8 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, UnixStream},
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -62,8 +62,8 @@ impl Authority {
         Signed { cert: at("pem"), key: at("key") }
     }
 
-    /// Serves under that name to whoever has a certificate of this authority; gives the port.
-    pub async fn serve(&self, name: &str, answers: Answers) -> u16 {
+    /// Speaks TLS under that name with whoever has a certificate of this authority.
+    fn acceptor(&self, name: &str) -> TlsAcceptor {
         let ring = Arc::new(ring::default_provider());
         let own = self.sign(name);
         let mut roots = RootCertStore::empty();
@@ -78,7 +78,30 @@ impl Authority {
                 PrivateKeyDer::from_pem_file(own.key).unwrap(),
             )
             .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Docker as if it were on another host that wants certificates; gives the port.
+    pub async fn carry_to_docker(&self, name: &str) -> u16 {
+        let acceptor = self.acceptor(name);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut stream = acceptor.accept(stream).await.ok()?;
+                    let mut docker = UnixStream::connect(super::proxy::DOCKER).await.ok()?;
+                    copy_bidirectional(&mut stream, &mut docker).await.ok()
+                });
+            }
+        });
+        port
+    }
+
+    /// Serves under that name to whoever has a certificate of this authority; gives the port.
+    pub async fn serve(&self, name: &str, answers: Answers) -> u16 {
+        let acceptor = self.acceptor(name);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {

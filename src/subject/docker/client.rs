@@ -1,10 +1,14 @@
 //! The connection to Docker: made inside every try, because a missing socket fails at construction, and with a limit
 //! on every wait.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::OnceLock, time::Duration};
 
 use bollard::{Docker, errors::Error};
 
+use super::{
+    endpoint::{Endpoint, EndpointError, Way},
+    transport,
+};
 use crate::subject::SubjectError;
 
 /// How long an answer may take. Docker answers in milliseconds; a hanging daemon must not hang us.
@@ -19,23 +23,52 @@ pub fn patience() -> Duration {
 /// The name under which a test asks for less patience.
 pub const IMPATIENT: &str = "Impatient";
 
-/// `DOCKER_HOST`, or the usual socket.
+/// The Docker of this run: one program talks to one.
+static CHOSEN: OnceLock<Endpoint> = OnceLock::new();
+
+/// Settles which Docker it is. The first word counts.
+pub fn choose(endpoint: Endpoint) {
+    let _ = CHOSEN.set(endpoint);
+}
+
+/// The one that was chosen; where nobody chose, the environment's.
+fn endpoint() -> Result<Endpoint, EndpointError> {
+    if let Some(chosen) = CHOSEN.get() {
+        return Ok(chosen.clone());
+    }
+    let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    host.map_or_else(|| Ok(Endpoint::usual()), |host| Endpoint::of_host(&host, "DOCKER_HOST"))
+}
+
+/// Its address, as `DOCKER_HOST` would name it.
 pub fn host() -> String {
-    std::env::var("DOCKER_HOST")
-        .ok()
-        .filter(|host| !host.is_empty())
-        .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+    endpoint().map(|endpoint| endpoint.host).unwrap_or_default()
+}
+
+/// Its address, and why it is this one.
+pub fn whence() -> String {
+    endpoint().map_or_else(|error| error.to_string(), |endpoint| endpoint.to_string())
 }
 
 /// A client that speaks the daemon's own version of the API.
 pub async fn connect() -> Result<Docker, SubjectError> {
-    let no_docker = |error: &Error| SubjectError::NoDocker { host: host(), reason: reason(error) };
+    let no_docker = |reason: String| SubjectError::NoDocker { host: host(), reason };
+    let endpoint = endpoint().map_err(|error| no_docker(error.to_string()))?;
     // bollard's own limit is on the head of an answer; an image's import answers only at its end.
-    let docker = Docker::connect_with_host(&host()).map_err(|error| no_docker(&error))?.with_timeout(6 * PATIENCE);
+    let limit = 6 * PATIENCE;
+    let docker = match &endpoint.way {
+        Way::Unix => Docker::connect_with_unix(&endpoint.host, limit.as_secs(), bollard::API_DEFAULT_VERSION)
+            .map_err(|error| reason(&error)),
+        Way::Tcp => Docker::connect_with_http(&endpoint.host, limit.as_secs(), bollard::API_DEFAULT_VERSION)
+            .map_err(|error| reason(&error)),
+        Way::Tls(files) => transport::over_tls(&endpoint.host, files, limit),
+        Way::Ssh(target) => transport::over_ssh(target, limit),
+    };
+    let docker = docker.map_err(no_docker)?;
     match tokio::time::timeout(patience(), docker.negotiate_version()).await {
         Ok(Ok(docker)) => Ok(docker),
-        Ok(Err(error)) => Err(no_docker(&error)),
-        Err(_) => Err(no_docker(&Error::RequestTimeoutError)),
+        Ok(Err(error)) => Err(no_docker(reason(&error))),
+        Err(_) => Err(no_docker(reason(&Error::RequestTimeoutError))),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod client;
 pub mod demo;
 mod discovery;
 mod disk;
+mod endpoint;
 mod holder;
 mod host;
 mod image;
@@ -17,8 +18,10 @@ mod reading;
 mod scan;
 mod target;
 mod tikv;
+mod transport;
 mod watch;
 
+pub use endpoint::{Endpoint, EndpointError, Wish};
 pub use host::{Capabilities, Known, Options, Progress, TikvSubject};
 pub use image::Source;
 pub use node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State, names_by_cluster};

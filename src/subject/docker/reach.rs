@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     client,
+    endpoint::authority,
     host::TikvSubject,
     node::{Node, Role, Snapshot, State},
 };
@@ -70,9 +71,10 @@ enum Daemon {
 impl Daemon {
     /// From a `DOCKER_HOST`.
     fn of(host: &str) -> Self {
-        let remote = ["tcp://", "http://", "https://"].iter().find_map(|scheme| host.strip_prefix(scheme));
+        let remote = ["tcp://", "http://", "https://", "ssh://"].iter().find_map(|scheme| host.strip_prefix(scheme));
         let Some(remote) = remote else { return Self::Here };
-        Self::At(host_and_port(remote).map_or(remote, |(name, _)| name).to_owned())
+        let remote = remote.rsplit_once('@').map_or(remote, |(_, host)| host);
+        Self::At(authority(remote).map_or_else(|_| remote.to_owned(), |(name, _)| name))
     }
 
     /// Its address as this host writes it.

@@ -35,6 +35,7 @@ pub fn options() -> Options {
         project: None,
         demo: None,
         read_only: false,
+        ttl: None,
         utf8: true,
         colours: true,
         time_zone: TimeZone::UTC,
@@ -158,6 +159,7 @@ pub fn session(name: &str, mine: bool, alive: bool, injections: Vec<Injection>) 
         docker_host: None,
         started_at: at(-3_600),
         injections,
+        history: crate::session::History::default(),
     };
     Seen { file, alive, mine }
 }
