@@ -6,6 +6,7 @@
 mod command;
 mod fault;
 mod id;
+pub mod measured;
 mod metadata;
 pub mod network;
 mod params;

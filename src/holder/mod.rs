@@ -8,6 +8,7 @@
 mod disk;
 mod faults;
 mod netns;
+mod probe;
 pub mod protocol;
 mod relay;
 mod serve;

@@ -1,13 +1,14 @@
 //! The lines between the engine and the holder: one JSON object a line, a request's `id` comes back in its answer.
 //! Several programs may be attached to one holder; each takes the answers to the ids that it made.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     chaos::{
         InjectionId,
+        measured::{Burst, Tally},
         network::{Flavour, Kernel, NetworkFault},
     },
     cluster::{
@@ -53,6 +54,8 @@ pub enum Ask {
     TryNetem,
     /// Ask an address in the network of a relay; of its metrics only the lines that are read come back.
     Fetch { place: Place, path: String, tls: Option<Pem> },
+    /// Look at these places from here; answered when it is done, with other answers meanwhile.
+    Probe(Probe),
     /// End the process if it holds no fault.
     QuitIfIdle,
 }
@@ -97,9 +100,41 @@ pub enum Answer {
     Fetched {
         result: Result<http::Answer, HttpError>,
     },
+    Probed {
+        seen: Vec<Seen>,
+    },
     Quitting {
         idle: bool,
     },
+}
+
+/// What is to be looked at, how often and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    pub places: Vec<SocketAddr>,
+    /// Connections to each place, spread over the time of the echoes.
+    pub connects: u16,
+    /// ICMP echoes to each place.
+    pub echoes: u16,
+    pub interval_ms: u32,
+    /// How long an answer may take.
+    pub patience_ms: u32,
+    /// How long to wait after the last answer for one that comes twice.
+    pub linger_ms: u32,
+    /// So many bytes of echoes at once, to the first place; 0 is none.
+    pub burst_bytes: u32,
+    /// Only what was there before a fault is made or ended here: it stops at once when that begins.
+    pub until_change: bool,
+}
+
+/// What was seen of one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub place: SocketAddr,
+    pub connect: Tally,
+    /// `None` where this kernel lets nobody send echoes.
+    pub echo: Option<Tally>,
+    pub burst: Option<Burst>,
 }
 
 /// An interface of the namespace, the loopback left out.

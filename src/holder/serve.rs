@@ -13,6 +13,7 @@ use super::{
     disk,
     faults::Faults,
     netns,
+    probe::Prober,
     protocol::{Answer, Ask, Failure, Held, HeldThing, Reply, Request, Survey},
 };
 use crate::chaos::{Command, InjectionId, network::QDISC_HANDLE};
@@ -27,6 +28,7 @@ struct Holder {
     faults: Faults,
     /// What ends at its deadline.
     held: BTreeMap<InjectionId, (HeldThing, Option<Instant>)>,
+    prober: Prober,
 }
 
 /// Serves standard input until there is nothing more to hold. SIGTERM ends every network fault first: `docker stop`
@@ -36,7 +38,8 @@ pub async fn serve() -> std::io::Result<()> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut stdout = tokio::io::stdout();
     let faults = Faults::find().map_err(std::io::Error::other)?;
-    let mut holder = Holder { faults, held: BTreeMap::new() };
+    let (prober, mut probed) = Prober::new();
+    let mut holder = Holder { faults, held: BTreeMap::new(), prober };
     let mut asked = Instant::now();
     let mut open = true;
     tracing::info!(flavour = holder.faults.flavour.name(), "holding");
@@ -57,6 +60,12 @@ pub async fn serve() -> std::io::Result<()> {
                 }
                 None => open = false,
             },
+            Some(reply) = probed.recv() => {
+                if let Some(line) = to_line(&reply) {
+                    stdout.write_all(&line).await?;
+                    stdout.flush().await?;
+                }
+            }
             () = sleep_until(wake) => {
                 holder.end_overdue();
                 if holder.is_idle() && asked.elapsed() >= IDLE_LIMIT {
@@ -78,7 +87,8 @@ impl Holder {
         self.held.values().filter_map(|(_, deadline)| *deadline).min()
     }
 
-    /// The line to write back, and whether to quit after it. A line that is no request is logged and has no answer.
+    /// The line to write back, and whether to quit after it. A line that is no request is logged and has no answer; a
+    /// probe has its answer later.
     fn answer(&mut self, line: &str) -> Option<(Vec<u8>, bool)> {
         let request: Request = match serde_json::from_str(line) {
             Ok(request) => request,
@@ -88,11 +98,13 @@ impl Holder {
             }
         };
         tracing::debug!(?request, "asked");
+        if let Ask::Probe(probe) = request.ask {
+            self.prober.start(request.id, probe);
+            return None;
+        }
         let result = self.carry_out(request.ask).inspect_err(|failure| tracing::warn!(%failure, "failed"));
         let quit = matches!(result, Ok(Answer::Quitting { idle: true }));
-        let mut reply = serde_json::to_vec(&Reply { id: request.id, result }).ok()?;
-        reply.push(b'\n');
-        Some((reply, quit))
+        to_line(&Reply { id: request.id, result }).map(|line| (line, quit))
     }
 
     fn carry_out(&mut self, ask: Ask) -> Result<Answer, Failure> {
@@ -106,6 +118,7 @@ impl Holder {
                 Ok(self.network())
             }
             Ask::Add { injection, fault, ttl_ms } => {
+                self.prober.changing();
                 self.faults.add(&injection, fault.clone())?;
                 self.hold(injection, HeldThing::Network(fault), ttl_ms);
                 Ok(self.network())
@@ -125,6 +138,7 @@ impl Holder {
                 Ok(Answer::Adopted { held })
             }
             Ask::Remove { injection, fault } => {
+                self.prober.changing();
                 self.faults.remove(&injection, &fault)?;
                 self.held.remove(&injection);
                 Ok(self.network())
@@ -145,7 +159,7 @@ impl Holder {
                 });
                 Ok(Answer::Unfilled { existed })
             }
-            Ask::Fetch { .. } => Err(Failure::failed("only a relay asks others")),
+            Ask::Fetch { .. } | Ask::Probe(_) => Err(Failure::failed("not asked in this way")),
             Ask::Survey { folders } => {
                 self.faults.observe()?;
                 Ok(Answer::Survey(self.survey(&folders)))
@@ -188,6 +202,7 @@ impl Holder {
             .collect();
         for (id, held) in overdue {
             tracing::info!(%id, "its time is over");
+            self.prober.changing();
             let ended = match &held {
                 HeldThing::Network(fault) => self.faults.remove(&id, fault),
                 HeldThing::Fill(file) => disk::unfill(file).map(|_| ()),
@@ -207,6 +222,12 @@ impl Holder {
         tracing::info!("asked to stop: ending every network fault");
         self.faults.clear().map_err(std::io::Error::other)
     }
+}
+
+fn to_line(reply: &Reply) -> Option<Vec<u8>> {
+    let mut line = serde_json::to_vec(reply).ok()?;
+    line.push(b'\n');
+    Some(line)
 }
 
 fn try_netem() -> Result<(), Failure> {
