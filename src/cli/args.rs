@@ -78,6 +78,8 @@ enum Plain {
         #[arg(long)]
         held: bool,
     },
+    /// Say which nodes reach which, tried from each of them
+    Reach,
     /// Say what this host and each node can do
     Doctor,
     /// Start a small stand-in for a TiKV cluster, show it, and remove it again if that is wished
@@ -120,6 +122,7 @@ pub enum Subcommand {
     Cleanup,
     Recover { verb: &'static str, reach: Reach, dry_run: bool },
     Doctor,
+    Reach,
     Demo { name: String, options: demo::Options, action: Option<demo::Action> },
     Watch,
     State,
@@ -147,6 +150,7 @@ impl Subcommand {
             | Self::Types
             | Self::Active
             | Self::Doctor
+            | Self::Reach
             | Self::Holder => false,
         }
     }
@@ -194,6 +198,7 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
                 let reach = if held { Reach::AlsoHeld } else { Reach::LeftBehind };
                 Subcommand::Recover { verb: "recovered", reach, dry_run }
             }
+            Some(Plain::Reach) => Subcommand::Reach,
             Some(Plain::Doctor) => Subcommand::Doctor,
             Some(Plain::Demo { name, options, action }) => Subcommand::Demo { name, options, action },
             Some(Plain::Watch) => Subcommand::Watch,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     args::Inject,
+    measured,
     output::{self, Failure},
     progress,
 };
@@ -67,9 +68,11 @@ async fn real(config: &Config, subject: &TikvSubject, request: &Request) -> Resu
     }
     let metadata = &injection.metadata;
     if config.json {
+        let measured = session::measure(subject, &config.store, &injection).await;
         output::document(&json!({
             "id": metadata.id, "state": injection.state, "metadata": metadata, "undo": injection.undo,
             "commands": commands, "warnings": warnings, "deadline": injection.deadline,
+            "measured": measured::to_json(metadata, measured.as_ref()),
         }));
         return Ok(());
     }
@@ -79,6 +82,8 @@ async fn real(config: &Config, subject: &TikvSubject, request: &Request) -> Resu
         None => "never ends by itself".to_owned(),
     };
     output::lines([format!("{end}: tikv-chaos revert {}", metadata.id)]);
+    let measured = session::measure(subject, &config.store, &injection).await;
+    output::lines(measured::text(metadata, measured.as_ref()));
     Ok(())
 }
 

@@ -8,8 +8,10 @@ mod doctor;
 mod guard;
 mod inject;
 mod logging;
+mod measured;
 mod nodes;
 mod output;
+mod reach;
 mod recover;
 mod revert;
 mod state;
@@ -80,6 +82,7 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Cleanup => cleanup::run(config).await,
             Subcommand::Recover { verb, reach, dry_run } => recover::run(config, verb, reach, dry_run).await,
             Subcommand::Doctor => doctor::run(config).await,
+            Subcommand::Reach => reach::run(config).await,
             Subcommand::Watch => watch::run(config).await,
             Subcommand::State => state::run(config).await,
             Subcommand::Wait { timeout, stores } => wait::run(config, timeout, stores).await,

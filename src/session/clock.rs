@@ -93,6 +93,7 @@ mod tests {
             deadline: Some(at(60)),
             deadline_since_boot_ms: Some(160_000),
             left: false,
+            measured: None,
             note: None,
         };
         SessionFile {

@@ -422,6 +422,7 @@ mod tests {
             deadline: None,
             deadline_since_boot_ms: None,
             left: false,
+            measured: None,
             note: None,
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! Works with any subject. What it writes before and after each step is what recovery relies on.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
+use futures_util::future::{Either, FutureExt as _, select};
 use jiff::SignedDuration;
 
 use super::{
@@ -13,7 +14,11 @@ use super::{
     record::{Injection, Life, Loaded},
 };
 use crate::{
-    chaos::{Fault, Metadata, undo_commands},
+    chaos::{
+        Fault, Metadata,
+        measured::{Measured, Moment},
+        undo_commands,
+    },
     safety::{Asked, Grade, Limits, Verdict},
     step::{Step, step},
     subject::{Cleaned, ErrorKind, Plan, Subject, SubjectError},
@@ -94,6 +99,21 @@ pub async fn inject<S: Subject>(
     if plan.verdict.grade == Grade::Refused && !request.force {
         return Err(LifeError::Unsafe(plan.verdict));
     }
+    // The look begins first and is not waited for: where the fault is made before it ends, it is what it has become.
+    let look = pin!(subject.measure(&plan.metadata, Moment::Before));
+    let making = pin!(make(subject, store, request, &plan));
+    let (made, before) = match select(look, making).await {
+        Either::Left((before, making)) => (making.await, before),
+        Either::Right((made, look)) => (made, look.now_or_never().flatten()),
+    };
+    made.map(|mut injected| {
+        injected.injection.measured = before.map(|before| Measured { before: Some(before), ..Measured::default() });
+        injected
+    })
+}
+
+/// Records, makes and verifies what is planned.
+async fn make<S: Subject>(subject: &S, store: &Store, request: &Request, plan: &Plan) -> Result<Injected, LifeError> {
     let clock = Clock::now();
     let created_at = clock.wall;
     let ttl_ms = request.ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
@@ -105,12 +125,13 @@ pub async fn inject<S: Subject>(
         deadline: request.ttl.and_then(|ttl| SignedDuration::try_from(ttl).ok()).map(|ttl| created_at + ttl),
         deadline_since_boot_ms: ttl_ms.and_then(|ttl| clock.since_boot_ms?.checked_add(ttl)),
         left: false,
+        measured: None,
         note: None,
     };
     step(Step::Planned);
     store.record(request.command, injection).map_err(LifeError::NotRecorded)?;
     step(Step::Recorded);
-    let mut warnings = plan.warnings;
+    let mut warnings = plan.warnings.clone();
     // After the record, or it would find nothing to guard; before the act, or our death in between would leave it to
     // nobody.
     if let Err(error) = store.start_guard() {
@@ -121,10 +142,11 @@ pub async fn inject<S: Subject>(
     let id = &plan.metadata.id;
     store.update(id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
     step(Step::ApplyingWritten);
-    match subject.inject(&plan.metadata, request.ttl).await {
-        Ok(metadata) => activate(subject, store, metadata).await.map(|injection| Injected { injection, warnings }),
+    let made = match subject.inject(&plan.metadata, request.ttl).await {
+        Ok(metadata) => activate(subject, store, metadata).await,
         Err(cause) => Err(roll_back(subject, store, &plan.metadata, cause).await),
-    }
+    };
+    made.map(|injection| Injected { injection, warnings })
 }
 
 /// Active, unless somebody reverted it in the meantime: then what was made is undone again.

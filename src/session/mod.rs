@@ -6,10 +6,12 @@ mod clock;
 pub mod guard;
 mod journal;
 mod life;
+mod measure;
 mod record;
 pub mod recovery;
 mod trust;
 
 pub use journal::{Durability, JournalError, Store};
 pub use life::{Injected, LifeError, Request, Reverted, inject, plan, recoverable, revert};
+pub use measure::{measure, measure_over, younger};
 pub use record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};

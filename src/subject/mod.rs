@@ -12,7 +12,10 @@ pub use scan::{Foreign, Helper, Left, Mark, Marked, Scan, Unseen};
 use std::{future::Future, time::Duration};
 
 use crate::{
-    chaos::{Command, Fault, FaultType, Metadata},
+    chaos::{
+        Command, Fault, FaultType, Metadata,
+        measured::{Look, Moment},
+    },
     safety::Verdict,
 };
 
@@ -34,6 +37,13 @@ pub trait Subject: Send + Sync {
         metadata: &Metadata,
         ttl: Option<Duration>,
     ) -> impl Future<Output = Result<Metadata, SubjectError>> + Send;
+
+    /// What the fault does to the network, as seen from inside its target; `None` where it is nothing that can be seen
+    /// there. Takes its time, and never more than some seconds.
+    fn measure(&self, metadata: &Metadata, moment: Moment) -> impl Future<Output = Option<Look>> + Send {
+        let _ = (metadata, moment);
+        std::future::ready(None)
+    }
 
     /// Undoes the fault and reads back that it is gone. Nothing left to undo is not an error, and twice is as good as
     /// once.

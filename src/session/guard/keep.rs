@@ -128,6 +128,7 @@ mod tests {
             deadline: deadline.map(|left| now + left),
             deadline_since_boot_ms: None,
             left: false,
+            measured: None,
             note: None,
         }
     }

@@ -66,6 +66,8 @@ pub struct TikvSubject {
     /// By the network's name.
     relays: Mutex<HashMap<String, Slot>>,
     pub(super) readings: Readings,
+    /// What the last plan saw.
+    pub(super) seen: std::sync::Mutex<Option<Snapshot>>,
 }
 
 impl TikvSubject {
@@ -81,6 +83,7 @@ impl TikvSubject {
             holders: Mutex::default(),
             relays: Mutex::default(),
             readings,
+            seen: std::sync::Mutex::default(),
         }
     }
 
@@ -143,6 +146,12 @@ impl TikvSubject {
             return Ok(live);
         }
         watch::snapshot(&self.docker().await?, self.options.project.as_deref()).await
+    }
+
+    /// What a watch says now, else what the last plan saw.
+    pub(super) fn at_hand(&self) -> Option<Snapshot> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        live.or_else(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// The one gate that everything passes which changes or makes something.

@@ -10,6 +10,7 @@ mod holder;
 mod host;
 mod image;
 mod judge;
+mod measure;
 mod node;
 mod plan;
 mod reach;
@@ -21,6 +22,7 @@ mod watch;
 
 pub use host::{Capabilities, Known, Options, Progress, TikvSubject};
 pub use image::Source;
+pub use measure::{by_node, cuts};
 pub use node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State, names_by_cluster};
 pub use reading::read_on;
 pub use target::only_cluster;

@@ -15,7 +15,11 @@ use super::{
     target,
 };
 use crate::{
-    chaos::{Fault, FaultMetadata, Metadata, undo_commands},
+    chaos::{
+        Fault, FaultMetadata, Metadata,
+        measured::{Look, Moment},
+        undo_commands,
+    },
     holder::protocol::{Answer, Ask, Cause},
     safety::{self, Verdict},
     subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError},
@@ -44,6 +48,7 @@ impl Subject for TikvSubject {
                 self.plan_disk(&snapshot, &node, *fill_percent, folder, *fill_shared).await?
             }
         };
+        self.remember(&snapshot);
         let verdict = self.judge(&snapshot, &node, &planned).await;
         let metadata = Metadata {
             fault: planned.fault,
@@ -89,6 +94,10 @@ impl Subject for TikvSubject {
             }
         }
         Ok(made)
+    }
+
+    async fn measure(&self, metadata: &Metadata, moment: Moment) -> Option<Look> {
+        self.look_inside(metadata, moment).await
     }
 
     async fn cleanup(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {

@@ -109,6 +109,7 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
         deadline: left.map(at),
         deadline_since_boot_ms: None,
         left: false,
+        measured: None,
         note: None,
     }
 }

@@ -1,0 +1,123 @@
+//! What the program measures, against faults that the test itself can see by other means.
+
+mod support;
+
+use serde_json::Value;
+use support::{
+    Program,
+    cluster::{Cluster, Options},
+    docker_is_here, try_run,
+};
+
+/// Whether a TCP connection from one node's namespace to the other's client port comes about.
+fn reaches(cluster: &Cluster, from: usize, to: usize) -> bool {
+    let pid = cluster.inspect(from, "{{.State.Pid}}");
+    let script = format!("exec 3<>/dev/tcp/{}/2379", cluster.ip(to).unwrap());
+    try_run("nsenter", &["-t", &pid, "-n", "timeout", "1", "bash", "-c", &script]).0
+}
+
+/// The row of one node: what it reaches, by name.
+fn row(matrix: &Value, cluster: &Cluster, from: usize) -> Vec<Option<(String, String)>> {
+    let names: Vec<&str> = matrix["nodes"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let at = |node: usize| names.iter().position(|name| *name == cluster.nodes[node]).unwrap();
+    let cell = |to: usize| {
+        let cell = &matrix["rows"][at(from)][at(to)];
+        let word = |key: &str| cell[key].as_str().map(str::to_owned);
+        word("reach").zip(word("source"))
+    };
+    (0..cluster.nodes.len()).map(cell).collect()
+}
+
+fn measured(reach: &str) -> Option<(String, String)> {
+    Some((reach.to_owned(), "measured".to_owned()))
+}
+
+#[test]
+fn a_partition_is_seen_from_inside_before_while_and_after_it_holds() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options { ipv6: true, ..Options::default() });
+    let program = Program::new(Some(&cluster.project));
+    let injected = program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
+    assert!(!reaches(&cluster, 0, 1) && reaches(&cluster, 0, 2));
+
+    let seen = &injected["measured"];
+    assert_eq!(seen["judgement"]["outcome"], "as_asked", "{seen:#}");
+    // The one peer's IPv4 and IPv6 address.
+    assert_eq!(seen["judgement"]["findings"][0]["asked"], "2 addresses out of reach");
+    assert_eq!(seen["judgement"]["findings"][0]["measured"], "2 of 2 out of reach", "{seen:#}");
+    let answered = |moment: &str, node: usize| {
+        let peers = seen[moment]["peers"].as_array().unwrap().iter();
+        let of = peers.filter(|peer| peer["name"] == cluster.nodes[node].as_str());
+        of.map(|peer| peer["echo"]["answered"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(answered("during", 1), [0, 0]);
+    assert!(answered("during", 2).iter().all(|answered| *answered > 0), "{seen:#}");
+    assert!(answered("before", 1).iter().all(|answered| *answered > 0), "{seen:#}");
+
+    // The record keeps it, for every program.
+    let active = program.active();
+    assert_eq!(active[0]["measured"], *seen);
+    let listed = program.run(&["active"]).ok().stdout;
+    assert!(listed.contains("asked 2 addresses out of reach, measured 2 of 2 out of reach: as asked"), "{listed}");
+
+    // The target's row, and its peer's.
+    let matrix = program.run(&["reach", "--json"]).ok().json();
+    assert_eq!(row(&matrix, &cluster, 0), [None, measured("cut"), measured("reached")]);
+    assert_eq!(row(&matrix, &cluster, 1), [measured("cut"), None, measured("reached")]);
+    let text = program.run(&["reach"]).ok().stdout;
+    assert_eq!(text.matches("CUT").count(), 2, "{text}");
+
+    let id = injected["id"].as_str().unwrap();
+    let reverted = program.run(&["revert", "--json", id]).ok().json();
+    assert!(reaches(&cluster, 0, 1));
+    let over = &reverted["reverted"][0]["measured"];
+    assert_eq!(over["outcome"], "over", "{over:#}");
+    assert_eq!(over["text"], "measured 0 of 2 out of reach: it is over");
+    let matrix = program.run(&["reach", "--json"]).ok().json();
+    assert_eq!(row(&matrix, &cluster, 0), [None, measured("reached"), measured("reached")]);
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_partition_that_something_else_undoes_is_no_success() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    // An administrator's own rule lets everything pass before ours is asked.
+    let jump = ["-t", "raw", "-A", "OUTPUT", "-j", "ACCEPT"];
+    cluster.in_namespace(0, &[&["iptables-nft"], &jump[..]].concat());
+    for hook in ["INPUT", "OUTPUT"] {
+        cluster.in_namespace(0, &["iptables-nft", "-t", "filter", "-I", hook, "-j", "ACCEPT"]);
+    }
+    let injected = program.run(&["inject", "--force", "network_partition", "--target", "tikv0"]).ok().stdout;
+    let works = !reaches(&cluster, 0, 1);
+    // Whichever comes first in the chain, the program says what is so.
+    let said = if works { "as asked" } else { "no effect" };
+    assert!(injected.lines().last().unwrap().ends_with(said), "{injected}");
+    let reverted = program.run(&["revert", "--all"]).ok().stdout;
+    assert!(reverted.contains("read back and gone; measured 0 of 2 out of reach: it is over"), "{reverted}");
+    for hook in ["INPUT", "OUTPUT"] {
+        cluster.in_namespace(0, &["iptables-nft", "-t", "filter", "-D", hook, "-j", "ACCEPT"]);
+    }
+    cluster.assert_clean();
+}
+
+#[test]
+fn nothing_is_measured_of_what_is_no_fault_of_the_network() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    let injected = program.inject(&["node_kill", "--target", "tikv1"]);
+    assert_eq!(injected["measured"], Value::Null);
+    let matrix = program.run(&["reach", "--json"]).ok().json();
+    let rules = |reach: &str| Some((reach.to_owned(), "rules".to_owned()));
+    assert_eq!(row(&matrix, &cluster, 0), [None, rules("down"), measured("reached")]);
+    program.run(&["revert", "--all"]).ok();
+    cluster.assert_clean();
+}
