@@ -11,6 +11,7 @@ mod netns;
 pub mod protocol;
 mod relay;
 mod serve;
+pub mod shaper;
 
 pub use relay::relay;
 pub use serve::serve;

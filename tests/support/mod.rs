@@ -12,6 +12,7 @@ pub mod fake;
 pub mod faulty;
 pub mod guest;
 pub mod http;
+pub mod netns;
 pub mod proc;
 pub mod proxy;
 pub mod pty;
