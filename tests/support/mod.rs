@@ -17,6 +17,7 @@ pub mod proc;
 pub mod proxy;
 pub mod pty;
 pub mod tls;
+pub mod traffic;
 
 use std::{
     io::Write as _,

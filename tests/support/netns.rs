@@ -10,6 +10,11 @@ use std::{
 
 use nix::sched::{CloneFlags, setns};
 
+use tikv_chaos::{
+    chaos::network::{Class, Delay, Distribution, Filter, Flow, Impairment, Ppm},
+    holder::shaper::Shaper,
+};
+
 use super::{can_run, run, try_run, unique};
 
 /// The interface's name on both sides.
@@ -97,4 +102,33 @@ fn enter<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
         Ok(value) => value,
         Err(panic) => std::panic::resume_unwind(panic),
     })
+}
+
+/// The shaper in the near namespace, with rules that lead every packet of the cable to it.
+pub fn shape(pair: &Pair) -> Shaper {
+    pair.near.enter(|| {
+        let shaper = Shaper::start().unwrap();
+        for program in ["iptables", "ip6tables"] {
+            for (chain, side, flow) in [("INPUT", "-i", Flow::In), ("OUTPUT", "-o", Flow::Out)] {
+                let queue = shaper.queue(flow).to_string();
+                let rule = ["-w", "-t", "mangle", "-A", chain, side, INTERFACE, "-j", "NFQUEUE", "--queue-bypass"];
+                run(program, &[&rule[..], &["--queue-num", &queue]].concat());
+            }
+        }
+        shaper
+    })
+}
+
+pub fn class(flow: Flow, impairment: Impairment) -> Class {
+    Class { interface: INTERFACE.to_owned(), flow, filter: Filter::default(), impairment }
+}
+
+pub fn delay(milliseconds: u64) -> Impairment {
+    let delay = Delay {
+        mean_us: milliseconds * 1000,
+        jitter_us: 0,
+        correlation: Ppm::default(),
+        distribution: Distribution::Uniform,
+    };
+    Impairment { delay: Some(delay), ..Impairment::default() }
 }
