@@ -106,7 +106,11 @@ fn enter<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
 
 /// The shaper in the near namespace, with rules that lead every packet of the cable to it.
 pub fn shape(pair: &Pair) -> Shaper {
-    pair.near.enter(|| {
+    shape_in(&pair.near.name)
+}
+
+pub fn shape_in(name: &str) -> Shaper {
+    enter(name, || {
         let shaper = Shaper::start().unwrap();
         for program in ["iptables", "ip6tables"] {
             for (chain, side, flow) in [("INPUT", "-i", Flow::In), ("OUTPUT", "-o", Flow::Out)] {

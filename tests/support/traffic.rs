@@ -12,6 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::socket::{setsockopt, sockopt::RcvBufForce},
+    unistd::Pid,
+};
+
 use super::netns::Place;
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -20,6 +26,8 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
     pub number: u32,
+    /// When, by the clock of this process.
+    pub at: Duration,
     pub took: Duration,
 }
 
@@ -37,9 +45,16 @@ impl Datagrams {
         let sender = from.enter(|| UdpSocket::bind((from.ip(v6), 0)).unwrap());
         sender.connect(receiver.local_addr().unwrap()).unwrap();
         receiver.set_read_timeout(Some(self.quiet)).unwrap();
+        // What a busy machine does not read in time is not to be taken for a loss.
+        setsockopt(&receiver, RcvBufForce, &(16 << 20)).unwrap();
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             let arrivals = scope.spawn(|| receive(&receiver, &done));
+            // The kernel keeps no order between processors.
+            let here = sched_getaffinity(Pid::from_raw(0)).unwrap();
+            let mut one = CpuSet::new();
+            one.set((0..CpuSet::count()).find(|cpu| here.is_set(*cpu).unwrap()).unwrap()).unwrap();
+            sched_setaffinity(Pid::from_raw(0), &one).unwrap();
             let start = Instant::now();
             let mut datagram = vec![0x55; self.bytes.max(12)];
             for number in 0..self.count {
@@ -51,6 +66,7 @@ impl Datagrams {
                 // A rule may refuse it, as one that drops does on the way out.
                 let _ = sender.send(&datagram);
             }
+            sched_setaffinity(Pid::from_raw(0), &here).unwrap();
             done.store(true, Ordering::Relaxed);
             arrivals.join().unwrap()
         })
@@ -69,7 +85,8 @@ fn receive(socket: &UdpSocket, done: &AtomicBool) -> Vec<Arrival> {
             Ok(count @ 12..) => {
                 let number = u32::from_be_bytes(*buffer[..count].first_chunk().unwrap());
                 let sent = u64::from_be_bytes(*buffer[4..].first_chunk().unwrap());
-                arrivals.push(Arrival { number, took: Duration::from_nanos(now().saturating_sub(sent)) });
+                let at = Duration::from_nanos(now());
+                arrivals.push(Arrival { number, at, took: at.saturating_sub(Duration::from_nanos(sent)) });
             }
             Ok(_) => {}
             Err(_) if done.load(Ordering::Relaxed) => return arrivals,
