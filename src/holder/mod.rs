@@ -12,6 +12,7 @@ mod probe;
 pub mod protocol;
 mod relay;
 mod serve;
+pub mod shaper;
 
 pub use relay::relay;
 pub use serve::serve;
