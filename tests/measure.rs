@@ -95,3 +95,71 @@ fn nothing_is_measured_of_what_is_no_fault_of_the_network() {
     program.run(&["revert", "--all"]).ok();
     cluster.assert_clean();
 }
+
+/// The shaper is on every kernel that has NFQUEUE, netem on few.
+const SHAPER: [&str; 2] = ["--via", "shaper"];
+
+fn inject(program: &Program, fault: &[&str]) -> Value {
+    let injected = program.inject(&[fault, &["--target", "tikv0"], &SHAPER].concat());
+    injected["measured"]["judgement"].clone()
+}
+
+#[test]
+fn a_delay_is_measured_beside_what_was_asked() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    let judged = inject(&program, &["latency", "--min-ms", "40", "--max-ms", "80"]);
+    // Within a tenth or three standard errors, as the judge says.
+    assert_eq!(judged["outcome"], "as_asked", "{judged:#}");
+    let text = judged["text"].as_str().unwrap();
+    assert!(text.starts_with("asked 60 ± 20 ms, measured ") && text.ends_with(" over 80: as asked"), "{text}");
+    let id = program.active()[0]["id"].as_str().unwrap().to_owned();
+    let changed = program.run(&["change", "--json", &id, "--min-ms", "20", "--max-ms", "20"]).ok().json();
+    let text = &changed["measured"]["judgement"]["text"];
+    assert!(text.as_str().unwrap().starts_with("asked 20 ms, measured 2"), "{text}");
+    let reverted = program.run(&["revert", "--all"]).ok().stdout;
+    assert!(reverted.contains("read back and gone; measured ") && reverted.contains(": it is over"), "{reverted}");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_loss_and_both_ways_of_a_delay_are_measured_together() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    let twice = inject(&program, &["latency", "--min-ms", "30", "--max-ms", "30", "--direction", "both"]);
+    assert_eq!(twice["findings"][0]["asked"], "60 ms", "{twice:#}");
+    assert_eq!(twice["outcome"], "as_asked", "{twice:#}");
+    // What was there before is no part of what this one does.
+    let lost = inject(&program, &["packet_loss", "--percent", "30"]);
+    assert_eq!(lost["findings"][0]["asked"], "30 % lost", "{lost:#}");
+    assert_eq!(lost["outcome"], "as_asked", "{lost:#}");
+    program.run(&["revert", "--all"]).ok();
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_filter_is_judged_by_those_that_it_means_and_one_that_means_nobody_has_no_effect() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    let delay = ["latency", "--min-ms", "50", "--max-ms", "50"];
+    let peer = cluster.ip(1).unwrap();
+    let one = inject(&program, &[&delay[..], &["--to", &peer]].concat());
+    assert_eq!(one["outcome"], "as_asked", "{one:#}");
+    assert!(one["text"].as_str().unwrap().ends_with(" over 40: as asked"), "{one:#}");
+    program.run(&["revert", "--all"]).ok();
+
+    // An address for documentation, which is nobody's (RFC 5737).
+    let nobody = inject(&program, &[&delay[..], &["--to", "192.0.2.1"]].concat());
+    assert_eq!(nobody["outcome"], "no_effect", "{nobody:#}");
+    program.run(&["revert", "--all"]).ok();
+    cluster.assert_clean();
+}

@@ -14,9 +14,9 @@ use super::{
     faults::Faults,
     netns,
     probe::Prober,
-    protocol::{Answer, Ask, Failure, Held, HeldThing, Reply, Request, Survey},
+    protocol::{Adoption, Answer, Ask, Failure, Held, HeldThing, Reply, Request, Survey},
 };
-use crate::chaos::{Command, InjectionId, network::QDISC_HANDLE};
+use crate::chaos::InjectionId;
 
 /// A holder that holds nothing and is asked nothing for so long ends, and Docker removes its container.
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
@@ -42,7 +42,7 @@ pub async fn serve() -> std::io::Result<()> {
     let mut holder = Holder { faults, held: BTreeMap::new(), prober };
     let mut asked = Instant::now();
     let mut open = true;
-    tracing::info!(flavour = holder.faults.flavour.name(), "holding");
+    tracing::info!(flavour = holder.faults.flavour().name(), "holding");
     loop {
         let idle_end = if holder.is_idle() { asked + IDLE_LIMIT } else { Instant::now() + A_LONG_TIME };
         let wake = holder.next_deadline().unwrap_or(idle_end);
@@ -110,12 +110,13 @@ impl Holder {
     fn carry_out(&mut self, ask: Ask) -> Result<Answer, Failure> {
         match ask {
             Ask::Hello => {
-                let (flavour, kernel) = (self.faults.flavour, self.faults.kernel.clone());
+                let (flavour, kernel) = (self.faults.flavour(), self.faults.kernel.clone());
                 Ok(Answer::Hello { flavour, interfaces: netns::interfaces()?, kernel })
             }
-            Ask::Qdiscs => {
-                self.faults.read_qdiscs()?;
-                Ok(self.network())
+            Ask::Ways => Ok(Answer::Ways { netem: self.faults.netem().map_err(|failure| failure.message) }),
+            Ask::Preview { injection, fault } => {
+                let (commands, warnings) = self.faults.preview(&injection, fault)?;
+                Ok(Answer::Preview { commands, warnings })
             }
             Ask::Add { injection, fault, ttl_ms } => {
                 self.prober.changing();
@@ -123,9 +124,22 @@ impl Holder {
                 self.hold(injection, HeldThing::Network(fault), ttl_ms);
                 Ok(self.network())
             }
-            Ask::Adopt { injection, fault, ttl_ms } => {
-                let held = self.faults.adopt(&injection, fault.clone())?;
-                if held {
+            Ask::Change { injection, fault } => {
+                self.prober.changing();
+                let Some((held, deadline)) = self.held.get(&injection).cloned() else {
+                    return Err(Failure::failed(format!("{injection} does not hold here, so it cannot be changed")));
+                };
+                if !matches!(held, HeldThing::Network(_)) {
+                    return Err(Failure::failed(format!("{injection} is no fault of the network")));
+                }
+                self.faults.add(&injection, fault.clone())?;
+                self.held.insert(injection, (HeldThing::Network(fault), deadline));
+                Ok(self.network())
+            }
+            Ask::Adopt { faults } => {
+                let adopted = self.faults.adopt(faults)?;
+                let held = !adopted.is_empty();
+                for Adoption { injection, fault, ttl_ms } in adopted {
                     self.hold(injection, HeldThing::Network(fault), ttl_ms);
                 }
                 Ok(Answer::Adopted { held })
@@ -164,13 +178,12 @@ impl Holder {
                 self.faults.observe()?;
                 Ok(Answer::Survey(self.survey(&folders)))
             }
-            Ask::TryNetem => try_netem().map(|()| Answer::Netem),
             Ask::QuitIfIdle => Ok(Answer::Quitting { idle: self.is_idle() }),
         }
     }
 
     fn network(&self) -> Answer {
-        Answer::Network { flavour: self.faults.flavour, kernel: self.faults.kernel.clone() }
+        Answer::Network { flavour: self.faults.flavour(), kernel: self.faults.kernel.clone() }
     }
 
     fn survey(&self, folders: &[String]) -> Survey {
@@ -183,7 +196,7 @@ impl Holder {
         let mut files: Vec<_> = folders.iter().flat_map(|folder| disk::find(folder)).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files.dedup_by(|a, b| a.path == b.path);
-        Survey { flavour: self.faults.flavour, kernel: self.faults.kernel.clone(), held: held.collect(), files }
+        Survey { flavour: self.faults.flavour(), kernel: self.faults.kernel.clone(), held: held.collect(), files }
     }
 
     fn hold(&mut self, id: InjectionId, held: HeldThing, ttl_ms: Option<u64>) {
@@ -228,11 +241,4 @@ fn to_line(reply: &Reply) -> Option<Vec<u8>> {
     let mut line = serde_json::to_vec(reply).ok()?;
     line.push(b'\n');
     Some(line)
-}
-
-fn try_netem() -> Result<(), Failure> {
-    let root = ["dev", "lo", "root", "handle", QDISC_HANDLE];
-    let add = ["qdisc", "add"].into_iter().chain(root).chain(["netem", "delay", "1ms"]);
-    netns::run(&Command::new("tc", add))?;
-    netns::run(&Command::new("tc", ["qdisc", "del"].into_iter().chain(root))).map(|_| ())
 }

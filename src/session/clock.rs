@@ -86,6 +86,7 @@ mod tests {
                 container_id: "c0".into(),
                 container_started_at: String::new(),
                 daemon_id: None,
+                group: None,
                 holder_image: None,
             },
             undo: vec![],

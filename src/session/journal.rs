@@ -415,6 +415,7 @@ mod tests {
                 container_id: "c".into(),
                 container_started_at: String::new(),
                 daemon_id: None,
+                group: None,
                 holder_image: None,
             },
             undo: vec!["docker start tikv0".into()],

@@ -234,7 +234,7 @@ impl Executor {
 
 impl Shared {
     fn request(&self, fault: Fault, target: String, ttl: Option<Duration>, force: bool) -> Request {
-        Request { fault, target: Some(target), ttl, command: "tui", limits: self.limits.clone(), force }
+        Request { fault, targets: vec![target], ttl, command: "tui", limits: self.limits.clone(), force }
     }
 
     async fn send(&self, message: Message) {

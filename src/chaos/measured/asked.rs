@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::chaos::network::{Delay, Distribution, Filter, GilbertElliott, Impairment, Loss, NetworkFault, Ppm};
+use crate::chaos::network::{
+    Cut, Direction, Distribution, Filter, GilbertElliott, Impairment, Loss, NetworkFault, Shape,
+};
 
 /// One fault's effect on a round trip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,19 +45,14 @@ pub struct Share {
 impl Asked {
     pub fn of(fault: &NetworkFault) -> Self {
         match fault {
-            NetworkFault::Delay { min_ms, max_ms, .. } => {
-                let delay = Delay {
-                    mean_us: (min_ms + max_ms) * 500,
-                    jitter_us: (max_ms - min_ms) * 500,
-                    correlation: Ppm::default(),
-                    distribution: Distribution::Uniform,
-                };
-                let impairment = Impairment { delay: Some(delay), ..Impairment::default() };
-                Self { filter: Filter::default(), effect: Effect::Impaired { impairment, ways: 1 } }
+            NetworkFault::Shape(Shape { filter, direction, impairment, .. }) => {
+                let ways = if *direction == Direction::Both { 2 } else { 1 };
+                Self { filter: filter.clone(), effect: Effect::Impaired { impairment: *impairment, ways } }
             }
-            NetworkFault::Drop { ips } => Self {
+            // A round trip needs both ways, so one that is cut is enough.
+            NetworkFault::Drop(Cut { ips, reject, .. }) => Self {
                 filter: Filter { peers: Some(ips.iter().copied().collect()), ..Filter::default() },
-                effect: Effect::Cut { rejected: false },
+                effect: Effect::Cut { rejected: *reject },
             },
         }
     }

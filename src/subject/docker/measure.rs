@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::{
+    holder::Holder,
     host::TikvSubject,
     node::{Node, Role, Snapshot},
 };
@@ -44,11 +45,20 @@ struct Place {
 impl TikvSubject {
     /// What is seen from inside the target of an injection of the network; `None` for one of something else.
     pub(super) async fn look_inside(&self, metadata: &Metadata, moment: Moment) -> Option<Look> {
-        let asked = Asked::of(&metadata.network()?);
-        Some(self.try_look(metadata, &asked, moment).await.unwrap_or_else(Look::failed))
+        let fault = metadata.network()?;
+        let asked = Asked::of(&fault);
+        let interfaces = fault.shape().map(|shape| shape.interfaces.as_slice()).unwrap_or_default();
+        Some(self.try_look(metadata, &asked, interfaces, moment).await.unwrap_or_else(Look::failed))
     }
 
-    async fn try_look(&self, metadata: &Metadata, asked: &Asked, moment: Moment) -> Result<Look, String> {
+    /// With `interfaces` only those peers that are met through one of these.
+    async fn try_look(
+        &self,
+        metadata: &Metadata,
+        asked: &Asked,
+        interfaces: &[String],
+        moment: Moment,
+    ) -> Result<Look, String> {
         let holder = self.warm(metadata).await.ok_or("its helper is not at hand")?;
         // What a plan or a watch has seen is at hand at once: asking Docker first would let the moment pass.
         let snapshot = match self.at_hand() {
@@ -56,7 +66,12 @@ impl TikvSubject {
             None => self.snapshot().await.map_err(|error| error.to_string())?,
         };
         let node = snapshot.by_id(&metadata.container_id).ok_or("its target is gone")?;
-        let mut places = places(&snapshot, node, asked.filter.ports.as_ref());
+        let mut here = node.clone();
+        if !interfaces.is_empty() && here.networks.len() > 1 {
+            let carries = on(&holder, interfaces).await?;
+            here.networks.retain(|network| network.ips.iter().any(|ip| carries.contains(ip)));
+        }
+        let mut places = places(&snapshot, &here, asked.filter.ports.as_ref());
         // A burst goes to the first.
         places.sort_by_key(|place| !asked.means_echo(place.address.ip()));
         if places.is_empty() {
@@ -108,6 +123,17 @@ impl TikvSubject {
     /// Keeps what a plan has seen, for the measurement of what is planned.
     pub(super) fn remember(&self, snapshot: &Snapshot) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
+    }
+}
+
+/// The addresses of these interfaces.
+async fn on(holder: &Holder, interfaces: &[String]) -> Result<BTreeSet<IpAddr>, String> {
+    match holder.ask(Ask::Hello).await.map_err(|error| error.to_string())? {
+        Answer::Hello { interfaces: found, .. } => {
+            let meant = found.into_iter().filter(|one| interfaces.contains(&one.name));
+            Ok(meant.flat_map(|one| one.ips).collect())
+        }
+        _ => Err("its helper answered something else".to_owned()),
     }
 }
 

@@ -16,6 +16,7 @@ mod plan;
 mod reach;
 mod reading;
 mod scan;
+mod scope;
 mod target;
 mod tikv;
 mod watch;
