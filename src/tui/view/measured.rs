@@ -153,11 +153,12 @@ fn figures(peer: &PeerReading) -> String {
         return "no answer".to_owned();
     }
     let tally = peer.echo.filter(|echo| echo.answered > 0).unwrap_or(peer.connect);
-    let time = tally.times.map(|times| times.mean_us).unwrap_or_default();
+    // In tenths of a millisecond.
+    let time = tally.times.map(|times| (times.mean_us + 50) / 100).unwrap_or_default();
     let lost = 100 * tally.lost() / tally.sent.max(1);
     let lost = if lost > 0 { format!(", {lost} % lost") } else { String::new() };
     let twice = if tally.duplicates > 0 { format!(", {} twice", tally.duplicates) } else { String::new() };
-    format!("{}.{} ms{lost}{twice}", time / 1000, time % 1000 / 100)
+    format!("{}.{} ms{lost}{twice}", time / 10, time % 10)
 }
 
 /// Who reached whom before this injection, and who does now: beside one another where there is room.
@@ -203,13 +204,14 @@ fn matrices(pen: &Pen, one: &Open, room: usize) -> Vec<Line<'static>> {
 }
 
 fn drawn(pen: &Pen, heading: &str, matrix: &Matrix) -> Vec<String> {
-    const NAME: usize = 24;
+    const MOST: usize = 24;
+    let name_width = matrix.nodes.iter().map(|name| width(name)).max().unwrap_or(0).min(MOST);
     let columns: String = (1..=matrix.nodes.len()).map(|number| format!("{number:>3} ")).collect();
     let mut lines =
-        vec![heading.to_owned(), format!("{} {columns}", pad(pen.glyphs, "", NAME + 3)).trim_end().to_owned()];
+        vec![heading.to_owned(), format!("{} {columns}", pad(pen.glyphs, "", name_width + 3)).trim_end().to_owned()];
     for (number, (name, row)) in (1..).zip(matrix.nodes.iter().zip(&matrix.rows)) {
         let cells: String = row.iter().map(|cell| symbol(pen, *cell)).collect();
-        let name = pad(pen.glyphs, &fit(pen.glyphs, name, NAME), NAME);
+        let name = pad(pen.glyphs, &fit(pen.glyphs, name, name_width), name_width);
         lines.push(format!("{number:>2} {name} {cells}").trim_end().to_owned());
     }
     lines
