@@ -597,7 +597,7 @@ mod tests {
             "{error}"
         );
         assert!(subject.store.load().unwrap().open().is_empty());
-        subject.fail_from = 9;
+        let (_folder, subject) = witness(None);
         let made = inject_all(&subject, &subject.store, &three, |_| ()).await.unwrap();
         assert_eq!(made.len(), 3);
     }
