@@ -130,7 +130,7 @@ pub async fn inject_all<S: Subject>(
         return Err(LifeError::Unsafe(all.verdict));
     }
     // The looks begin first and are not waited for: where a fault is made before they end, they are what they have become.
-    let looks = pin!(join_all(plans.iter().map(|plan| subject.measure(&plan.metadata, Moment::Before))));
+    let looks = pin!(join_all(plans.iter().map(|plan| subject.measure(&plan.metadata, Moment::Before, None))));
     let making = pin!(make_all(subject, store, request, &plans));
     let (made, before) = match select(looks, making).await {
         Either::Left((before, making)) => (making.await?, before),

@@ -13,10 +13,10 @@ use crate::{
 /// Looks at what an injection that holds does, and writes it down with what was seen before it; `None` for one that
 /// does nothing to the network.
 pub async fn measure<S: Subject>(subject: &S, store: &Store, injection: &Injection) -> Option<Measured> {
-    let during = subject.measure(&injection.metadata, Moment::During).await?;
+    let during = subject.measure(&injection.metadata, Moment::During, None).await?;
     let mut measured = injection.measured.clone().unwrap_or_default();
     measured.during = Some(during);
-    let kept = store.update(&injection.metadata.id, Durability::Visible, |record| {
+    let kept = store.update(&injection.metadata.id, Durability::Aside, |record| {
         if record.state != Life::Active {
             measured.during = Some(Look::failed("it was reverted meanwhile"));
         }
@@ -33,12 +33,16 @@ pub async fn measure_over<S: Subject>(subject: &S, store: &Store, injection: &In
     let asked = Asked::of(&injection.metadata.network()?);
     let after = match younger(store, injection) {
         Some(other) => Look::failed(format!("{other} came after it and still holds on this node")),
-        None => subject.measure(&injection.metadata, Moment::After).await?,
+        None => {
+            // The same peers as before, so that Docker need not be asked for them.
+            let known = injection.measured.as_ref().and_then(|seen| seen.before().or(seen.during.as_ref()?.reading()));
+            subject.measure(&injection.metadata, Moment::After, known).await?
+        }
     };
     let mut measured = injection.measured.clone().unwrap_or_default();
     measured.after = Some(after);
     let judgement = measured.over(&asked);
-    let kept = store.update(&injection.metadata.id, Durability::Visible, |record| record.measured = Some(measured));
+    let kept = store.update(&injection.metadata.id, Durability::Aside, |record| record.measured = Some(measured));
     if let Err(error) = kept {
         tracing::warn!(%error, id = %injection.metadata.id, "what was measured is not kept");
     }

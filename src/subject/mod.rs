@@ -14,7 +14,7 @@ use std::{future::Future, time::Duration};
 use crate::{
     chaos::{
         Command, Fault, FaultType, Metadata,
-        measured::{Look, Moment},
+        measured::{Look, Moment, Reading},
     },
     safety::Verdict,
 };
@@ -46,9 +46,14 @@ pub trait Subject: Send + Sync {
     ) -> impl Future<Output = Result<Metadata, SubjectError>> + Send;
 
     /// What the fault does to the network, as seen from inside its target; `None` where it is nothing that can be seen
-    /// there. Takes its time, and never more than some seconds.
-    fn measure(&self, metadata: &Metadata, moment: Moment) -> impl Future<Output = Option<Look>> + Send {
-        let _ = (metadata, moment);
+    /// there. The peers are those of a former look, if one is known. Takes its time, and never more than some seconds.
+    fn measure(
+        &self,
+        metadata: &Metadata,
+        moment: Moment,
+        known: Option<&Reading>,
+    ) -> impl Future<Output = Option<Look>> + Send {
+        let _ = (metadata, moment, known);
         std::future::ready(None)
     }
 

@@ -111,7 +111,7 @@ impl Executor {
         watchers.spawn(forward_states(receiver, shared.clone()));
         let (planned, wanted) = watch::channel(None);
         let planner = tokio::spawn(plan(shared.clone(), wanted));
-        Self { shared, planned, planner, look, reader, work: JoinSet::new(), watchers: watchers }
+        Self { shared, planned, planner, look, reader, work: JoinSet::new(), watchers }
     }
 
     pub fn carry_out(&mut self, effect: Effect) {
@@ -156,7 +156,7 @@ impl Executor {
                 active.map(|(_, one)| one.metadata.clone()).collect::<Vec<_>>()
             };
             for metadata in mine {
-                if let Some(look) = shared.subject.measure(&metadata, Moment::Watching).await {
+                if let Some(look) = shared.subject.measure(&metadata, Moment::Watching, None).await {
                     shared.send(Message::Measured { id: metadata.id, look }).await;
                 }
             }

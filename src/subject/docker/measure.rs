@@ -22,6 +22,7 @@ use crate::{
     chaos::{
         Metadata,
         measured::{Asked, Look, Matrix, Moment, PeerReading, Reading},
+        network::{Filter, NetworkFault},
     },
     cluster::assumed::{PD_CLIENT_PORT, TIKV_PORT},
     holder::protocol::{Answer, Ask, Probe, Seen},
@@ -35,6 +36,8 @@ const MOST_PATIENCE_MS: u32 = 15_000;
 const OVERHEAD: Duration = Duration::from_secs(3);
 /// A burst so large tells a rate whose bucket is half as large.
 const MOST_BURST: u64 = 512 << 10;
+/// A faster rate would be over before the clock has moved.
+const MOST_RATE: u64 = 200_000_000;
 
 /// A place to look at, and whose it is.
 struct Place {
@@ -42,36 +45,37 @@ struct Place {
     address: SocketAddr,
 }
 
+impl Place {
+    fn of(peer: &PeerReading) -> Self {
+        Self { name: peer.name.clone(), address: SocketAddr::new(peer.address, peer.port) }
+    }
+}
+
 impl TikvSubject {
     /// What is seen from inside the target of an injection of the network; `None` for one of something else.
-    pub(super) async fn look_inside(&self, metadata: &Metadata, moment: Moment) -> Option<Look> {
+    pub(super) async fn look_inside(
+        &self,
+        metadata: &Metadata,
+        moment: Moment,
+        known: Option<&Reading>,
+    ) -> Option<Look> {
         let fault = metadata.network()?;
-        let asked = Asked::of(&fault);
-        let interfaces = fault.shape().map(|shape| shape.interfaces.as_slice()).unwrap_or_default();
-        Some(self.try_look(metadata, &asked, interfaces, moment).await.unwrap_or_else(Look::failed))
+        Some(self.try_look(metadata, &fault, moment, known).await.unwrap_or_else(Look::failed))
     }
 
-    /// With `interfaces` only those peers that are met through one of these.
     async fn try_look(
         &self,
         metadata: &Metadata,
-        asked: &Asked,
-        interfaces: &[String],
+        fault: &NetworkFault,
         moment: Moment,
+        known: Option<&Reading>,
     ) -> Result<Look, String> {
         let holder = self.warm(metadata).await.ok_or("its helper is not at hand")?;
-        // What a plan or a watch has seen is at hand at once: asking Docker first would let the moment pass.
-        let snapshot = match self.at_hand() {
-            Some(snapshot) => snapshot,
-            None => self.snapshot().await.map_err(|error| error.to_string())?,
+        let asked = &Asked::of(fault);
+        let mut places = match known {
+            Some(known) => known.peers.iter().map(Place::of).collect(),
+            None => self.places_of(metadata, fault, &asked.filter, &holder).await?,
         };
-        let node = snapshot.by_id(&metadata.container_id).ok_or("its target is gone")?;
-        let mut here = node.clone();
-        if !interfaces.is_empty() && here.networks.len() > 1 {
-            let carries = on(&holder, interfaces).await?;
-            here.networks.retain(|network| network.ips.iter().any(|ip| carries.contains(ip)));
-        }
-        let mut places = places(&snapshot, &here, asked.filter.ports.as_ref());
         // A burst goes to the first.
         places.sort_by_key(|place| !asked.means_echo(place.address.ip()));
         if places.is_empty() {
@@ -92,6 +96,29 @@ impl TikvSubject {
             }
             _ => Err("its helper answered something else".to_owned()),
         }
+    }
+
+    /// The peers that the target meets through the fault's interfaces.
+    async fn places_of(
+        &self,
+        metadata: &Metadata,
+        fault: &NetworkFault,
+        filter: &Filter,
+        holder: &Holder,
+    ) -> Result<Vec<Place>, String> {
+        // What a plan or a watch has seen is at hand at once: asking Docker first would let the moment pass.
+        let snapshot = match self.at_hand() {
+            Some(snapshot) => snapshot,
+            None => self.snapshot().await.map_err(|error| error.to_string())?,
+        };
+        let mut here = snapshot.by_id(&metadata.container_id).ok_or("its target is gone")?.clone();
+        if let Some(shape) = fault.shape()
+            && here.networks.len() > 1
+        {
+            let carries = on(holder, &shape.interfaces).await?;
+            here.networks.retain(|network| network.ips.iter().any(|ip| carries.contains(ip)));
+        }
+        Ok(places(&snapshot, &here, filter.ports.as_ref()))
     }
 
     /// Who reaches whom: measured from every node that runs and has a network of its own, beside which a helper is made
@@ -233,8 +260,8 @@ fn probe(asked: &Asked, moment: Moment, places: &[Place]) -> Probe {
 /// where it would be too large.
 fn burst(asked: &Asked) -> (u32, u32) {
     let Some(bits) = asked.bits_per_second() else { return (0, 0) };
-    let bytes = (asked.burst_bytes() * 2).max(bits / 16).max(60_000).min(MOST_BURST);
-    if asked.burst_bytes() * 2 > bytes {
+    let bytes = (asked.burst_bytes() * 2).max(bits / 16).clamp(60_000, MOST_BURST);
+    if asked.burst_bytes() * 2 > bytes || bits > MOST_RATE {
         return (0, 0);
     }
     let ms = bytes * 8000 / bits.max(1);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     chaos::{
         Fault, FaultMetadata, InjectionId, Metadata, Partition, Scope, Signal,
-        measured::{Look, Moment},
+        measured::{Look, Moment, Reading},
         network::Direction,
         undo_commands,
     },
@@ -133,8 +133,8 @@ impl Subject for TikvSubject {
         Ok(made)
     }
 
-    async fn measure(&self, metadata: &Metadata, moment: Moment) -> Option<Look> {
-        self.look_inside(metadata, moment).await
+    async fn measure(&self, metadata: &Metadata, moment: Moment, known: Option<&Reading>) -> Option<Look> {
+        self.look_inside(metadata, moment, known).await
     }
 
     async fn cleanup(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
