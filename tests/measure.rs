@@ -163,3 +163,27 @@ fn a_filter_is_judged_by_those_that_it_means_and_one_that_means_nobody_has_no_ef
     program.run(&["revert", "--all"]).ok();
     cluster.assert_clean();
 }
+
+#[test]
+fn every_other_kind_is_seen_for_what_it_is() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    let kinds: [(&[&str], &str); 4] = [
+        (&["packet_duplicate", "--percent", "40"], "40 % twice"),
+        (&["packet_corrupt", "--percent", "50"], "50 % lost"),
+        (&["packet_reorder", "--percent", "50", "--delay-ms", "40"], "20 ± 20 ms"),
+        (&["bandwidth", "--rate-kbit", "2000"], "2 Mbit/s"),
+    ];
+    for (fault, asked) in kinds {
+        let judged = inject(&program, fault);
+        let findings = judged["findings"].as_array().unwrap();
+        assert!(findings.iter().any(|finding| finding["asked"] == asked), "{judged:#}");
+        // Of the bits that may be flipped some are in fields that no checksum covers.
+        assert_eq!(judged["outcome"], "as_asked", "{judged:#}");
+        program.run(&["revert", "--all"]).ok();
+    }
+    cluster.assert_clean();
+}

@@ -36,6 +36,8 @@ const MOST_PATIENCE_MS: u32 = 15_000;
 const OVERHEAD: Duration = Duration::from_secs(3);
 /// A burst so large tells a rate whose bucket is half as large.
 const MOST_BURST: u64 = 512 << 10;
+/// So long at most may other packets wait behind ours.
+const MOST_BURST_MS: u64 = 2000;
 /// A faster rate would be over before the clock has moved.
 const MOST_RATE: u64 = 200_000_000;
 
@@ -261,10 +263,10 @@ fn probe(asked: &Asked, moment: Moment, places: &[Place]) -> Probe {
 fn burst(asked: &Asked) -> (u32, u32) {
     let Some(bits) = asked.bits_per_second() else { return (0, 0) };
     let bytes = (asked.burst_bytes() * 2).max(bits / 16).clamp(60_000, MOST_BURST);
-    if asked.burst_bytes() * 2 > bytes || bits > MOST_RATE {
+    let ms = bytes * 8000 / bits.max(1);
+    if asked.burst_bytes() * 2 > bytes || bits > MOST_RATE || ms > MOST_BURST_MS {
         return (0, 0);
     }
-    let ms = bytes * 8000 / bits.max(1);
     (u32::try_from(bytes).unwrap_or(0), u32::try_from(ms).unwrap_or(u32::MAX))
 }
 
