@@ -142,7 +142,7 @@ fn a_partition_is_judged_by_those_who_answered_before() {
 fn a_refusal_where_there_was_a_connection_is_a_cut() {
     let refused = Tally { refused: 8, ..tally(8, 8, 100, 20) };
     let now = peer(PEER, refused, Some(tally(40, 0, 0, 0)));
-    assert!(said(&cut_off(&[PEER]), Some(&well()), &[now.clone()]).ends_with("as asked"));
+    assert!(said(&cut_off(&[PEER]), Some(&well()), std::slice::from_ref(&now)).ends_with("as asked"));
     let never_listened = reading(&[peer(PEER, refused, Some(tally(8, 8, 100, 20)))]);
     assert!(said(&cut_off(&[PEER]), Some(&never_listened), &[now]).ends_with("no effect"));
 }
