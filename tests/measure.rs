@@ -6,7 +6,9 @@ use serde_json::Value;
 use support::{
     Program,
     cluster::{Cluster, Options},
-    docker_is_here, try_run,
+    docker_is_here,
+    pty::Terminal,
+    try_run,
 };
 
 /// Whether a TCP connection from one node's namespace to the other's client port comes about.
@@ -185,5 +187,31 @@ fn every_other_kind_is_seen_for_what_it_is() {
         assert_eq!(judged["outcome"], "as_asked", "{judged:#}");
         program.run(&["revert", "--all"]).ok();
     }
+    cluster.assert_clean();
+}
+
+#[test]
+fn the_screen_says_what_was_measured_and_that_it_is_over() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
+    let mut terminal = Terminal::open(&program, (45, 160));
+    // What another program measured stands in the record that they share.
+    terminal.wait_text("as asked: 1 of 1 out of reach");
+    terminal.wait_text("[k/Esc] keep for now");
+    terminal.send("k3");
+    terminal.send("m");
+    terminal.wait_text("Who reaches whom now");
+    assert!(terminal.screen().contains("✗"), "{}", terminal.screen());
+    terminal.send("\x1b");
+    terminal.wait_gone("Who reaches whom now");
+    terminal.send("r");
+    terminal.wait_text("measured 0 of 1 out of reach: it is over");
+    assert!(reaches(&cluster, 0, 1));
+    terminal.send("q");
+    terminal.wait_success();
     cluster.assert_clean();
 }

@@ -28,15 +28,17 @@ pub async fn measure<S: Subject>(subject: &S, store: &Store, injection: &Injecti
     Some(measured)
 }
 
-/// Looks at what is left of an injection that was undone, and says whether it is over.
+/// Looks at what is left of an injection that was undone, and says whether it is over; `None` where it was never looked
+/// at before, so that there is nothing to compare with.
 pub async fn measure_over<S: Subject>(subject: &S, store: &Store, injection: &Injection) -> Option<Judgement> {
     let asked = Asked::of(&injection.metadata.network()?);
     let after = match younger(store, injection) {
         Some(other) => Look::failed(format!("{other} came after it and still holds on this node")),
         None => {
             // The same peers as before, so that Docker need not be asked for them.
-            let known = injection.measured.as_ref().and_then(|seen| seen.before().or(seen.during.as_ref()?.reading()));
-            subject.measure(&injection.metadata, Moment::After, known).await?
+            let seen = injection.measured.as_ref()?;
+            let known = seen.before().or_else(|| seen.during.as_ref()?.reading())?;
+            subject.measure(&injection.metadata, Moment::After, Some(known)).await?
         }
     };
     let mut measured = injection.measured.clone().unwrap_or_default();
