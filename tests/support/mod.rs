@@ -13,6 +13,7 @@ pub mod faulty;
 pub mod guest;
 pub mod http;
 pub mod netns;
+pub mod packets;
 pub mod proc;
 pub mod proxy;
 pub mod pty;

@@ -63,7 +63,7 @@ fn latency_begins_at_once_and_a_second_key_waits_for_the_answer() {
     let injection = injection(1, Life::Active, latency("demo-tikv0-1"), 0, Some(600));
     screen.send(Message::Injected { result: Ok(Box::new(injection)) });
     let last = screen.model.log.entries.back().unwrap();
-    assert_eq!(last.text, "injected latency into demo-tikv0-1: 50-150 ms on eth0 (00000001)");
+    assert_eq!(last.text, "injected latency into demo-tikv0-1: 50-150 ms on eth0, by netem (00000001)");
     screen.keys("i");
     assert_eq!(screen.taken().len(), 1);
 }
