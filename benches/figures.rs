@@ -20,7 +20,7 @@ use support::{
 use tikv_chaos::{
     chaos::{Fault, FaultType},
     config::{Config, Globals},
-    session::{self, Request, Store, guard::Launch},
+    session::{self, Injected, Request, Store, guard::Launch},
     subject::docker::{Source, TikvSubject, client},
 };
 
@@ -79,16 +79,16 @@ async fn partition(cluster: &Cluster) {
     };
     // As under the TUI, whose watch knows the nodes. The first one makes the image and the holder.
     subject.see(Some(subject.snapshot().await.unwrap()));
-    let first = session::inject(&subject, &config.store, &request, |_| ()).await.unwrap();
+    let first = inject(&subject, &config.store, &request).await;
     session::revert(&subject, &config.store, &first.injection).await.unwrap();
 
     // One that stays, so that the guard does, as under the TUI.
     let another = Request { target: Some(cluster.nodes[1].clone()), ..request.clone() };
-    let stays = session::inject(&subject, &config.store, &another, |_| ()).await.unwrap();
+    let stays = inject(&subject, &config.store, &another).await;
     let (mut injects, mut reverts) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        let injected = session::inject(&subject, &config.store, &request, |_| ()).await.unwrap();
+        let injected = inject(&subject, &config.store, &request).await;
         injects.push(start.elapsed());
         let start = Instant::now();
         session::revert(&subject, &config.store, &injected.injection).await.unwrap();
@@ -108,6 +108,10 @@ async fn partition(cluster: &Cluster) {
     print("the contract's way, a docker exec for each rule: inject", &mut injects);
     print("the contract's way, a docker exec for each rule: revert", &mut reverts);
     subject.release().await;
+}
+
+async fn inject(subject: &TikvSubject, store: &Store, request: &Request) -> Injected {
+    session::inject_all(subject, store, std::slice::from_ref(request), |_| ()).await.unwrap().remove(0)
 }
 
 fn by_exec(container: &str, verb: &str, peers: &[String]) -> Duration {

@@ -26,7 +26,7 @@ pub fn run(config: &Config) -> Result<ExitCode, Failure> {
         output::lines(["nothing is injected"]);
         return Ok(ExitCode::SUCCESS);
     }
-    let heading = ["ID", "TYPE", "TARGET", "STATE", "AGE", "LEFT", "OWNER", "WHAT"].map(str::to_owned);
+    let heading = ["ID", "ACT", "TYPE", "TARGET", "STATE", "AGE", "LEFT", "OWNER", "WHAT"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(heading).chain(open.iter().map(|(seen, one)| row(seen, one, now))).collect();
     output::table(&rows);
     if config.store.guard().is_none() && !config.store.guarded(&loaded).is_empty() {
@@ -44,13 +44,13 @@ pub fn warn_unreadable(loaded: &Loaded) {
 
 pub fn to_json(seen: &Seen, injection: &Injection, now: Timestamp) -> serde_json::Value {
     json!({
-        "id": injection.metadata.id, "state": injection.state, "metadata": injection.metadata, "undo": injection.undo,
+        "id": injection.metadata.id, "group": injection.group, "state": injection.state, "metadata": injection.metadata, "undo": injection.undo,
         "created_at": injection.created_at, "deadline": injection.deadline, "overdue": injection.is_overdue(now),
         "session": seen.file.session, "owner": owner(seen, injection), "note": injection.note,
     })
 }
 
-fn row(seen: &Seen, injection: &Injection, now: Timestamp) -> [String; 8] {
+fn row(seen: &Seen, injection: &Injection, now: Timestamp) -> [String; 9] {
     let metadata = &injection.metadata;
     let left = match injection.deadline {
         None => "no end".to_owned(),
@@ -59,6 +59,7 @@ fn row(seen: &Seen, injection: &Injection, now: Timestamp) -> [String; 8] {
     };
     [
         metadata.id.to_string(),
+        injection.group.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         metadata.fault_type().to_string(),
         metadata.target().to_owned(),
         injection.state.to_string(),

@@ -1,7 +1,7 @@
 //! What may be typed. The flags of `inject` come from the table of parameters; an error is one line that names what
 //! is allowed.
 
-use std::{ffi::OsString, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, process::ExitCode, time::Duration};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser,
@@ -57,7 +57,7 @@ enum Plain {
     Active,
     /// Undo injections
     Revert {
-        /// As `active` shows them; a unique beginning is enough
+        /// As `active` shows them, or an act's, which has several; a unique beginning is enough
         #[arg(value_name = "ID", required_unless_present = "all")]
         ids: Vec<String>,
         /// Everything that no running program is in charge of
@@ -154,7 +154,8 @@ impl Subcommand {
 
 pub struct Inject {
     pub fault: Fault,
-    pub target: Option<String>,
+    /// Empty is a random running TiKV node.
+    pub targets: Vec<String>,
     pub ttl: Option<Duration>,
     pub dry_run: bool,
     pub force: bool,
@@ -218,10 +219,12 @@ fn interpret_inject(matches: &ArgMatches) -> Result<Inject, Failure> {
     });
     let fault = Params::parse(kind, given).and_then(|params| Fault::from_params(kind, &params));
     let text = |name: &str| of_type.get_one::<String>(name).or_else(|| matches.get_one::<String>(name)).cloned();
+    let targets = |matches: &ArgMatches| Some(matches.get_many::<String>("target")?.cloned().collect::<Vec<_>>());
+    let targets = targets(of_type).or_else(|| targets(matches));
     let ttl = text("ttl").unwrap_or_else(|| DEFAULT_TTL.to_owned());
     Ok(Inject {
         fault: fault.map_err(|error| usage(error.to_string()))?,
-        target: text("target"),
+        targets: targets.unwrap_or_default(),
         ttl: parse_ttl(&ttl).map_err(usage)?,
         dry_run: of_type.get_flag("dry_run") || matches.get_flag("dry_run"),
         force: of_type.get_flag("force") || matches.get_flag("force"),
@@ -263,8 +266,9 @@ fn inject_command() -> Command {
 /// May stand before and after the type.
 fn common_args() -> [Arg; 4] {
     [
-        Arg::new("target").long("target").value_name("NODE").help(
-            "Container name, Compose service, or an unambiguous part of one [default: a random running TiKV node]",
+        Arg::new("target").long("target").value_name("NODE").action(ArgAction::Append).value_delimiter(',').help(
+            "Container name, Compose service, or an unambiguous part of one; several, in one act of which all are made \
+             or none: with commas or once more [default: a random running TiKV node]",
         ),
         Arg::new("ttl")
             .long("ttl")
@@ -336,16 +340,25 @@ fn one_line(error: &clap::Error, words: &[OsString]) -> String {
     }
 }
 
-/// The open injections that are meant by what was typed: whole ids or unique beginnings.
-pub fn match_id(typed: &str, known: &[InjectionId]) -> Result<InjectionId, Failure> {
+/// The open injections that are meant by what was typed: the id of one or of an act, whole or a unique beginning.
+pub fn match_id(typed: &str, known: &[(&InjectionId, Option<&InjectionId>)]) -> Result<Vec<InjectionId>, Failure> {
+    let names: BTreeSet<&InjectionId> =
+        known.iter().flat_map(|(id, group)| Some(*id).into_iter().chain(*group)).collect();
     let found: Vec<&InjectionId> =
-        known.iter().filter(|id| id.as_str().starts_with(typed) && !typed.is_empty()).collect();
-    let names = |ids: &[InjectionId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        names.iter().copied().filter(|id| id.as_str().starts_with(typed) && !typed.is_empty()).collect();
+    let list =
+        |ids: &mut dyn Iterator<Item = &InjectionId>| ids.map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match found[..] {
-        [id] => Ok(id.clone()),
+        [name] => {
+            let meant = known.iter().filter(|(id, group)| *id == name || *group == Some(name));
+            Ok(meant.map(|(id, _)| (*id).clone()).collect())
+        }
         [] if known.is_empty() => Err(Failure::new(2, format!("there is no injection {typed:?}; nothing is injected"))),
-        [] => Err(Failure::new(2, format!("there is no injection {typed:?}; there are {}", names(known)))),
-        _ => Err(Failure::new(2, format!("{typed:?} could be any of {}", names(known)))),
+        [] => {
+            let all = list(&mut known.iter().map(|(id, _)| *id));
+            Err(Failure::new(2, format!("there is no injection {typed:?}; there are {all}")))
+        }
+        _ => Err(Failure::new(2, format!("{typed:?} could be any of {}", list(&mut found.iter().copied())))),
     }
 }
 
@@ -382,8 +395,16 @@ mod tests {
         let one = inject("tikv-chaos inject --target a latency --min-ms 1 --max-ms 2 --ttl 90s");
         let two = inject("tikv-chaos inject latency --target a --min-ms=1 --max-ms=2 --ttl=90s --json");
         assert_eq!(one.fault, two.fault);
-        assert_eq!((one.target, one.ttl), (two.target, two.ttl));
+        assert_eq!((one.targets, one.ttl), (two.targets, two.ttl));
         assert_eq!(one.fault, Fault::Latency { min_ms: 1, max_ms: 2, interface: None });
+    }
+
+    #[test]
+    fn several_targets_are_named_one_by_one_or_with_commas() {
+        for line in ["node_kill --target a --target b,c", "--target a,b,c node_kill"] {
+            assert_eq!(inject(&format!("tikv-chaos inject {line}")).targets, ["a", "b", "c"]);
+        }
+        assert!(inject("tikv-chaos inject node_kill").targets.is_empty());
     }
 
     #[test]

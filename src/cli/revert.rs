@@ -1,4 +1,4 @@
-//! `revert`: undo by id, or everything that nobody is in charge of.
+//! `revert`: undo by the id of an injection or of an act, or everything that nobody is in charge of.
 
 use std::process::ExitCode;
 
@@ -18,11 +18,11 @@ use crate::{
 pub async fn run(config: &Config, ids: &[String], all: bool) -> Result<ExitCode, Failure> {
     let loaded = config.store.load()?;
     let open = loaded.open();
-    let known: Vec<InjectionId> = open.iter().map(|(_, injection)| injection.metadata.id.clone()).collect();
+    let known: Vec<_> = open.iter().map(|(_, one)| (&one.metadata.id, one.group.as_ref())).collect();
     let chosen: Vec<InjectionId> = if all {
         session::recoverable(&loaded).iter().map(|injection| injection.metadata.id.clone()).collect()
     } else {
-        ids.iter().map(|typed| match_id(typed, &known)).collect::<Result<_, _>>()?
+        ids.iter().map(|typed| match_id(typed, &known)).collect::<Result<Vec<_>, _>>()?.concat()
     };
     let injections: Vec<&Injection> = open
         .iter()

@@ -25,6 +25,8 @@ impl Default for Limits {
 pub struct Asked {
     /// Injections that hold already.
     pub active: usize,
+    /// How many are to be made in this act.
+    pub new: usize,
     /// `None` never ends by itself.
     pub ttl: Option<Duration>,
 }
@@ -33,8 +35,10 @@ impl Limits {
     /// Why it is too much or too long, if it is.
     pub fn reasons(&self, asked: &Asked) -> Vec<Reason> {
         let mut reasons = Vec::new();
-        if asked.active >= self.most_active {
-            let text = format!("{} injections are active, and --max-active is {}", asked.active, self.most_active);
+        if asked.active + asked.new > self.most_active {
+            let more = if asked.new > 1 { format!(", this act makes {} more", asked.new) } else { String::new() };
+            let text =
+                format!("{} injections are active{more}, and --max-active is {}", asked.active, self.most_active);
             reasons.push((Grade::Refused, text));
         }
         let why = "PD moves the replicas of a store that is down for 30 min";

@@ -4,6 +4,8 @@
 mod groups;
 mod limits;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 pub use groups::Reach;
@@ -65,10 +67,17 @@ pub struct Situation {
     pub cuts: Vec<(usize, usize)>,
     /// `max-replicas`; more than there are stores counts as all of them.
     pub replicas: usize,
-    /// The place of the target among the stores.
-    pub target: usize,
     /// Running PD members.
     pub pds: usize,
+    /// Everything that is done in this act.
+    pub hits: Vec<Hit>,
+}
+
+/// One injection of the act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The place of the target among the stores.
+    pub target: usize,
     pub effect: Effect,
 }
 
@@ -76,7 +85,7 @@ pub struct Situation {
 /// the way back.
 pub const AS_GOOD_AS_OUT_MS: u64 = 8_000;
 
-/// Judges one injection by what it leaves of the quorums.
+/// Judges what is done at once by what it leaves of the quorums.
 pub fn judge(situation: &Situation) -> Verdict {
     let mut reasons = Vec::new();
     let consequence = quorum(situation, &mut reasons);
@@ -104,16 +113,19 @@ impl Verdict {
 fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     let before = situation.reach();
     let mut after = before.clone();
-    match &situation.effect {
-        Effect::Out => after.take_out(situation.target),
-        Effect::Slow { most_ms } if *most_ms >= AS_GOOD_AS_OUT_MS => after.take_out(situation.target),
-        Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
-        Effect::Full { left, reserve, .. } if left <= reserve => after.fill(situation.target),
-        Effect::Slow { .. } | Effect::Full { .. } => {}
+    for Hit { target, effect } in &situation.hits {
+        match effect {
+            Effect::Out => after.take_out(*target),
+            Effect::Slow { most_ms } if *most_ms >= AS_GOOD_AS_OUT_MS => after.take_out(*target),
+            Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(*target, *other)),
+            Effect::Full { left, reserve, .. } if left <= reserve => after.fill(*target),
+            Effect::Slow { .. } | Effect::Full { .. } => {}
+        }
     }
     let (stores, replicas) = (situation.stores.len(), situation.replicas.min(situation.stores.len()));
     let (was, is) = (before.writing(), after.writing());
-    let verb = if matches!(situation.effect, Effect::Full { .. }) { "able to write" } else { "reachable" };
+    let fills = situation.hits.iter().any(|hit| matches!(hit.effect, Effect::Full { .. }));
+    let verb = if fills { "able to write" } else { "reachable" };
     let left = format!("this leaves {is} of {stores} stores {verb}");
     let impaired: Vec<String> = situation.stores.iter().filter_map(StoreBefore::trouble).collect();
     let because = if impaired.is_empty() { String::new() } else { format!(" ({})", impaired.join("; ")) };
@@ -140,12 +152,18 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
 
 /// What does not concern the stores' quorums.
 fn on_the_side(situation: &Situation) -> Vec<Reason> {
+    let all = situation.hits.iter().flat_map(|hit| beside_quorums(&situation.stores[hit.target], &hit.effect));
+    // Two faults on one node may say the same.
+    let mut told = BTreeSet::new();
+    all.filter(|reason| told.insert(reason.clone())).collect()
+}
+
+fn beside_quorums(target: &StoreBefore, effect: &Effect) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let target = &situation.stores[situation.target];
     if let Some(why) = &target.out {
         reasons.push((Grade::Careful, format!("{} {why} already", target.name)));
     }
-    match &situation.effect {
+    match effect {
         Effect::Cut { pds, .. } if *pds > 0 => {
             let text = format!("{} cannot reach PD: after 30 min PD moves its replicas elsewhere", target.name);
             reasons.push((Grade::Careful, text));

@@ -10,7 +10,8 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
         out: out.contains(&at).then(|| "is exited".to_owned()),
         full: None,
     };
-    Situation { stores: (0..stores).map(store).collect(), cuts: vec![], replicas: 3, target: 0, pds: 3, effect }
+    let hits = vec![Hit { target: 0, effect }];
+    Situation { stores: (0..stores).map(store).collect(), cuts: vec![], replicas: 3, pds: 3, hits }
 }
 
 fn verdict(situation: &Situation) -> Verdict {
@@ -72,6 +73,29 @@ fn a_partition_is_judged_by_the_groups_it_makes() {
 }
 
 #[test]
+fn what_is_done_at_once_is_judged_as_one() {
+    let hits = |targets: &[usize]| targets.iter().map(|target| Hit { target: *target, effect: Effect::Out }).collect();
+    let mut two = cluster(3, &[], Effect::Out);
+    two.hits = hits(&[0, 2]);
+    let two = verdict(&two);
+    assert_eq!(two.grade, Grade::Refused);
+    assert_eq!(two.consequence, "this leaves 1 of 3 stores reachable: writes stop");
+    let mut of_five = cluster(5, &[], Effect::Out);
+    (of_five.replicas, of_five.hits) = (5, hits(&[0, 4]));
+    assert_eq!(verdict(&of_five).grade, Grade::Fine);
+    // Every node still reaches a majority, but no majority is of one mind: the ring of five.
+    let mut ring = cluster(5, &[], Effect::Out);
+    ring.replicas = 5;
+    let cut = |target: usize, from: &[usize]| Hit { target, effect: Effect::Cut { from: from.to_vec(), pds: 0 } };
+    ring.hits = vec![cut(0, &[2, 3]), cut(1, &[3, 4]), cut(2, &[4])];
+    assert_eq!(verdict(&ring).grade, Grade::Refused);
+    // The same warning is given once.
+    let mut twice = cluster(3, &[0], Effect::Slow { most_ms: 1 });
+    twice.hits.push(twice.hits[0].clone());
+    assert_eq!(verdict(&twice).reasons.iter().filter(|reason| reason.contains("already")).count(), 1);
+}
+
+#[test]
 fn a_disk_is_judged_by_tikvs_reserve_and_by_who_shares_it() {
     let full = |left, shared: Option<&str>| Effect::Full {
         left,
@@ -92,8 +116,10 @@ fn a_disk_is_judged_by_tikvs_reserve_and_by_who_shares_it() {
 fn too_many_and_too_long_are_refused_with_the_reason() {
     let situation = cluster(3, &[], Effect::Slow { most_ms: 10 });
     let limits = Limits { most_active: 2, ..Limits::default() };
-    let grade = |active, ttl| judge(&situation).with(limits.reasons(&Asked { active, ttl }));
+    let grade = |active, ttl| judge(&situation).with(limits.reasons(&Asked { active, new: 1, ttl }));
     let hour = Some(Duration::from_secs(3600));
+    let two = limits.reasons(&Asked { active: 1, new: 2, ttl: Some(Duration::from_secs(1)) });
+    assert_eq!(two[0].1, "1 injections are active, this act makes 2 more, and --max-active is 2");
     assert_eq!(grade(1, Some(Duration::from_secs(1800))).grade, Grade::Fine);
     assert!(grade(2, Some(Duration::from_secs(1))).reasons[0].contains("--max-active is 2"));
     let long = grade(0, hour);

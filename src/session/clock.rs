@@ -88,6 +88,8 @@ mod tests {
                 daemon_id: None,
                 holder_image: None,
             },
+            group: None,
+            former: None,
             undo: vec![],
             created_at: at(0),
             deadline: Some(at(60)),

@@ -107,18 +107,20 @@ impl Store {
         probe.as_file().sync_all().map_err(io("write in", &self.folder))
     }
 
-    /// Writes a new injection down, in this program's session. When this returns, it is on the disk.
-    pub fn record(&self, command: &str, injection: Injection) -> Result<(), JournalError> {
+    /// Writes new injections down, in this program's session: all of them or none. When this returns, they are on the disk.
+    pub fn record(&self, command: &str, injections: Vec<Injection>) -> Result<(), JournalError> {
         self.make_folder()?;
         let _lock = self.lock()?;
         let session = self.own_session()?;
         let path = self.path(&session);
         let mut file = if path.exists() { read(&path)? } else { self.new_file(&session, command) };
-        if file.injections.iter().any(|other| other.metadata.id == injection.metadata.id) {
-            let reason = format!("it has an injection {} already", injection.metadata.id);
-            return Err(JournalError::Unreadable { path, reason });
+        for injection in injections {
+            if file.injections.iter().any(|other| other.metadata.id == injection.metadata.id) {
+                let reason = format!("it has an injection {} already", injection.metadata.id);
+                return Err(JournalError::Unreadable { path, reason });
+            }
+            file.injections.push(injection);
         }
-        file.injections.push(injection);
         self.write(&path, &file, Durability::Synced)
     }
 
@@ -351,8 +353,8 @@ fn parse(path: &Path, text: &str) -> Result<SessionFile, JournalError> {
         None => return Err(unreadable("no journal of tikv-chaos: it has no schema".to_owned())),
     }
     let file: SessionFile = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
-    let bad =
-        file.injections.iter().find_map(|one| Some(format!("{}: {}", one.metadata.id, one.metadata.check().err()?)));
+    let all = file.injections.iter().flat_map(|one| [Some(&one.metadata), one.former.as_ref()]).flatten();
+    let bad = all.into_iter().find_map(|one| Some(format!("{}: {}", one.id, one.check().err()?)));
     if let Some(reason) = bad {
         return Err(unreadable(reason));
     }
@@ -417,6 +419,8 @@ mod tests {
                 daemon_id: None,
                 holder_image: None,
             },
+            group: None,
+            former: None,
             undo: vec!["docker start tikv0".into()],
             created_at: Timestamp::now(),
             deadline: None,
@@ -435,7 +439,7 @@ mod tests {
     #[test]
     fn what_is_recorded_is_read_by_another_and_private() {
         let (_folder, store) = store();
-        store.record("inject", injection(1)).unwrap();
+        store.record("inject", vec![injection(1)]).unwrap();
         let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None, image: None };
         let loaded = other.load().unwrap();
         assert_eq!(loaded.sessions.len(), 1);
@@ -449,7 +453,7 @@ mod tests {
     #[test]
     fn a_session_whose_program_is_gone_is_dead_and_keeps_what_is_open() {
         let (_folder, store) = store();
-        store.record("inject", injection(1)).unwrap();
+        store.record("inject", vec![injection(1)]).unwrap();
         store.end().unwrap();
         let loaded = store.load().unwrap();
         assert_eq!(loaded.sessions.len(), 1);
@@ -464,8 +468,8 @@ mod tests {
     #[test]
     fn another_program_may_write_that_it_reverted_ours() {
         let (_folder, store) = store();
-        store.record("tui", injection(1)).unwrap();
-        store.record("tui", injection(2)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
+        store.record("tui", vec![injection(2)]).unwrap();
         let other = Store { folder: store.folder.clone(), own: Arc::default(), launch: None, image: None };
         other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Clean)).unwrap();
         let open: Vec<_> = store.load().unwrap().open().iter().map(|(_, one)| one.metadata.id.to_string()).collect();
@@ -476,7 +480,7 @@ mod tests {
     #[test]
     fn an_unreadable_file_is_named_kept_and_stops_nobody() {
         let (_folder, store) = store();
-        store.record("tui", injection(1)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
         let cases = [("cut.json", "{\"schema\": 1, \"sess"), ("newer.json", "{\"schema\": 99}"), ("notes.json", "[1]")];
         for (name, text) in cases {
             fs::write(store.folder.join(name), text).unwrap();
@@ -493,7 +497,7 @@ mod tests {
     #[test]
     fn a_journal_cut_anywhere_is_never_taken_for_a_whole_one() {
         let (_folder, store) = store();
-        store.record("tui", injection(1)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
         let path = store.files().unwrap().remove(0);
         let text = fs::read_to_string(&path).unwrap();
         for end in 0..text.trim_end().len() {
@@ -508,7 +512,7 @@ mod tests {
     #[test]
     fn a_journal_that_others_can_write_or_own_is_refused_with_a_sentence() {
         let (_folder, store) = store();
-        store.record("tui", injection(1)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
         let path = store.files().unwrap().remove(0);
         let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         mode(&path, 0o620);
@@ -519,7 +523,7 @@ mod tests {
         mode(&store.folder, 0o702);
         let error = store.load().unwrap_err().to_string();
         assert!(error.contains("others can write it (mode 702)"), "{error}");
-        assert!(store.record("tui", injection(2)).is_err());
+        assert!(store.record("tui", vec![injection(2)]).is_err());
         mode(&store.folder, 0o700);
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(&path, Some(1), None).unwrap();
@@ -538,7 +542,7 @@ mod tests {
         tampered.undo = vec!["rm -rf /".into()];
         tampered.note = Some("fine\u{1b}[2J".into());
         tampered.metadata.holder_image = Some("evil/image:1".into());
-        store.record("tui", tampered).unwrap();
+        store.record("tui", vec![tampered]).unwrap();
         let one = store.load().unwrap().sessions.remove(0).file.injections.remove(0);
         assert_eq!(one.undo, ["docker start c"]);
         assert_eq!(one.note.as_deref(), Some("fine\u{fffd}[2J"));
@@ -549,7 +553,7 @@ mod tests {
 
         let mut bad = injection(2);
         bad.metadata.container_id = "../../images".into();
-        store.record("tui", bad).unwrap();
+        store.record("tui", vec![bad]).unwrap();
         let loaded = store.load().unwrap();
         assert!(loaded.unreadable[0].reason.contains("00000002: a container's id cannot be"), "{loaded:?}");
     }
@@ -557,7 +561,7 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
         let store = Store::at(Path::new("/proc/nowhere"));
-        let error = store.record("inject", injection(1)).unwrap_err().to_string();
+        let error = store.record("inject", vec![injection(1)]).unwrap_err().to_string();
         assert!(error.contains("/proc/nowhere/sessions"), "{error}");
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Works with any subject. What it writes before and after each step is what recovery relies on.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use jiff::SignedDuration;
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     claim::Claim,
@@ -13,10 +14,10 @@ use super::{
     record::{Injection, Life, Loaded},
 };
 use crate::{
-    chaos::{Fault, Metadata, undo_commands},
-    safety::{Asked, Grade, Limits, Verdict},
+    chaos::{Fault, InjectionId, Metadata},
+    safety::{Asked, Grade, Limits, Reason, Verdict},
     step::{Step, step},
-    subject::{Cleaned, ErrorKind, Plan, Subject, SubjectError},
+    subject::{Cleaned, ErrorKind, Plan, Subject, SubjectError, Wish},
 };
 
 const OVERTAKEN: &str = "was reverted by somebody else while it was being made";
@@ -41,6 +42,20 @@ pub enum LifeError {
     NotReverted { id: String, cause: SubjectError, undo: String },
     #[error("{0} {OVERTAKEN}, and is undone")]
     Overtaken(String),
+    /// Some of an act that is made whole or not at all.
+    #[error("{why}; it is all {of} or none{}", told(taken, left))]
+    Act { kind: ErrorKind, of: usize, why: String, taken: Vec<String>, left: Vec<String> },
+}
+
+/// What became of the rest of an act.
+fn told(taken: &[String], left: &[String]) -> String {
+    let taken =
+        if taken.is_empty() { String::new() } else { format!(": {} taken back, read back and gone", taken.join(", ")) };
+    if left.is_empty() {
+        return taken;
+    }
+    let left = left.join("; ");
+    format!("{taken}; could not be taken back: {left}. It stays in the journal: `tikv-chaos recover`")
 }
 
 impl LifeError {
@@ -48,6 +63,7 @@ impl LifeError {
         match self {
             Self::Unsafe(_) => ErrorKind::Refused,
             Self::Subject(error) | Self::RolledBack { cause: error } | Self::Pending { cause: error } => error.kind(),
+            Self::Act { kind, .. } => *kind,
             _ => ErrorKind::Failed,
         }
     }
@@ -74,74 +90,155 @@ pub struct Injected {
     pub warnings: Vec<String>,
 }
 
-/// What the injection would do, judged by what it would leave of the cluster and by the limits. Changes nothing.
-pub async fn plan<S: Subject>(subject: &S, store: &Store, request: &Request) -> Result<Plan, SubjectError> {
-    let mut plan = subject.plan(&request.fault, request.target.as_deref()).await?;
-    let active = store.load().map_or(0, |loaded| loaded.open().len());
-    plan.verdict = plan.verdict.with(request.limits.reasons(&Asked { active, ttl: request.ttl }));
-    Ok(plan)
+/// What the act would do, judged by what it would leave of the cluster and by the limits: a plan for each injection that
+/// it takes, with the verdict of all. Changes nothing.
+pub async fn plan_all<S: Subject>(subject: &S, store: &Store, requests: &[Request]) -> Result<Vec<Plan>, SubjectError> {
+    Ok(plan(subject, store, requests).await?.into_iter().map(|(_, plan)| plan).collect())
 }
 
-/// Plans, records, makes and verifies one injection. `before` sees the plan before anything happens.
-pub async fn inject<S: Subject>(
+/// The same, each with the request that it is of.
+async fn plan<'a, S: Subject>(
     subject: &S,
     store: &Store,
-    request: &Request,
-    before: impl FnOnce(&Plan) + Send,
-) -> Result<Injected, LifeError> {
-    let plan = plan(subject, store, request).await?;
-    before(&plan);
-    if plan.verdict.grade == Grade::Refused && !request.force {
-        return Err(LifeError::Unsafe(plan.verdict));
+    requests: &'a [Request],
+) -> Result<Vec<(&'a Request, Plan)>, SubjectError> {
+    let wish = |request: &'a Request| Wish { fault: &request.fault, target: request.target.as_deref() };
+    let planned = subject.plan(&requests.iter().map(wish).collect::<Vec<_>>()).await?;
+    let active = store.load().map_or(0, |loaded| loaded.open().len());
+    let new = planned.iter().map(Vec::len).sum();
+    let reasons = requests.iter().flat_map(|one| one.limits.reasons(&Asked { active, new, ttl: one.ttl }));
+    let reasons: BTreeSet<Reason> = reasons.collect();
+    let of = |(request, plans): (&'a Request, Vec<Plan>)| plans.into_iter().map(move |plan| (request, plan));
+    let mut plans: Vec<_> = requests.iter().zip(planned).flat_map(of).collect();
+    for (_, plan) in &mut plans {
+        plan.verdict = plan.verdict.clone().with(reasons.iter().cloned().collect());
     }
-    let clock = Clock::now();
-    let created_at = clock.wall;
-    let ttl_ms = request.ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
-    let injection = Injection {
-        state: Life::Planned,
-        metadata: plan.metadata.clone(),
-        undo: plan.undo.iter().map(ToString::to_string).collect(),
-        created_at,
-        deadline: request.ttl.and_then(|ttl| SignedDuration::try_from(ttl).ok()).map(|ttl| created_at + ttl),
-        deadline_since_boot_ms: ttl_ms.and_then(|ttl| clock.since_boot_ms?.checked_add(ttl)),
-        left: false,
-        note: None,
-    };
+    Ok(plans)
+}
+
+/// Plans, records, makes and verifies one act: every injection that the requests take, or none of them. All are on disk
+/// before the first is made; they are made at the same time; if one fails, the others are taken back. `before` sees the
+/// plans before anything happens.
+pub async fn inject_all<S: Subject>(
+    subject: &S,
+    store: &Store,
+    requests: &[Request],
+    before: impl FnOnce(&[Plan]) + Send,
+) -> Result<Vec<Injected>, LifeError> {
+    let planned = plan(subject, store, requests).await?;
+    let (requests, plans): (Vec<&Request>, Vec<Plan>) = planned.into_iter().unzip();
+    before(&plans);
+    let Some(first) = requests.first() else { return Ok(Vec::new()) };
+    let forced = requests.iter().all(|request| request.force);
+    if let Some(plan) = plans.iter().find(|plan| plan.verdict.grade == Grade::Refused && !forced) {
+        return Err(LifeError::Unsafe(plan.verdict.clone()));
+    }
+    let (clock, group) = (Clock::now(), (plans.len() > 1).then(InjectionId::random));
+    let injections: Vec<Injection> =
+        requests.iter().zip(&plans).map(|(request, plan)| planned_at(&clock, request, plan, group.as_ref())).collect();
     step(Step::Planned);
-    store.record(request.command, injection).map_err(LifeError::NotRecorded)?;
+    store.record(first.command, injections).map_err(LifeError::NotRecorded)?;
     step(Step::Recorded);
-    let mut warnings = plan.warnings;
     // After the record, or it would find nothing to guard; before the act, or our death in between would leave it to
     // nobody.
-    if let Err(error) = store.start_guard() {
+    let guard = store.start_guard().err().map(|error| {
         tracing::error!(%error, "no guard");
-        warnings.push(format!("{error}; its deadline is kept by this program and its helper alone"));
-    }
+        format!("{error}; its deadline is kept by this program and its helper alone")
+    });
     step(Step::GuardStarted);
-    let id = &plan.metadata.id;
-    store.update(id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
-    step(Step::ApplyingWritten);
-    match subject.inject(&plan.metadata, request.ttl).await {
-        Ok(metadata) => activate(subject, store, metadata).await.map(|injection| Injected { injection, warnings }),
-        Err(cause) => Err(roll_back(subject, store, &plan.metadata, cause).await),
+    let ids: Vec<&InjectionId> = plans.iter().map(|plan| &plan.metadata.id).collect();
+    for id in &ids {
+        store.update(id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
     }
+    step(Step::ApplyingWritten);
+    let act = requests.iter().zip(&plans).map(|(request, plan)| async move {
+        match subject.inject(&plan.metadata, request.ttl).await {
+            Ok(made) => Ok(made),
+            Err(cause) => Err(roll_back(subject, store, &plan.metadata, cause).await),
+        }
+    });
+    let made = all_or_none(subject, store, &plans, join_all(act).await, |made| made).await?;
+    step(Step::Made);
+    let activated = join_all(made.into_iter().map(|metadata| activate(subject, store, metadata))).await;
+    let active = all_or_none(subject, store, &plans, activated, |one| &one.metadata).await?;
+    step(Step::ActiveWritten);
+    let warnings = plans.into_iter().map(|plan| plan.warnings.into_iter().chain(guard.clone()).collect());
+    Ok(active.into_iter().zip(warnings).map(|(injection, warnings)| Injected { injection, warnings }).collect())
+}
+
+fn planned_at(clock: &Clock, request: &Request, plan: &Plan, group: Option<&InjectionId>) -> Injection {
+    let created_at = clock.wall;
+    let (deadline, deadline_since_boot_ms) = deadline(clock, request.ttl);
+    Injection {
+        state: Life::Planned,
+        metadata: plan.metadata.clone(),
+        group: group.cloned(),
+        former: None,
+        undo: plan.undo.iter().map(ToString::to_string).collect(),
+        created_at,
+        deadline,
+        deadline_since_boot_ms,
+        left: false,
+        note: None,
+    }
+}
+
+/// When so much time from now is over, by the wall clock and by the time since the machine's start.
+pub(super) fn deadline(clock: &Clock, ttl: Option<Duration>) -> (Option<Timestamp>, Option<u64>) {
+    let ttl_ms = ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
+    let wall = ttl.and_then(|ttl| SignedDuration::try_from(ttl).ok()).map(|ttl| clock.wall + ttl);
+    (wall, ttl_ms.and_then(|ttl| clock.since_boot_ms?.checked_add(ttl)))
+}
+
+/// What every part of the act came to, if none failed. What did fail was rolled back already; the others are taken back
+/// here, as carefully.
+async fn all_or_none<S: Subject, T: Sync>(
+    subject: &S,
+    store: &Store,
+    plans: &[Plan],
+    results: Vec<Result<T, LifeError>>,
+    metadata: impl Fn(&T) -> &Metadata,
+) -> Result<Vec<T>, LifeError> {
+    let of = results.len();
+    let (mut made, mut errors) = (Vec::new(), Vec::new());
+    for (plan, result) in plans.iter().zip(results) {
+        match result {
+            Ok(one) => made.push(one),
+            Err(error) => errors.push((plan.metadata.target(), error)),
+        }
+    }
+    let kind = match errors.first() {
+        None => return Ok(made),
+        Some(_) if of == 1 => return Err(errors.remove(0).1),
+        Some((_, error)) => error.kind(),
+    };
+    let why = errors.iter().map(|(target, error)| format!("on {target}: {error}")).collect::<Vec<_>>().join("; ");
+    let back = join_all(made.iter().map(|one| {
+        let metadata = metadata(one);
+        let note = format!("taken back, because another of the same act failed: {why}");
+        async move { (metadata.target().to_owned(), undo(subject, store, metadata, note).await) }
+    }));
+    let (mut taken, mut left) = (Vec::new(), Vec::new());
+    for (target, result) in back.await {
+        match result {
+            Ok(()) => taken.push(target),
+            Err(error) => left.push(format!("{target}: {error}")),
+        }
+    }
+    Err(LifeError::Act { kind, of, why, taken, left })
 }
 
 /// Active, unless somebody reverted it in the meantime: then what was made is undone again.
 async fn activate<S: Subject>(subject: &S, store: &Store, metadata: Metadata) -> Result<Injection, LifeError> {
-    step(Step::Made);
     let update = store.update(&metadata.id, Durability::Synced, |injection| {
         injection.metadata = metadata.clone();
-        injection.undo = undo_commands(&metadata).iter().map(ToString::to_string).collect();
+        injection.undo = Injection::undo_by_hand(&metadata, None);
         if injection.state == Life::Applying {
             injection.state = Life::Active;
         }
     });
     match update {
-        Ok(Some(injection)) if injection.state == Life::Active => {
-            step(Step::ActiveWritten);
-            Ok(injection)
-        }
+        Ok(Some(injection)) if injection.state == Life::Active => Ok(injection),
         Ok(_) => match subject.cleanup(&metadata).await {
             Ok(_) => Err(LifeError::Overtaken(metadata.id.to_string())),
             Err(undo_error) => {
@@ -174,17 +271,25 @@ async fn roll_back<S: Subject>(subject: &S, store: &Store, metadata: &Metadata, 
         }
         _ => {}
     }
+    match undo(subject, store, metadata, cause.to_string()).await {
+        Ok(()) => LifeError::RolledBack { cause },
+        Err(undo_error) => LifeError::NotRolledBack { cause, undo_error },
+    }
+}
+
+/// Undoes what was made of an injection that is not to be, and writes down why.
+async fn undo<S: Subject>(subject: &S, store: &Store, metadata: &Metadata, why: String) -> Result<(), SubjectError> {
     match subject.cleanup(metadata).await {
         Ok(cleaned) => {
             step(Step::RolledBack);
             let state = if matches!(cleaned, Cleaned::Lost(_)) { Life::Lost } else { Life::Failed };
-            note(store, metadata, state, Some(cause.to_string()));
+            note(store, metadata, state, Some(why));
             step(Step::FailedWritten);
-            LifeError::RolledBack { cause }
+            Ok(())
         }
         Err(undo_error) => {
-            note(store, metadata, Life::Applying, Some(format!("{cause}; undoing failed: {undo_error}")));
-            LifeError::NotRolledBack { cause, undo_error }
+            note(store, metadata, Life::Applying, Some(format!("{why}; undoing failed: {undo_error}")));
+            Err(undo_error)
         }
     }
 }
@@ -223,7 +328,7 @@ pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injectio
         Err(error) => tracing::warn!(%error, id = %metadata.id, "reverting without having written so"),
     }
     step(Step::RevertingWritten);
-    match subject.cleanup(metadata).await {
+    match undo_either(subject, injection).await {
         Ok(cleaned) => {
             step(Step::Undone);
             let (state, text) = match &cleaned {
@@ -241,10 +346,22 @@ pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injectio
     }
 }
 
-fn note(store: &Store, metadata: &Metadata, state: Life, text: Option<String>) -> Option<String> {
+/// What it is, and what it was where a change was under way.
+async fn undo_either<S: Subject>(subject: &S, injection: &Injection) -> Result<Cleaned, SubjectError> {
+    let cleaned = subject.cleanup(&injection.metadata).await?;
+    match &injection.former {
+        Some(former) => subject.cleanup(former).await.map(|_| cleaned),
+        None => Ok(cleaned),
+    }
+}
+
+pub(super) fn note(store: &Store, metadata: &Metadata, state: Life, text: Option<String>) -> Option<String> {
     let update = store.update(&metadata.id, Durability::Synced, |injection| {
         injection.state = state;
         injection.note = text;
+        if !injection.is_open() {
+            injection.former = None;
+        }
     });
     let error = update.err()?;
     tracing::error!(%error, id = %metadata.id, %state, "the journal could not be written");
@@ -257,165 +374,4 @@ pub fn recoverable(loaded: &Loaded) -> Vec<&Injection> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::{
-        chaos::{Command, FaultMetadata, InjectionId, Signal},
-        subject::{Marked, Scan},
-    };
-
-    /// Writes down what the journal says at the moment of each call.
-    struct Witness {
-        store: Store,
-        seen: Mutex<Vec<(&'static str, Option<Life>)>>,
-        fail: Option<fn() -> SubjectError>,
-        verdict: Verdict,
-    }
-
-    impl Witness {
-        fn see(&self, call: &'static str) {
-            let loaded = self.store.load().unwrap();
-            let state = loaded.sessions.first().map(|seen| seen.file.injections[0].state);
-            self.seen.lock().unwrap().push((call, state));
-        }
-    }
-
-    fn metadata() -> Metadata {
-        Metadata {
-            fault: FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill },
-            id: InjectionId::from_number(1),
-            container_id: "c".into(),
-            container_started_at: String::new(),
-            daemon_id: None,
-            holder_image: None,
-        }
-    }
-
-    impl Subject for Witness {
-        async fn plan(&self, _fault: &Fault, _target: Option<&str>) -> Result<Plan, SubjectError> {
-            self.see("plan");
-            let undo = vec![Command::new("docker", ["start", "tikv0"])];
-            Ok(Plan { metadata: metadata(), commands: vec![], undo, warnings: vec![], verdict: self.verdict.clone() })
-        }
-
-        async fn inject(&self, metadata: &Metadata, _ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
-            self.see("inject");
-            self.fail.map_or_else(|| Ok(metadata.clone()), |error| Err(error()))
-        }
-
-        async fn cleanup(&self, _metadata: &Metadata) -> Result<Cleaned, SubjectError> {
-            // As a real one, which waits for Docker.
-            tokio::task::yield_now().await;
-            self.see("cleanup");
-            Ok(Cleaned::Clean)
-        }
-
-        async fn scan(&self) -> Result<Scan, SubjectError> {
-            Ok(Scan::default())
-        }
-
-        async fn clear(&self, _mark: &Marked) -> Result<Cleaned, SubjectError> {
-            Ok(Cleaned::Clean)
-        }
-    }
-
-    fn request() -> Request {
-        Request {
-            fault: Fault::NodeKill { signal: Signal::Kill },
-            target: None,
-            ttl: Some(Duration::from_secs(60)),
-            command: "inject",
-            limits: Limits::default(),
-            force: false,
-        }
-    }
-
-    fn witness(fail: Option<fn() -> SubjectError>) -> (tempfile::TempDir, Witness) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::at(folder.path());
-        let verdict = Verdict { grade: Grade::Fine, consequence: String::new(), reasons: vec![] };
-        (folder, Witness { store, seen: Mutex::default(), fail, verdict })
-    }
-
-    #[tokio::test]
-    async fn the_intent_is_on_disk_before_the_act_and_until_it_is_undone() {
-        let (_folder, subject) = witness(None);
-        let injected = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap();
-        assert_eq!(injected.injection.state, Life::Active);
-        revert(&subject, &subject.store, &injected.injection).await.unwrap();
-        subject.see("end");
-        let seen = subject.seen.into_inner().unwrap();
-        let expected = [
-            ("plan", None),
-            ("inject", Some(Life::Applying)),
-            ("cleanup", Some(Life::Reverting)),
-            ("end", Some(Life::Clean)),
-        ];
-        assert_eq!(seen, expected);
-    }
-
-    #[tokio::test]
-    async fn two_reverters_at_once_undo_it_once() {
-        let (_folder, subject) = witness(None);
-        let injected = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap();
-        let revert = || revert(&subject, &subject.store, &injected.injection);
-        let (one, two) = tokio::join!(revert(), revert());
-        let clean = Reverted { cleaned: Cleaned::Clean, journal_error: None };
-        assert_eq!((one.unwrap(), two.unwrap()), (clean.clone(), clean));
-        let calls = subject.seen.into_inner().unwrap();
-        assert_eq!(calls.iter().filter(|(call, _)| *call == "cleanup").count(), 1);
-    }
-
-    #[tokio::test]
-    async fn what_fails_is_rolled_back_and_never_active() {
-        let (_folder, subject) = witness(Some(|| SubjectError::Image("no".into())));
-        let error = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
-        assert!(matches!(error, LifeError::RolledBack { .. }));
-        subject.see("end");
-        let seen = subject.seen.into_inner().unwrap();
-        assert_eq!(seen[2..], [("cleanup", Some(Life::Applying)), ("end", Some(Life::Failed))]);
-    }
-
-    #[tokio::test]
-    async fn what_is_refused_is_neither_written_down_nor_done_unless_forced() {
-        let (_folder, mut subject) = witness(None);
-        subject.verdict = subject.verdict.with(vec![(Grade::Refused, "writes stop".to_owned())]);
-        let error = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
-        assert_eq!(error.to_string(), "not injected: writes stop");
-        assert_eq!(*subject.seen.lock().unwrap(), [("plan", None)]);
-        inject(&subject, &subject.store, &Request { force: true, ..request() }, |_| ()).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_may_yet_happen_stays_written_down() {
-        let slow = || SubjectError::StillRunning { target: "tikv0".into(), signal: "SIGTERM", seconds: 10 };
-        let (_folder, subject) = witness(Some(slow));
-        let error = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
-        assert!(matches!(error, LifeError::Pending { .. }), "{error}");
-        assert_eq!(subject.store.load().unwrap().open().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn what_was_not_begun_is_not_undone() {
-        let stopped = || {
-            let cause = SubjectError::TargetChanged { target: "tikv0".into(), what: "stopped".into() };
-            SubjectError::NotBegun(Box::new(cause))
-        };
-        let (_folder, subject) = witness(Some(stopped));
-        inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
-        subject.see("end");
-        let calls: Vec<_> = subject.seen.into_inner().unwrap();
-        assert_eq!(calls[2..], [("end", Some(Life::Failed))]);
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_written_down_is_not_done() {
-        let (_folder, subject) = witness(None);
-        let nowhere = Store::at(std::path::Path::new("/proc/nowhere"));
-        let error = inject(&subject, &nowhere, &request(), |_| ()).await.unwrap_err();
-        assert!(matches!(error, LifeError::NotRecorded(_)), "{error}");
-        assert_eq!(subject.seen.into_inner().unwrap(), [("plan", None)]);
-    }
-}
+mod tests;

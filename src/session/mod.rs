@@ -11,5 +11,5 @@ pub mod recovery;
 mod trust;
 
 pub use journal::{Durability, JournalError, Store};
-pub use life::{Injected, LifeError, Request, Reverted, inject, plan, recoverable, revert};
+pub use life::{Injected, LifeError, Request, Reverted, inject_all, plan_all, recoverable, revert};
 pub use record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::chaos::Metadata;
+use crate::chaos::{InjectionId, Metadata, undo_commands};
 
 /// The version of the file's shape. A file with a greater one is kept and not touched.
 pub const SCHEMA: u32 = 1;
@@ -34,6 +34,13 @@ pub struct SessionFile {
 pub struct Injection {
     pub state: Life,
     pub metadata: Metadata,
+    /// The act that it is part of, if that is of several injections: all were made or none, and all may be undone by
+    /// this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<InjectionId>,
+    /// What it was, while it is being changed: either may hold, so both are undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Metadata>,
     /// The undo by hand: shell commands, in order.
     pub undo: Vec<String>,
     pub created_at: Timestamp,
@@ -51,6 +58,19 @@ pub struct Injection {
 }
 
 impl Injection {
+    /// The undo by hand of everything that may hold.
+    pub fn undo_by_hand(metadata: &Metadata, former: Option<&Metadata>) -> Vec<String> {
+        let mut commands = undo_commands(metadata);
+        let more: Vec<_> = former.into_iter().flat_map(undo_commands).filter(|one| !commands.contains(one)).collect();
+        commands.extend(more);
+        commands.iter().map(ToString::to_string).collect()
+    }
+
+    /// Whether the metadata is this injection's, as it is or as it was.
+    pub fn any(&self, is: impl Fn(&Metadata) -> bool) -> bool {
+        is(&self.metadata) || self.former.as_ref().is_some_and(is)
+    }
+
     /// Whether there may be something to undo: every state but the three final ones.
     pub fn is_open(&self) -> bool {
         !matches!(self.state, Life::Clean | Life::Failed | Life::Lost)
@@ -127,5 +147,10 @@ impl Loaded {
         }
         open.sort_by_key(|(_, injection)| injection.created_at);
         open
+    }
+
+    /// The open injections of one act.
+    pub fn group(&self, group: &InjectionId) -> Vec<&Injection> {
+        self.open().into_iter().map(|(_, one)| one).filter(|one| one.group.as_ref() == Some(group)).collect()
     }
 }

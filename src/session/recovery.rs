@@ -57,7 +57,7 @@ pub fn sort(loaded: &Loaded, scan: Scan, reach: Reach) -> Recovery {
         let sight = sight(injection, &scan.marks.iter().map(|mark| &mark.what).collect::<Vec<_>>(), &scan.seen);
         recovery.recorded.insert(injection.metadata.id.clone(), sight);
     }
-    let is_recorded = |what: &Marked| open.iter().any(|(_, injection)| is_of(&injection.metadata, what));
+    let is_recorded = |what: &Marked| open.iter().any(|(_, injection)| injection.any(|one| is_of(one, what)));
     for mark in scan.marks {
         match mark.held {
             _ if is_recorded(&mark.what) => {}
@@ -88,7 +88,7 @@ fn is_of(metadata: &Metadata, what: &Marked) -> bool {
 fn sight(injection: &Injection, marks: &[&Marked], seen: &BTreeMap<String, bool>) -> Sight {
     let metadata = &injection.metadata;
     let found = match metadata.evidence() {
-        Evidence::Mark => marks.iter().any(|mark| is_of(metadata, mark)),
+        Evidence::Mark => marks.iter().any(|mark| injection.any(|one| is_of(one, mark))),
         Evidence::State => seen.get(&metadata.container_id) == Some(&false),
     };
     match (found, seen.contains_key(&metadata.container_id)) {
@@ -160,6 +160,8 @@ mod tests {
         let injections = all.into_iter().map(|metadata| Injection {
             state: Life::Active,
             metadata,
+            group: None,
+            former: None,
             undo: vec![],
             created_at: now,
             deadline: None,

@@ -23,9 +23,10 @@ pub trait Subject: Send + Sync {
         FaultType::ALL.map(FaultType::name).to_vec()
     }
 
-    /// What injecting the fault would do. Changes nothing in the target. Without a target a random running TiKV node
-    /// is taken.
-    fn plan(&self, fault: &Fault, target: Option<&str>) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
+    /// What making these faults in one act would do: for each wish the injections that it takes, since a fault may need
+    /// several nodes. The verdict of every one is that of all of them together. Changes nothing in the targets. Without a
+    /// target a random running TiKV node is taken.
+    fn plan(&self, wishes: &[Wish<'_>]) -> impl Future<Output = Result<Vec<Vec<Plan>>, SubjectError>> + Send;
 
     /// Makes the fault, reads it back, and gives the metadata with what was really done. The fault ends by itself
     /// after `ttl` where it has a holder.
@@ -46,6 +47,13 @@ pub trait Subject: Send + Sync {
     fn clear(&self, mark: &Marked) -> impl Future<Output = Result<Cleaned, SubjectError>> + Send;
 }
 
+/// One fault that somebody wants, and on which node.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    pub fault: &'a Fault,
+    pub target: Option<&'a str>,
+}
+
 /// An injection that could begin now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -58,6 +66,18 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What it would leave of the cluster.
     pub verdict: Verdict,
+}
+
+impl Plan {
+    /// The plans of one act as one, to be shown: the commands of all of them under the first one's name.
+    pub fn joined(plans: Vec<Self>) -> Option<Self> {
+        plans.into_iter().reduce(|mut all, plan| {
+            all.commands.extend(plan.commands);
+            all.undo.extend(plan.undo);
+            all.warnings.extend(plan.warnings);
+            all
+        })
+    }
 }
 
 /// How a clean-up ended.

@@ -25,7 +25,7 @@ use crate::{
     safety::Limits,
     session::{self, Injection, Life, LifeError, Loaded, Request, Store},
     subject::{
-        Cleaned,
+        Cleaned, Plan,
         docker::{self, Snapshot, TikvSubject},
     },
 };
@@ -244,14 +244,21 @@ impl Shared {
 
     async fn inject(&self, request: Request) {
         let (planned, warnings) = tokio::sync::oneshot::channel();
-        let before = move |plan: &crate::subject::Plan| drop(planned.send(plan.warnings.clone()));
-        let result = session::inject(&*self.subject, &self.store, &request, before).await;
+        let before = move |plans: &[Plan]| {
+            drop(planned.send(plans.iter().flat_map(|plan| plan.warnings.clone()).collect::<Vec<_>>()));
+        };
+        let result = session::inject_all(&*self.subject, &self.store, &[request], before).await;
         for warning in warnings.await.unwrap_or_default() {
             self.say(Level::Warn, warning).await;
         }
         self.tell_sessions().await;
-        let result = result.map(|injected| Box::new(injected.injection)).map_err(|error| error.to_string());
-        self.send(Message::Injected { result }).await;
+        let results = match result {
+            Ok(injected) => injected.into_iter().map(|one| Ok(Box::new(one.injection))).collect(),
+            Err(error) => vec![Err(error.to_string())],
+        };
+        for result in results {
+            self.send(Message::Injected { result }).await;
+        }
     }
 
     /// Replaces a guard that died, so that deadlines are kept if we die too.
@@ -376,8 +383,12 @@ async fn plan(shared: Shared, mut wanted: watch::Receiver<Wanted>) {
             }
         }
         let Some((seq, request)) = wanted.borrow_and_update().clone() else { continue };
-        let result = session::plan(&*shared.subject, &shared.store, &request).await;
-        let result = result.map(Box::new).map_err(|error| error.to_string());
+        let result = session::plan_all(&*shared.subject, &shared.store, &[request]).await;
+        let result = match result.map(Plan::joined) {
+            Ok(Some(plan)) => Ok(Box::new(plan)),
+            Ok(None) => continue,
+            Err(error) => Err(error.to_string()),
+        };
         shared.send(Message::Planned { seq, result }).await;
         sleep(Duration::ZERO).await;
     }

@@ -123,6 +123,8 @@ mod tests {
                 daemon_id: None,
                 holder_image: None,
             },
+            group: None,
+            former: None,
             undo: vec![],
             created_at: now.min(deadline.map_or(now, |left| now + left)),
             deadline: deadline.map(|left| now + left),
@@ -145,7 +147,7 @@ mod tests {
     fn what_a_living_program_is_in_charge_of_is_left_to_it_until_it_ends() {
         let folder = tempfile::tempdir().unwrap();
         let program = Store::at(folder.path());
-        program.record("tui", injection(1, Some(SignedDuration::from_secs(-5)))).unwrap();
+        program.record("tui", vec![injection(1, Some(SignedDuration::from_secs(-5)))]).unwrap();
         let lock = File::create(folder.path().join("lock")).unwrap();
         lock.lock().unwrap();
         let loaded = look(&program, &lock).unwrap().unwrap();
@@ -176,7 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path());
         for (number, left) in [(1, Some(-5)), (2, Some(3600)), (3, None)] {
-            store.record("inject", injection(number, left.map(SignedDuration::from_secs))).unwrap();
+            store.record("inject", vec![injection(number, left.map(SignedDuration::from_secs))]).unwrap();
         }
         store.end().unwrap();
         let lock = File::create(folder.path().join("lock")).unwrap();
@@ -202,7 +204,7 @@ mod tests {
             Store::at(folder.path()).guarded_by(launch)
         };
         let (here, there) = (through("unix:///here"), through("tcp://there"));
-        here.record("inject", injection(1, Some(SignedDuration::from_secs(60)))).unwrap();
+        here.record("inject", vec![injection(1, Some(SignedDuration::from_secs(60)))]).unwrap();
         let count = |store: &Store| store.guarded(&store.load().unwrap()).len();
         assert_eq!((count(&here), count(&there)), (1, 0));
     }

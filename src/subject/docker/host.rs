@@ -59,8 +59,8 @@ pub struct TikvSubject {
     live: std::sync::Mutex<Option<Snapshot>>,
     /// What the clusters said of themselves last, where somebody reads it.
     heard: std::sync::Mutex<Option<Vec<ClusterState>>>,
-    /// The id of the next injection, so that what is shown before it is what runs.
-    next_id: std::sync::Mutex<InjectionId>,
+    /// The ids of the next injections, so that what is shown before them is what runs.
+    next_ids: std::sync::Mutex<Vec<InjectionId>>,
     /// By the id of the container and its start: one for each life.
     holders: Mutex<HashMap<(String, String), Slot>>,
     /// By the network's name.
@@ -77,7 +77,7 @@ impl TikvSubject {
             image: OnceCell::new(),
             live: std::sync::Mutex::default(),
             heard: std::sync::Mutex::default(),
-            next_id: std::sync::Mutex::new(InjectionId::random()),
+            next_ids: std::sync::Mutex::default(),
             holders: Mutex::default(),
             relays: Mutex::default(),
             readings,
@@ -104,16 +104,19 @@ impl TikvSubject {
         Ok(docker.insert((client, id)).clone())
     }
 
-    pub(super) fn next_id(&self) -> InjectionId {
-        self.next_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The id of the next act's injection of that number.
+    pub(super) fn next_id(&self, number: usize) -> InjectionId {
+        let mut next = self.next_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        while next.len() <= number {
+            next.push(InjectionId::random());
+        }
+        next[number].clone()
     }
 
     /// Gives the next injection another id once one has this.
     pub(super) fn use_up(&self, id: &InjectionId) {
-        let mut next = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
-        if *next == *id {
-            *next = InjectionId::random();
-        }
+        let mut next = self.next_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        next.iter_mut().filter(|next| *next == id).for_each(|next| *next = InjectionId::random());
     }
 
     /// Takes what a watch over the same cluster says, so that planning need not ask Docker again; `None` when the watch

@@ -8,7 +8,7 @@ use crate::{
         ClusterState,
         assumed::{MAX_REPLICAS, RESERVE_SHARE, RESERVE_SPACE, UP},
     },
-    safety::{Effect, Situation, StoreBefore},
+    safety::{Effect, Hit, Situation, StoreBefore},
 };
 
 /// The disk under a fill, before it, in bytes.
@@ -27,28 +27,33 @@ pub(super) struct Knowledge<'a> {
     pub cluster: Option<&'a ClusterState>,
 }
 
-/// The situation in which `fault` would hit `node`; `disk` for a fill.
-pub(super) fn situation(
-    snapshot: &Snapshot,
-    node: &Node,
-    fault: &FaultMetadata,
-    disk: Option<&DiskBefore>,
-    known: &Knowledge,
-) -> Situation {
-    let cluster: Vec<&Node> = snapshot.nodes.iter().filter(|other| other.cluster == node.cluster).collect();
-    let stores: Vec<&Node> = cluster.iter().copied().filter(|other| other.role == Role::Tikv).collect();
-    let mut stores = stores;
-    let target = stores.iter().position(|store| store.id == node.id).unwrap_or_else(|| {
+/// One injection of the act: what hits which node; `disk` for a fill.
+pub(super) struct Blow<'a> {
+    pub node: &'a Node,
+    pub fault: &'a FaultMetadata,
+    pub disk: Option<&'a DiskBefore>,
+}
+
+/// The situation in which all of `blows` would hit the nodes of one cluster.
+pub(super) fn situation(snapshot: &Snapshot, cluster: &str, blows: &[Blow], known: &Knowledge) -> Situation {
+    let cluster: Vec<&Node> = snapshot.nodes.iter().filter(|other| other.cluster == cluster).collect();
+    let mut stores: Vec<&Node> = cluster.iter().copied().filter(|other| other.role == Role::Tikv).collect();
+    for blow in blows {
         // A node that Docker no longer lists is judged as one more.
-        stores.push(node);
-        stores.len() - 1
+        if stores.iter().all(|store| store.id != blow.node.id) {
+            stores.push(blow.node);
+        }
+    }
+    let place = |blow: &Blow| stores.iter().position(|store| store.id == blow.node.id);
+    let hits = blows.iter().filter_map(|blow| {
+        let effect = effect(blow.node, blow.fault, blow.disk, &cluster, &stores);
+        Some(Hit { target: place(blow)?, effect })
     });
     let replicas = known.cluster.and_then(|cluster| cluster.pd.value.as_ref()?.max_replicas).unwrap_or(MAX_REPLICAS);
     Situation {
-        target,
+        hits: hits.collect(),
         replicas: usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
         pds: cluster.iter().filter(|other| other.role == Role::Pd && other.is_running()).count(),
-        effect: effect(node, fault, disk, &cluster, &stores),
         cuts: known.open.iter().flat_map(|one| cuts(one, &stores)).collect(),
         stores: stores.iter().map(|store| before(store, known)).collect(),
     }

@@ -18,6 +18,7 @@ mod scan;
 mod target;
 mod tikv;
 mod watch;
+mod whole;
 
 pub use host::{Capabilities, Known, Options, Progress, TikvSubject};
 pub use image::Source;

@@ -8,53 +8,19 @@ use super::{
     act::{is_alive, unexpected},
     beside::Beside,
     client, holder,
-    host::{DEFAULT_DATA_DIR, TikvSubject},
-    judge::{self, Knowledge},
+    host::TikvSubject,
     node::{Node, Role, Snapshot},
-    plan::{Planned, plan_kill},
     target,
 };
 use crate::{
-    chaos::{Fault, FaultMetadata, Metadata, undo_commands},
+    chaos::{FaultMetadata, Metadata},
     holder::protocol::{Answer, Ask, Cause},
-    safety::{self, Verdict},
-    subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError},
+    subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError, Wish},
 };
 
 impl Subject for TikvSubject {
-    async fn plan(&self, fault: &Fault, target: Option<&str>) -> Result<Plan, SubjectError> {
-        let snapshot = self.snapshot().await?;
-        let node = self.choose(&snapshot, target).await?;
-        self.may_change(&node.name)?;
-        let what = fault.fault_type().name();
-        if !node.is_running() {
-            return Err(SubjectError::NotRunning { target: node.name, state: node.state.to_string(), what });
-        }
-        let id = self.next_id();
-        let planned = match fault {
-            Fault::NodeKill { signal } => plan_kill(&node, *signal)?,
-            Fault::Latency { min_ms, max_ms, interface } => {
-                self.plan_latency(&id, &node, (*min_ms, *max_ms), interface.as_deref()).await?
-            }
-            Fault::NetworkPartition { peers, include_pd } => {
-                self.plan_partition(&id, (&snapshot, &node), peers, *include_pd).await?
-            }
-            Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
-                let folder = target_path.as_deref().or(node.data_dir.as_deref()).unwrap_or(DEFAULT_DATA_DIR);
-                self.plan_disk(&snapshot, &node, *fill_percent, folder, *fill_shared).await?
-            }
-        };
-        let verdict = self.judge(&snapshot, &node, &planned).await;
-        let metadata = Metadata {
-            fault: planned.fault,
-            id,
-            container_id: node.id,
-            container_started_at: node.started_at,
-            daemon_id: Some(self.daemon().await?),
-            holder_image: self.image.get().cloned(),
-        };
-        let undo = undo_commands(&metadata);
-        Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
+    async fn plan(&self, wishes: &[Wish<'_>]) -> Result<Vec<Vec<Plan>>, SubjectError> {
+        self.plan_act(wishes).await
     }
 
     async fn inject(&self, metadata: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
@@ -139,17 +105,13 @@ fn not_begun(error: SubjectError) -> SubjectError {
 }
 
 impl TikvSubject {
-    /// By what Docker shows, what the journals say and what the cluster said last.
-    async fn judge(&self, snapshot: &Snapshot, node: &Node, planned: &Planned) -> Verdict {
-        let open: Vec<Metadata> = (self.options.known)().into_iter().map(|(metadata, _)| metadata).collect();
-        let heard = self.heard(&snapshot.clone().only(Some(&node.cluster))).await;
-        let cluster = heard.iter().find(|state| state.cluster == node.cluster);
-        let known = Knowledge { open: &open, cluster };
-        let situation = judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known);
-        safety::judge(&situation)
-    }
-
-    pub(super) async fn choose(&self, snapshot: &Snapshot, name: Option<&str>) -> Result<Node, SubjectError> {
+    /// The node of that name, or a random running one that is not among those `taken`.
+    pub(super) async fn choose(
+        &self,
+        snapshot: &Snapshot,
+        name: Option<&str>,
+        taken: &[Node],
+    ) -> Result<Node, SubjectError> {
         let by_id = name.and_then(|name| snapshot.by_id(name));
         if let Some(node) = by_id {
             return Ok(node.clone());
@@ -158,8 +120,8 @@ impl TikvSubject {
         if let Some(name) = name {
             return target::find(snapshot, name).cloned();
         }
-        let running: Vec<&Node> =
-            snapshot.nodes.iter().filter(|node| node.role == Role::Tikv && node.is_running()).collect();
+        let is_free = |node: &&Node| node.role == Role::Tikv && node.is_running() && !taken.contains(node);
+        let running: Vec<&Node> = snapshot.nodes.iter().filter(is_free).collect();
         let chosen = running.choose(&mut rand::rng());
         chosen.map(|node| (*node).clone()).ok_or_else(|| SubjectError::NoNodes { scope: String::new() })
     }

@@ -99,6 +99,8 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
     metadata.container_id = format!("demo-{}-id", metadata.target());
     Injection {
         state,
+        group: None,
+        former: None,
         undo: vec![format!(
             "docker run --rm -i --network container:{} --cap-drop ALL --cap-add NET_ADMIN --entrypoint tc \
              tikv-chaos-holder:0.1.0 qdisc del dev eth0 root handle c4a0:",
