@@ -38,6 +38,11 @@ steps! {
     /// What was half made is undone.
     RolledBack,
     FailedWritten,
+    /// What an injection will be and what it was are on the disk; it is still what it was.
+    ChangeWritten,
+    /// It is changed and read back.
+    ChangeMade,
+    ChangedWritten,
     /// A journal's new text is on the disk, under another name.
     JournalWritten,
     /// A journal has its new text.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, InjectionId, Signal,
+    FaultType, InjectionId, Params, Signal, Value,
     network::{Flavour, NetworkFault},
 };
 
@@ -160,6 +160,31 @@ impl Metadata {
             FaultMetadata::NetworkPartition { target_ips, .. } => Some(NetworkFault::Drop { ips: target_ips.clone() }),
             FaultMetadata::NodeKill { .. } | FaultMetadata::DiskPressure { .. } => None,
         }
+    }
+
+    /// The parameters by which this fault would be asked for as it is now: what a change begins from.
+    pub fn params(&self) -> Params {
+        let mut params = Params::defaults(self.fault_type());
+        match &self.fault {
+            FaultMetadata::NodeKill { signal, .. } => params.put("signal", Value::Text(signal.name().to_owned())),
+            FaultMetadata::Latency { min_ms, max_ms, interfaces, .. } => {
+                params.put("min_ms", Value::Number(*min_ms));
+                params.put("max_ms", Value::Number(*max_ms));
+                if let [only] = &interfaces[..] {
+                    params.put("interface", Value::Text(only.clone()));
+                }
+            }
+            FaultMetadata::DiskPressure { fill_percent, fill_file, whole, .. } => {
+                let folder = fill_file.rsplit_once('/').map_or("", |(folder, _)| folder);
+                params.put("fill_percent", Value::Number(*fill_percent));
+                params.put("target_path", Value::Text(if folder.is_empty() { "/" } else { folder }.to_owned()));
+                params.put("fill_shared", Value::Switch(*whole));
+            }
+            FaultMetadata::NetworkPartition { peers, .. } => {
+                params.put("peers", Value::List(peers.clone()));
+            }
+        }
+        params
     }
 
     /// A new injection's fill file: the contract's name, in the given folder.

@@ -199,7 +199,12 @@ impl Params {
 
     /// The given texts over the defaults.
     pub fn parse(kind: FaultType, given: impl IntoIterator<Item = (String, String)>) -> Result<Self, ParamError> {
-        let mut params = Self::defaults(kind);
+        Self::defaults(kind).with(kind, given)
+    }
+
+    /// These, but for the given texts.
+    pub fn with(self, kind: FaultType, given: impl IntoIterator<Item = (String, String)>) -> Result<Self, ParamError> {
+        let mut params = self;
         for (name, text) in given {
             let spec = kind.spec(&name).ok_or_else(|| ParamError::Unknown {
                 kind,
@@ -217,6 +222,13 @@ impl Params {
 
     pub fn set(&mut self, spec: &ParamSpec, value: Value) {
         self.0.insert(spec.name, value);
+    }
+
+    /// A value of the program's own making; a name that the type does not have is left out.
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        if let Some(held) = self.0.get_mut(name) {
+            *held = value;
+        }
     }
 
     pub(super) fn number(&self, name: &str) -> u64 {

@@ -1,7 +1,12 @@
 //! What may be typed. The flags of `inject` come from the table of parameters; an error is one line that names what
 //! is allowed.
 
-use std::{collections::BTreeSet, ffi::OsString, process::ExitCode, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser,
@@ -115,6 +120,7 @@ pub enum Subcommand {
     Nodes,
     Types,
     Inject(Inject),
+    Change(Change),
     Active,
     Revert { ids: Vec<String>, all: bool },
     Cleanup,
@@ -135,6 +141,7 @@ impl Subcommand {
         match self {
             Self::Revert { .. } | Self::Cleanup => true,
             Self::Inject(inject) => !inject.dry_run,
+            Self::Change(change) => !change.dry_run,
             Self::Recover { dry_run, .. } => !dry_run,
             Self::Demo { action, .. } => !matches!(action, Some(demo::Action::Status)),
             Self::Tui
@@ -161,6 +168,16 @@ pub struct Inject {
     pub force: bool,
 }
 
+pub struct Change {
+    /// Of an injection or of an act.
+    pub id: String,
+    /// Parameters by name; which there can be is the type's to say.
+    pub given: Vec<(String, String)>,
+    pub ttl: Option<Option<Duration>>,
+    pub dry_run: bool,
+    pub force: bool,
+}
+
 /// The command line, or the exit status after its help or its error was printed.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, ExitCode> {
     let words: Vec<OsString> = words.into_iter().collect();
@@ -181,6 +198,7 @@ fn interpret(matches: &ArgMatches) -> Result<Parsed, Failure> {
     let subcommand = match matches.subcommand() {
         None => Subcommand::Tui,
         Some(("inject", inject)) => Subcommand::Inject(interpret_inject(inject)?),
+        Some(("change", change)) => Subcommand::Change(interpret_change(change)?),
         Some(_) => match Cli::from_arg_matches(matches).map_err(usage)?.subcommand {
             None => Subcommand::Tui,
             Some(Plain::Nodes) => Subcommand::Nodes,
@@ -231,6 +249,18 @@ fn interpret_inject(matches: &ArgMatches) -> Result<Inject, Failure> {
     })
 }
 
+fn interpret_change(matches: &ArgMatches) -> Result<Change, Failure> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let ttl = text("ttl").map(|ttl| parse_ttl(&ttl)).transpose().map_err(|text| Failure::new(2, text))?;
+    let given = every_param().into_values().filter_map(|spec| Some((spec.name.to_owned(), text(spec.name)?)));
+    let given: Vec<_> = given.collect();
+    if given.is_empty() && ttl.is_none() {
+        return Err(Failure::new(2, "change needs a parameter with its new value, such as --max-ms 300, or --ttl"));
+    }
+    let (dry_run, force) = (matches.get_flag("dry_run"), matches.get_flag("force"));
+    Ok(Change { id: text("id").unwrap_or_default(), given, ttl, dry_run, force })
+}
+
 /// A duration such as `90s` or `10m`; `none` is no end.
 fn parse_ttl(text: &str) -> Result<Option<Duration>, String> {
     if text == "none" {
@@ -246,7 +276,7 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 }
 
 fn command() -> Command {
-    Cli::command().subcommand(inject_command())
+    Cli::command().subcommand(inject_command()).subcommand(change_command())
 }
 
 fn inject_command() -> Command {
@@ -261,6 +291,30 @@ fn inject_command() -> Command {
         let of_type = Command::new(kind.name()).about(kind.summary()).args(common_args());
         command.subcommand(of_type.args(kind.params().iter().map(param_arg)))
     })
+}
+
+fn change_command() -> Command {
+    let [_, ttl, dry_run, force] = common_args();
+    let id = Arg::new("id").value_name("ID").required(true);
+    Command::new("change")
+        .about("Change injections while they hold: change ID [--<parameter> VALUE ...] [--ttl TIME]")
+        .arg(id.help("As `active` shows it, or an act's, which has several; a unique beginning is enough"))
+        .args([
+            ttl.help("Ends by itself after this, from now on; none: never [default: when it would have]"),
+            dry_run,
+            force,
+        ])
+        .args(every_param().into_values().map(|spec| {
+            let types = FaultType::ALL.into_iter().filter(|kind| kind.params().iter().any(|one| one.name == spec.name));
+            let types = types.map(FaultType::name).collect::<Vec<_>>().join(", ");
+            param_arg(spec).help(format!("As of inject {types} [default: what it is]"))
+        }))
+}
+
+/// Every parameter that some type has, by name.
+fn every_param() -> BTreeMap<&'static str, &'static ParamSpec> {
+    let all = FaultType::ALL.into_iter().flat_map(|kind| kind.params());
+    all.map(|spec| (spec.name, spec)).collect()
 }
 
 /// May stand before and after the type.
@@ -423,6 +477,9 @@ mod tests {
             ("tikv-chaos inject latency --min-ms 9 --max-ms 3", "min_ms 9 is over max_ms 3"),
             ("tikv-chaos inject node_kill --signal SIGSTOP", "allowed: SIGKILL, SIGTERM"),
             ("tikv-chaos inject node_kill --ttl soon", "allowed: 1s to 7d"),
+            ("tikv-chaos change", "required arguments were not provided"),
+            ("tikv-chaos change 1f0c93ab", "change needs a parameter with its new value, such as --max-ms 300"),
+            ("tikv-chaos change 1f0c93ab --ttl soon", "allowed: 1s to 7d"),
             ("tikv-chaos explode", "there are nodes, watch, state, wait, types, active, revert"),
         ];
         for (line, expected) in cases {

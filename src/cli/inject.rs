@@ -112,16 +112,16 @@ async fn real(config: &Config, subject: &TikvSubject, requests: &[Request]) -> R
 }
 
 /// A refusal by judgement names the flag that overrules it.
-fn forcible(error: LifeError) -> Failure {
+pub fn forcible(error: LifeError) -> Failure {
     let overruled = matches!(error, LifeError::Unsafe(_));
     let mut failure = Failure::from(error);
     if overruled {
-        failure.message += "; --force injects it all the same";
+        failure.message += "; --force does it all the same";
     }
     failure
 }
 
-fn warn(plans: &[Plan]) {
+pub fn warn(plans: &[Plan]) {
     let verdict = plans.first().map(|plan| &plan.verdict).filter(|verdict| verdict.grade == Grade::Careful);
     let reasons = verdict.iter().flat_map(|verdict| &verdict.reasons);
     for warning in plans.iter().flat_map(|plan| &plan.warnings).chain(reasons) {

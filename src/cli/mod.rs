@@ -2,6 +2,7 @@
 
 mod active;
 mod args;
+mod change;
 mod cleanup;
 mod demo;
 mod doctor;
@@ -75,6 +76,7 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Nodes => nodes::run(config).await,
             Subcommand::Types => types::run(config),
             Subcommand::Inject(inject) => inject::run(config, inject).await,
+            Subcommand::Change(wanted) => change::run(config, wanted).await,
             Subcommand::Active => active::run(config),
             Subcommand::Revert { ids, all } => revert::run(config, &ids, all).await,
             Subcommand::Cleanup => cleanup::run(config).await,

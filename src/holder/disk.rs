@@ -104,17 +104,40 @@ pub fn fill(file: &str, bytes: u64, to_the_last_byte: bool) -> Result<u64, Failu
     let handle =
         OpenOptions::new().write(true).create_new(true).mode(MODE).custom_flags(nix::libc::O_NOFOLLOW).open(file);
     let mut handle = handle.map_err(cannot)?;
-    let made = allocate(&mut handle, bytes)
-        .and_then(|()| if to_the_last_byte { write_noise(&mut handle, u64::MAX) } else { Ok(()) })
-        .and_then(|()| handle.sync_all().or_else(no_space_is_fine))
-        .and_then(|()| handle.metadata());
-    match made {
-        Ok(metadata) => Ok(metadata.blocks() * 512),
-        Err(error) => {
-            let _ = fs::remove_file(file);
-            Err(cannot(error))
-        }
+    take(&mut handle, bytes, to_the_last_byte).map_err(|error| {
+        let _ = fs::remove_file(file);
+        cannot(error)
+    })
+}
+
+/// Makes a fill file that is there larger or smaller, where it stands, and gives the bytes that it really takes. On an
+/// error it is as large as it was.
+pub fn refill(file: &str, bytes: u64, to_the_last_byte: bool) -> Result<u64, Failure> {
+    if !Metadata::is_fill_file(file) {
+        return Err(Failure::failed(format!("{file} is not a fill file's name, so it is not changed")));
     }
+    let cannot = |error: io::Error| Failure::failed(format!("cannot change {file}: {error}"));
+    let handle = OpenOptions::new().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(file);
+    let mut handle = handle.map_err(cannot)?;
+    let before = handle.metadata().map_err(cannot)?;
+    if !before.is_file() {
+        return Err(Failure::failed(format!("{file} is no plain file, so it is not changed")));
+    }
+    let shrink = |handle: &File, bytes: u64| if bytes < before.len() { handle.set_len(bytes) } else { Ok(()) };
+    shrink(&handle, bytes).and_then(|()| take(&mut handle, bytes, to_the_last_byte)).map_err(|error| {
+        let _ = handle.set_len(before.len()).and_then(|()| allocate(&mut handle, before.len()));
+        cannot(error)
+    })
+}
+
+/// As many bytes as that, or as there are, and to the last one if so told.
+fn take(handle: &mut File, bytes: u64, to_the_last_byte: bool) -> io::Result<u64> {
+    allocate(handle, bytes)?;
+    if to_the_last_byte {
+        write_noise(handle, u64::MAX)?;
+    }
+    handle.sync_all().or_else(no_space_is_fine)?;
+    Ok(handle.metadata()?.blocks() * 512)
 }
 
 /// fallocate where the file system has it, else plain writing. ENOSPC half-way is success with less: some file
@@ -197,6 +220,29 @@ mod tests {
         assert!(fill(file, 1, false).is_err(), "an existing file is never taken over");
         assert_eq!(unfill(file), Ok(true));
         assert_eq!(unfill(file), Ok(false));
+    }
+
+    #[test]
+    fn a_fill_file_grows_and_shrinks_where_it_stands_and_no_other_file_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chaos-fill-1.tmp");
+        let file = file.to_str().unwrap();
+        assert!(refill(file, 1 << 20, false).is_err(), "none is made");
+        fill(file, 1 << 20, false).unwrap();
+        let inode = fs::metadata(file).unwrap().ino();
+        for bytes in [3 << 20, 1 << 19, 0, 1 << 20] {
+            assert_eq!(refill(file, bytes, false), Ok(bytes));
+            let now = fs::metadata(file).unwrap();
+            assert_eq!((now.len(), now.ino()), (bytes, inode));
+        }
+        let precious = folder.path().join("wal.log");
+        fs::write(&precious, "precious").unwrap();
+        let link = folder.path().join("chaos-fill-2.tmp");
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        for other in [&precious, &link] {
+            assert!(refill(other.to_str().unwrap(), 0, false).is_err());
+        }
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
     }
 
     #[test]

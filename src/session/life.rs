@@ -42,6 +42,14 @@ pub enum LifeError {
     NotReverted { id: String, cause: SubjectError, undo: String },
     #[error("{0} {OVERTAKEN}, and is undone")]
     Overtaken(String),
+    #[error("{id} was not changed: {reason}")]
+    NotChanged { id: String, reason: String },
+    #[error("{id} was not changed: {cause}; it is as it was")]
+    ChangedBack { id: String, cause: SubjectError },
+    #[error(
+        "{id} was not changed: {cause}; and changing it back failed: {back_error}. It may be either: `tikv-chaos revert {id}`"
+    )]
+    HalfChanged { id: String, cause: SubjectError, back_error: SubjectError },
     /// Some of an act that is made whole or not at all.
     #[error("{why}; it is all {of} or none{}", told(taken, left))]
     Act { kind: ErrorKind, of: usize, why: String, taken: Vec<String>, left: Vec<String> },
@@ -62,7 +70,11 @@ impl LifeError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unsafe(_) => ErrorKind::Refused,
-            Self::Subject(error) | Self::RolledBack { cause: error } | Self::Pending { cause: error } => error.kind(),
+            Self::Subject(error)
+            | Self::RolledBack { cause: error }
+            | Self::ChangedBack { cause: error, .. }
+            | Self::Pending { cause: error } => error.kind(),
+            Self::NotChanged { .. } => ErrorKind::Refused,
             Self::Act { kind, .. } => *kind,
             _ => ErrorKind::Failed,
         }
@@ -318,17 +330,21 @@ pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injectio
             injection.note = None;
         }
     };
-    match store.update(&metadata.id, Durability::Visible, begin) {
+    let now = match store.update(&metadata.id, Durability::Visible, begin) {
         Ok(Some(done)) if injection.is_open() && !done.is_open() => {
             let how = done.note.unwrap_or_else(|| "it was reverted".to_owned());
             let cleaned = if done.state == Life::Clean { Cleaned::Clean } else { Cleaned::Lost(how) };
             return Ok(Reverted { cleaned, journal_error: None });
         }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, id = %metadata.id, "reverting without having written so"),
-    }
+        // It may have been changed since the caller looked.
+        Ok(now) => now,
+        Err(error) => {
+            tracing::warn!(%error, id = %metadata.id, "reverting without having written so");
+            None
+        }
+    };
     step(Step::RevertingWritten);
-    match undo_either(subject, injection).await {
+    match undo_either(subject, now.as_ref().unwrap_or(injection)).await {
         Ok(cleaned) => {
             step(Step::Undone);
             let (state, text) = match &cleaned {
@@ -374,4 +390,4 @@ pub fn recoverable(loaded: &Loaded) -> Vec<&Injection> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

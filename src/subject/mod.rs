@@ -36,6 +36,19 @@ pub trait Subject: Send + Sync {
         ttl: Option<Duration>,
     ) -> impl Future<Output = Result<Metadata, SubjectError>> + Send;
 
+    /// What making an injection that holds another fault of its type would do, under the same id. A type that cannot be
+    /// changed says why. Changes nothing.
+    fn plan_change(&self, held: &Metadata, fault: &Fault) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
+
+    /// Makes `to` hold in the place of `from`, which has the same id, in one step, so that there is no moment in which nothing holds, reads it
+    /// back, and gives the metadata with what was really done. `ttl` counts from now.
+    fn change(
+        &self,
+        from: &Metadata,
+        to: &Metadata,
+        ttl: Option<Duration>,
+    ) -> impl Future<Output = Result<Metadata, SubjectError>> + Send;
+
     /// Undoes the fault and reads back that it is gone. Nothing left to undo is not an error, and twice is as good as
     /// once.
     fn cleanup(&self, metadata: &Metadata) -> impl Future<Output = Result<Cleaned, SubjectError>> + Send;

@@ -1,25 +1,27 @@
 //! What the journal says at the moment of each call.
 
-use std::sync::Mutex;
+use std::{collections::VecDeque, sync::Mutex};
 
 use super::*;
 use crate::{
-    chaos::{Command, FaultMetadata, InjectionId, Signal},
+    chaos::{Command, FaultMetadata, Signal, undo_commands},
     subject::{Marked, Scan},
 };
 
 /// Writes down what the journal says at the moment of each call.
-struct Witness {
-    store: Store,
-    seen: Mutex<Vec<(&'static str, Option<Life>)>>,
+pub struct Witness {
+    pub store: Store,
+    pub seen: Mutex<Vec<(&'static str, Option<Life>)>>,
     /// Which injections fail, from which number on.
     fail: Option<fn() -> SubjectError>,
     from: u32,
-    verdict: Verdict,
+    /// How the next changes go.
+    pub changes: Mutex<VecDeque<fn() -> SubjectError>>,
+    pub verdict: Verdict,
 }
 
 impl Witness {
-    fn see(&self, call: &'static str) {
+    pub fn see(&self, call: &'static str) {
         let loaded = self.store.load().unwrap();
         let state = loaded.sessions.first().map(|seen| seen.file.injections[0].state);
         self.seen.lock().unwrap().push((call, state));
@@ -57,6 +59,21 @@ impl Subject for Witness {
             .map_or_else(|| Ok(metadata.clone()), |error| Err(error()))
     }
 
+    async fn plan_change(&self, held: &Metadata, fault: &Fault) -> Result<Plan, SubjectError> {
+        self.see("plan_change");
+        let Fault::NodeKill { signal } = *fault else { panic!() };
+        let fault = FaultMetadata::NodeKill { target_container: "tikv0".into(), signal };
+        let metadata = Metadata { fault, ..held.clone() };
+        let undo = undo_commands(&metadata);
+        Ok(Plan { metadata, commands: vec![], undo, warnings: vec![], verdict: self.verdict.clone() })
+    }
+
+    async fn change(&self, _from: &Metadata, to: &Metadata, _: Option<Duration>) -> Result<Metadata, SubjectError> {
+        tokio::task::yield_now().await;
+        self.see("change");
+        self.changes.lock().unwrap().pop_front().map_or_else(|| Ok(to.clone()), |error| Err(error()))
+    }
+
     async fn cleanup(&self, _metadata: &Metadata) -> Result<Cleaned, SubjectError> {
         // As a real one, which waits for Docker.
         tokio::task::yield_now().await;
@@ -74,7 +91,7 @@ impl Subject for Witness {
 }
 
 /// One injection alone.
-async fn inject(
+pub async fn inject(
     subject: &Witness,
     store: &Store,
     request: &Request,
@@ -87,7 +104,7 @@ fn states(store: &Store) -> Vec<Life> {
     store.load().unwrap().sessions.iter().flat_map(|seen| &seen.file.injections).map(|one| one.state).collect()
 }
 
-fn request() -> Request {
+pub fn request() -> Request {
     Request {
         fault: Fault::NodeKill { signal: Signal::Kill },
         target: None,
@@ -98,11 +115,11 @@ fn request() -> Request {
     }
 }
 
-fn witness(fail: Option<fn() -> SubjectError>) -> (tempfile::TempDir, Witness) {
+pub fn witness(fail: Option<fn() -> SubjectError>) -> (tempfile::TempDir, Witness) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(folder.path());
     let verdict = Verdict { grade: Grade::Fine, consequence: String::new(), reasons: vec![] };
-    (folder, Witness { store, seen: Mutex::default(), fail, from: 0, verdict })
+    (folder, Witness { store, seen: Mutex::default(), fail, from: 0, changes: Mutex::default(), verdict })
 }
 
 #[tokio::test]

@@ -177,7 +177,7 @@ impl Holder {
 
     /// Sends one request and waits for its answer.
     pub async fn ask(&self, ask: Ask) -> Result<Answer, SubjectError> {
-        let patience = if matches!(ask, Ask::Fill { .. }) { LONG } else { SOON };
+        let patience = if matches!(ask, Ask::Fill { .. } | Ask::Refill { .. }) { LONG } else { SOON };
         let id = format!("{:08x}-{}", self.nonce, self.count.fetch_add(1, Ordering::Relaxed));
         let request = Request { id: id.clone(), ask };
         let mut line = serde_json::to_vec(&request).map_err(|error| self.failed(error.to_string()))?;

@@ -13,7 +13,7 @@ use super::{
     target,
 };
 use crate::{
-    chaos::{FaultMetadata, Metadata},
+    chaos::{Fault, FaultMetadata, Metadata},
     holder::protocol::{Answer, Ask, Cause},
     subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError, Wish},
 };
@@ -35,15 +35,7 @@ impl Subject for TikvSubject {
                 self.kill(metadata, signal).await?;
             }
             FaultMetadata::Latency { .. } | FaultMetadata::NetworkPartition { .. } => {
-                if let Some(fault) = metadata.network() {
-                    let ask = Ask::Add { injection, fault, ttl_ms };
-                    let answer = self.ask_beside(metadata, ask).await.map_err(not_begun)?;
-                    if let (Answer::Network { flavour: used, .. }, FaultMetadata::NetworkPartition { flavour, .. }) =
-                        (answer, &mut made.fault)
-                    {
-                        *flavour = used;
-                    }
-                }
+                made = self.hold_in_network(metadata, ttl_ms).await?;
             }
             FaultMetadata::DiskPressure { fill_percent, fill_file, fill_bytes, whole, .. } => {
                 let (file, bytes, to_the_last_byte) = (fill_file.clone(), *fill_bytes, *whole && *fill_percent == 100);
@@ -55,6 +47,14 @@ impl Subject for TikvSubject {
             }
         }
         Ok(made)
+    }
+
+    async fn plan_change(&self, held: &Metadata, fault: &Fault) -> Result<Plan, SubjectError> {
+        self.plan_other(held, fault).await
+    }
+
+    async fn change(&self, _from: &Metadata, to: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
+        self.make_other(to, ttl).await
     }
 
     async fn cleanup(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
@@ -105,6 +105,24 @@ fn not_begun(error: SubjectError) -> SubjectError {
 }
 
 impl TikvSubject {
+    /// One that its holder knows by its id becomes this one in one step.
+    pub(super) async fn hold_in_network(
+        &self,
+        metadata: &Metadata,
+        ttl_ms: Option<u64>,
+    ) -> Result<Metadata, SubjectError> {
+        let mut made = metadata.clone();
+        let Some(fault) = metadata.network() else { return Ok(made) };
+        let ask = Ask::Add { injection: metadata.id.clone(), fault, ttl_ms };
+        let answer = self.ask_beside(metadata, ask).await.map_err(not_begun)?;
+        if let (Answer::Network { flavour: used, .. }, FaultMetadata::NetworkPartition { flavour, .. }) =
+            (answer, &mut made.fault)
+        {
+            *flavour = used;
+        }
+        Ok(made)
+    }
+
     /// The node of that name, or a random running one that is not among those `taken`.
     pub(super) async fn choose(
         &self,

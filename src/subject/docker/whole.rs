@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// One injection of the act, before it is planned.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     /// The place of the wish that it belongs to.
-    wish: usize,
-    id: InjectionId,
-    node: Node,
-    fault: &'a Fault,
+    pub(super) wish: usize,
+    pub(super) id: InjectionId,
+    pub(super) node: Node,
+    pub(super) fault: &'a Fault,
 }
 
 impl TikvSubject {
@@ -29,7 +29,7 @@ impl TikvSubject {
         let parts = self.parts(&snapshot, wishes).await?;
         let planned = try_join_all(parts.iter().map(|part| self.plan_part(&snapshot, part))).await?;
         same_disk(&parts, &planned)?;
-        let verdict = self.judge(&snapshot, &parts, &planned).await;
+        let verdict = self.judge(&snapshot, &parts, &planned, None).await;
         let daemon_id = Some(self.daemon().await?);
         let mut plans: Vec<Vec<Plan>> = wishes.iter().map(|_| Vec::new()).collect();
         for (part, planned) in parts.into_iter().zip(planned) {
@@ -74,7 +74,7 @@ impl TikvSubject {
         Ok(parts)
     }
 
-    async fn plan_part(&self, snapshot: &Snapshot, part: &Part<'_>) -> Result<Planned, SubjectError> {
+    pub(super) async fn plan_part(&self, snapshot: &Snapshot, part: &Part<'_>) -> Result<Planned, SubjectError> {
         let Part { id, node, fault, .. } = part;
         match fault {
             Fault::NodeKill { signal } => plan_kill(node, *signal),
@@ -91,10 +91,18 @@ impl TikvSubject {
         }
     }
 
-    /// By what Docker shows, what the journals say and what the cluster said last.
-    async fn judge(&self, snapshot: &Snapshot, parts: &[Part<'_>], planned: &[Planned]) -> Verdict {
+    /// By what Docker shows, what the journals say and what the cluster said last. What the journals say of `instead`
+    /// does not count: it is what is changed.
+    pub(super) async fn judge(
+        &self,
+        snapshot: &Snapshot,
+        parts: &[Part<'_>],
+        planned: &[Planned],
+        instead: Option<&InjectionId>,
+    ) -> Verdict {
         let name = parts.first().map_or("", |part| part.node.cluster.as_str());
-        let open: Vec<Metadata> = (self.options.known)().into_iter().map(|(metadata, _)| metadata).collect();
+        let open = (self.options.known)().into_iter().map(|(metadata, _)| metadata);
+        let open: Vec<Metadata> = open.filter(|one| Some(&one.id) != instead).collect();
         let heard = self.heard(&snapshot.clone().only(Some(name))).await;
         let cluster = heard.iter().find(|state| state.cluster == name);
         let blows: Vec<Blow> = parts
