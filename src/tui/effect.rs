@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::chaos::{Fault, InjectionId};
+use super::Preset;
+use crate::chaos::{Fault, InjectionId, Params};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -10,13 +11,13 @@ pub enum Effect {
     Plan {
         seq: u64,
         fault: Fault,
-        target: String,
+        targets: Vec<String>,
         ttl: Option<Duration>,
     },
-    /// Inject the fault into the container of that id; it ends by itself after `ttl`.
+    /// Inject the fault into the containers of those ids, into all or into none; it ends by itself after `ttl`.
     Inject {
         fault: Fault,
-        target: String,
+        targets: Vec<String>,
         ttl: Option<Duration>,
         /// The name was typed: whatever it leaves of the cluster.
         force: bool,
@@ -24,6 +25,19 @@ pub enum Effect {
     Revert {
         ids: Vec<InjectionId>,
     },
+    /// Give an active injection other parameters. Of several for one injection only the last counts.
+    Change {
+        id: InjectionId,
+        params: Params,
+    },
+    /// Keep a preset in the person's own file.
+    Keep(Box<Preset>),
+    /// Put the text on the clipboard of whoever looks at the terminal (OSC 52).
+    Copy(String),
+    /// Take the mouse from the terminal, or give it back.
+    Mouse(bool),
+    /// Stop as a shell's job, until it goes on.
+    Suspend,
     /// Read what the clusters say of themselves every second, or stop: nobody looks.
     Read(bool),
     /// Mark this session's open injections as left on purpose until their deadline.

@@ -27,11 +27,16 @@ pub enum Message {
     /// The answer to [`super::Effect::Plan`] of the same number.
     Planned {
         seq: u64,
-        result: Result<Box<Plan>, String>,
+        result: Result<Vec<Plan>, String>,
     },
     /// The answer to [`super::Effect::Inject`].
     Injected {
-        result: Result<Box<Injection>, String>,
+        result: Result<Vec<Injection>, String>,
+    },
+    /// The answer to [`super::Effect::Change`].
+    Changed {
+        id: InjectionId,
+        result: Result<String, String>,
     },
     /// The answer to [`super::Effect::Revert`], one for each injection: how it ended, in a sentence.
     Reverted {

@@ -9,17 +9,24 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
+    change::Changing,
     follow::Followed,
     glyphs::Glyphs,
     hits::{Hit, HitMap},
     log::Log,
+    matching::holds,
     open::Owner,
+    keys::Keymap,
+    palette::Palette,
     picker::Picker,
-    theme::Theme,
+    preset::Presets,
+    prompt::Prompt,
+    settings::Settings,
+    theme::{Looks, Theme},
     watched::Watched,
 };
 use crate::{
-    chaos::{Fault, InjectionId},
+    chaos::{Fault, FaultType, InjectionId, Params},
     session::Loaded,
     subject::docker::{Node, Role, Snapshot},
 };
@@ -37,6 +44,9 @@ pub struct Options {
     pub read_only: bool,
     pub utf8: bool,
     pub colours: bool,
+    pub settings: Settings,
+    /// Where random choices begin.
+    pub seed: u64,
     /// For the times in the log.
     pub time_zone: TimeZone,
 }
@@ -73,10 +83,38 @@ pub enum Link {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
     pub fault: Fault,
-    /// The container's id and name.
-    pub target: String,
-    pub name: String,
+    pub targets: Vec<Target>,
     pub ttl: Duration,
+}
+
+/// A node that is meant: its container's id and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub id: String,
+    pub name: String,
+}
+
+impl Ready {
+    /// The node's name, or how many there are.
+    pub fn whom(&self) -> String {
+        match &self.targets[..] {
+            [one] => one.name.clone(),
+            several => format!("{} nodes", several.len()),
+        }
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.targets.iter().map(|target| target.id.clone()).collect()
+    }
+}
+
+/// Something that can be taken back with one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// One act, of one injection or several.
+    Injected(Vec<InjectionId>),
+    /// The parameters that it had before.
+    Changed { id: InjectionId, kind: FaultType, before: Params },
 }
 
 /// What lies over the panes and has the keys.
@@ -85,6 +123,9 @@ pub enum Dialog {
     Help,
     /// The commands and the undo of what the picker holds.
     Commands,
+    Palette(Palette),
+    /// The selected one of them.
+    Presets(usize),
     /// The undo of one injection.
     Undo(InjectionId),
     /// What to look for: of one injection, or of what the picker holds.
@@ -110,7 +151,10 @@ pub enum Dialog {
 pub struct Model {
     pub(super) options: Options,
     pub(super) glyphs: Glyphs,
-    pub(super) theme: Theme,
+    pub(super) keys: Keymap,
+    pub(super) themes: Vec<Theme>,
+    pub(super) theme: Looks,
+    pub(super) presets: Presets,
     pub(super) now: Timestamp,
     pub(super) link: Link,
     /// The last that was seen, however old.
@@ -123,6 +167,19 @@ pub struct Model {
     pub(super) sessions: Loaded,
     pub(super) focus: Pane,
     pub(super) node: usize,
+    /// Only nodes in whose row this stands are shown.
+    pub(super) filter: String,
+    /// The containers that one injection is meant for together; empty is the selected one alone.
+    pub(super) marked: BTreeSet<String>,
+    pub(super) seed: u64,
+    /// What was done by this run, the last at the end.
+    pub(super) done: Vec<Done>,
+    pub(super) changing: Option<Changing>,
+    pub(super) prompt: Option<Prompt>,
+    /// The mouse is ours.
+    pub(super) mouse: bool,
+    /// Counts what verdicts depend on: the nodes' states, and what is open.
+    pub(super) turn: u64,
     pub(super) picker: Picker,
     pub(super) active_id: Option<InjectionId>,
     pub(super) active_row: usize,
@@ -146,9 +203,17 @@ pub struct Model {
 
 impl Model {
     pub fn new(options: Options, now: Timestamp) -> Self {
+        let settings = &options.settings;
+        let mut themes = Theme::shipped();
+        themes.retain(|theme| theme.name != settings.theme.name);
+        themes.insert(0, settings.theme.clone());
         Self {
-            glyphs: Glyphs::new(options.utf8),
-            theme: Theme::new(options.colours),
+            glyphs: Glyphs::new(options.utf8 && !settings.ascii),
+            keys: settings.keys.clone(),
+            theme: settings.theme.looks(options.colours),
+            themes,
+            presets: settings.presets.clone(),
+            seed: options.seed,
             options,
             now,
             link: Link::Connecting,
@@ -159,6 +224,13 @@ impl Model {
             sessions: Loaded::default(),
             focus: Pane::Nodes,
             node: 0,
+            filter: String::new(),
+            marked: BTreeSet::new(),
+            done: Vec::new(),
+            changing: None,
+            prompt: None,
+            mouse: true,
+            turn: 0,
             picker: Picker::default(),
             active_id: None,
             active_row: 0,
@@ -198,9 +270,26 @@ impl Model {
         matches!(self.link, Link::Up { .. })
     }
 
-    /// The selected node: the target of what the picker holds.
+    /// The selected node: the target of what the picker holds, where none is marked.
     pub(super) fn target(&self) -> Option<&Node> {
         self.nodes().get(self.node)
+    }
+
+    /// The nodes that are meant: those that are marked, else the selected one.
+    pub(super) fn targets(&self) -> Vec<&Node> {
+        if self.marked.is_empty() {
+            return self.target().into_iter().collect();
+        }
+        self.nodes().iter().filter(|node| self.marked.contains(&node.id)).collect()
+    }
+
+    /// Whether the node is shown.
+    pub(super) fn passes(&self, node: &Node) -> bool {
+        let filter = &self.filter;
+        filter.is_empty()
+            || [&node.name, &node.cluster].into_iter().any(|text| holds(text, filter))
+            || node.service.as_ref().is_some_and(|service| holds(service, filter))
+            || holds(&node.state.to_string(), filter)
     }
 
     /// What `inject` would ask for, or why it cannot be.
@@ -213,15 +302,24 @@ impl Model {
         if self.options.read_only {
             return Err("this run is --read-only".to_owned());
         }
-        let node = self.target().ok_or_else(|| "no node to inject into".to_owned())?;
-        if node.role != Role::Tikv {
-            return Err(format!("{} is no TiKV node: choose one as the target", node.name));
+        if let Some(changing) = &self.changing {
+            return Err(format!("{} is being changed", changing.id));
         }
-        if !node.is_running() {
-            return Err(format!("{} is {}, not running", node.name, node.state));
+        let nodes = self.targets();
+        if nodes.is_empty() {
+            return Err("no node to inject into".to_owned());
+        }
+        for node in &nodes {
+            if node.role != Role::Tikv {
+                return Err(format!("{} is no TiKV node: choose one as the target", node.name));
+            }
+            if !node.is_running() {
+                return Err(format!("{} is {}, not running", node.name, node.state));
+            }
         }
         let fault = self.picker.fault()?;
-        Ok(Ready { fault, target: node.id.clone(), name: node.name.clone(), ttl: self.picker.ttl() })
+        let targets = nodes.iter().map(|node| Target { id: node.id.clone(), name: node.name.clone() }).collect();
+        Ok(Ready { fault, targets, ttl: self.picker.ttl() })
     }
 
     /// Whether quitting now would leave something of this session behind.

@@ -4,9 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params, Value},
+    chaos::{Fault, FaultType, Kind, ParamSpec, Params, Value},
     subject::Plan,
-    subject::docker::State,
 };
 
 /// Ten minutes are enough to see a cluster react; thirty are as long as an unwatched fault should last.
@@ -28,15 +27,12 @@ pub enum Field {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub fault: Fault,
-    pub target: String,
-    /// Names one life of the container.
-    pub started_at: String,
+    /// Each container's id with what names one life of it.
+    pub targets: Vec<(String, String)>,
     pub ttl: Duration,
-    /// What is injected already, anywhere: faults of one target are compiled together, and all of them count in the
-    /// verdict.
-    pub beside: Vec<InjectionId>,
-    /// How the nodes are, which counts as well.
-    pub states: Vec<(String, State)>,
+    /// Counts what happened to the nodes and to what is injected: faults of one target are compiled together, and all of
+    /// them count in the verdict.
+    pub turn: u64,
 }
 
 #[derive(Debug)]
@@ -51,7 +47,8 @@ pub struct Picker {
     pub error: Option<String>,
     pub wanted: Option<Wanted>,
     pub seq: u64,
-    pub plan: Option<Result<Box<Plan>, String>>,
+    /// One for each injection that it takes.
+    pub plan: Option<Result<Vec<Plan>, String>>,
     /// The plan is the answer to what is wanted now.
     pub fresh: bool,
     /// How far the commands are scrolled.
@@ -105,8 +102,22 @@ impl Picker {
     }
 
     pub fn fault(&self) -> Result<Fault, String> {
-        let params = self.params.get(&self.kind).cloned().unwrap_or_else(|| Params::defaults(self.kind));
-        Fault::from_params(self.kind, &params).map_err(|error| error.to_string())
+        Fault::from_params(self.kind, &self.params(self.kind)).map_err(|error| error.to_string())
+    }
+
+    pub fn params(&self, kind: FaultType) -> Params {
+        self.params.get(&kind).cloned().unwrap_or_else(|| Params::defaults(kind))
+    }
+
+    pub fn set_params(&mut self, kind: FaultType, params: Params) {
+        self.params.insert(kind, params);
+    }
+
+    /// In whole minutes, as the slider has them.
+    pub fn set_ttl(&mut self, ttl: Duration) {
+        if let Kind::Number { least, most, .. } = TTL.kind {
+            self.ttl = Value::Number(ttl.as_secs().div_ceil(60).clamp(least, most));
+        }
     }
 
     pub fn ttl(&self) -> Duration {
