@@ -386,6 +386,13 @@ fn one_line(error: &clap::Error, words: &[OsString]) -> String {
             let given = context(ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("there is no command {given:?}; there are {}", names.join(", "))
         }
+        (ErrorKind::MissingRequiredArgument, _) => {
+            let missing = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(names)) => names.join(", "),
+                _ => String::new(),
+            };
+            format!("this is missing: {missing}")
+        }
         _ => {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
@@ -477,7 +484,7 @@ mod tests {
             ("tikv-chaos inject latency --min-ms 9 --max-ms 3", "min_ms 9 is over max_ms 3"),
             ("tikv-chaos inject node_kill --signal SIGSTOP", "allowed: SIGKILL, SIGTERM"),
             ("tikv-chaos inject node_kill --ttl soon", "allowed: 1s to 7d"),
-            ("tikv-chaos change", "required arguments were not provided"),
+            ("tikv-chaos change", "this is missing: <ID>"),
             ("tikv-chaos change 1f0c93ab", "change needs a parameter with its new value, such as --max-ms 300"),
             ("tikv-chaos change 1f0c93ab --ttl soon", "allowed: 1s to 7d"),
             ("tikv-chaos explode", "there are nodes, watch, state, wait, types, active, revert"),

@@ -202,6 +202,11 @@ pub(super) fn deadline(clock: &Clock, ttl: Option<Duration>) -> (Option<Timestam
     (wall, ttl_ms.and_then(|ttl| clock.since_boot_ms?.checked_add(ttl)))
 }
 
+/// The error with its target's name, which most have already.
+fn named(target: &str, error: &str) -> String {
+    if error.contains(target) { error.to_owned() } else { format!("on {target}: {error}") }
+}
+
 /// What every part of the act came to, if none failed. What did fail was rolled back already; the others are taken back
 /// here, as carefully.
 async fn all_or_none<S: Subject, T: Sync>(
@@ -224,7 +229,7 @@ async fn all_or_none<S: Subject, T: Sync>(
         Some(_) if of == 1 => return Err(errors.remove(0).1),
         Some((_, error)) => error.kind(),
     };
-    let why = errors.iter().map(|(target, error)| format!("on {target}: {error}")).collect::<Vec<_>>().join("; ");
+    let why = errors.iter().map(|(target, error)| named(target, &error.to_string())).collect::<Vec<_>>().join("; ");
     let back = join_all(made.iter().map(|one| {
         let metadata = metadata(one);
         let note = format!("taken back, because another of the same act failed: {why}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    act::unexpected,
+    act::{changed, unexpected},
     host::TikvSubject,
     judge::DiskBefore,
     node::{Node, Snapshot},
@@ -36,7 +36,11 @@ impl TikvSubject {
                 Err(refused(format!("has a {kind} there, which {why}")))
             };
         }
-        let (snapshot, node) = (self.snapshot().await?, self.unchanged(held).await?);
+        let (snapshot, now) = tokio::join!(self.snapshot(), self.unchanged(held));
+        let (snapshot, now) = (snapshot?, now?);
+        // As it is among the others: alone it belongs to no cluster, and would be judged by itself.
+        let node =
+            snapshot.by_id(&now.id).cloned().ok_or_else(|| changed(held, "is of no cluster that is looked at"))?;
         let part = Part { wish: 0, id: held.id.clone(), node, fault };
         let planned = match (&held.fault, fault) {
             (
