@@ -182,6 +182,7 @@ pub struct Held {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "held", content = "of", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and the large one is the usual one")]
 pub enum HeldThing {
     Network(NetworkFault),
     /// A fill file, by its path.

@@ -86,6 +86,7 @@ pub struct Ready {
 
 /// What lies over the panes and has the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and the large one is the usual one")]
 pub enum Dialog {
     Help,
     /// The commands and the undo of what the picker holds.

@@ -62,6 +62,7 @@ impl Direction {
 /// A fault of the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and the large one is the usual one")]
 pub enum NetworkFault {
     /// Do something to packets that arrive all the same, most of them.
     Shape(Shape),

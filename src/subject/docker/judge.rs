@@ -73,7 +73,7 @@ fn effect(
         FaultMetadata::Latency { max_ms, shaped, .. } => Effect::Slow { most_ms: late(*max_ms, shaped) },
         FaultMetadata::NetworkPartition { .. } | FaultMetadata::PacketLoss(_) => match unreachable(fault) {
             Some(hit) => {
-                let hit = |other: &&Node| other.id != node.id && other.ips().any(|ip| hit(ip));
+                let hit = |other: &&Node| other.id != node.id && other.ips().any(&hit);
                 Effect::Cut {
                     from: stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| at).collect(),
                     pds: cluster.iter().copied().filter(|other| other.role == Role::Pd && hit(other)).count(),
@@ -146,7 +146,7 @@ fn before(store: &Node, known: &Knowledge) -> StoreBefore {
             FaultMetadata::NodeStop { .. } => "is stopped",
             _ => "is killed",
         });
-        how.last().map(str::to_owned)
+        how.map(str::to_owned).next_back()
     };
     let docker = (!store.is_running()).then(|| format!("is {}", store.state)).or_else(taken_out);
     let filled = known
@@ -165,6 +165,6 @@ fn before(store: &Node, known: &Knowledge) -> StoreBefore {
 fn cuts(open: &Metadata, stores: &[&Node]) -> Vec<(usize, usize)> {
     let Some(hit) = unreachable(&open.fault) else { return Vec::new() };
     let Some(target) = stores.iter().position(|store| store.id == open.container_id) else { return Vec::new() };
-    let hit = |store: &&Node| store.id != open.container_id && store.ips().any(|ip| hit(ip));
+    let hit = |store: &&Node| store.id != open.container_id && store.ips().any(&hit);
     stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| (target, at)).collect()
 }
