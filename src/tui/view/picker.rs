@@ -20,8 +20,11 @@ use crate::{
 
 /// Of the pane's height the types take this share where they have not all room.
 const TYPES_SHARE: u16 = 4;
-/// The button and a little of the plan.
-const BELOW_VALUES: u16 = 3;
+/// And the plan this one, or a few rows, where the values have not all room.
+const PLAN_SHARE: u16 = 4;
+const LEAST_PLAN: u16 = 2;
+/// A column of types.
+const COLUMN: usize = 19;
 const LEAST_VALUES: usize = 2;
 
 /// What the frame, the pane's title and `target` take of the first row.
@@ -44,7 +47,8 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
         let taken = match one {
             Field::Kind => {
                 let taken = types(pen, below, has_keys, type_rows);
-                let kept = BELOW_VALUES + u16::from(focused) + 2 * gap;
+                let plan = (inner.height / PLAN_SHARE).max(LEAST_PLAN);
+                let kept = plan + 1 + u16::from(focused) + 3 * gap;
                 values = window(last_value, usize::from(below.height.saturating_sub(taken + kept)), model.picker.field);
                 taken
             }
@@ -87,7 +91,7 @@ fn more(pen: &mut Pen, row: Rect, hidden: usize) {
     if hidden == 0 {
         return;
     }
-    let text = format!("+{hidden}");
+    let text = format!(" +{hidden}");
     let taken = u16::try_from(text.len()).unwrap_or(0).min(row.width);
     let place = Rect { x: row.right() - taken, width: taken, ..row };
     pen.line(place, Span::styled(text, pen.theme.dim()));
@@ -98,12 +102,13 @@ fn rest(area: Rect, taken: u16) -> Rect {
     Rect { y: area.y + taken, height: area.height - taken, ..area }
 }
 
-/// The types, in one row where they fit and in two columns where not; of more rows than there may be, those around the
+/// The types, in one row where they fit and in columns where not; of more rows than there may be, those around the
 /// chosen one.
 fn types(pen: &mut Pen, area: Rect, focused: bool, most: usize) -> u16 {
     let all = FaultType::ALL;
     let needed: usize = all.iter().map(|kind| kind.name().len() + 4).sum();
-    let in_a_row = if needed <= usize::from(area.width) { all.len() } else { 2 };
+    let columns = (usize::from(area.width.saturating_sub(2)) / COLUMN).max(2);
+    let in_a_row = if needed <= usize::from(area.width) { all.len() } else { columns };
     let cell = |kind: FaultType, pen: &Pen| {
         let chosen = pen.model.picker.kind == kind;
         let mark = if chosen { pen.glyphs.on() } else { pen.glyphs.off() };
@@ -124,7 +129,7 @@ fn types(pen: &mut Pen, area: Rect, focused: bool, most: usize) -> u16 {
         let before: usize = if in_a_row == all.len() {
             all[..at].iter().map(|kind| kind.name().len() + 4).sum()
         } else {
-            at % in_a_row * 19
+            at % in_a_row * COLUMN
         };
         let x = row.x + 2 + u16::try_from(before).unwrap_or(0);
         let place = Rect { x, width: u16::try_from(width(&text)).unwrap_or(0), ..row }.intersection(row);
@@ -132,8 +137,11 @@ fn types(pen: &mut Pen, area: Rect, focused: bool, most: usize) -> u16 {
         pen.hits.add(place, Hit::Kind(kind));
     }
     // In the margin, since the names take the whole width.
-    let margin = Rect { width: area.width.min(2), ..Pen::row(area, u16::try_from(shown - 1).unwrap_or(0)) };
-    more(pen, margin, all.len().saturating_sub(shown * in_a_row));
+    let hidden = all.len().saturating_sub(shown * in_a_row);
+    if hidden > 0 {
+        let last = Pen::row(area, u16::try_from(shown - 1).unwrap_or(0));
+        pen.line(Rect { width: last.width.min(2), ..last }, Span::styled(format!("+{hidden}"), pen.theme.dim()));
+    }
     if focused {
         pen.line(area, Span::styled(pen.glyphs.selected(), pen.theme.title(true)));
     }
