@@ -11,7 +11,7 @@ use std::{
 };
 
 use support::{
-    bed::{Bed, FAULTS, Fault, ended, go_on, stopped},
+    bed::{Bed, FAULTS, Fault, ended, go_on, is_of_state, stopped},
     docker_is_here,
     faulty::{Faulty, Manner},
     run, try_run, wait_for,
@@ -362,7 +362,7 @@ impl Work<'_> {
 
     /// The node is restarted under the program's hands, so that the injection fails.
     fn dies_rolling_back(&self, what: &'static str, step: Step) {
-        let faults: Vec<Fault> = self.possible.iter().copied().filter(|fault| *fault != KILL).collect();
+        let faults: Vec<Fault> = self.possible.iter().copied().filter(|fault| !is_of_state(fault)).collect();
         let ttl = if what == BY_RECOVER { "10m" } else { "5s" };
         let fail = format!("{};{}", at(Step::ApplyingWritten, 0, "1*return(stop)"), at(step, 0, "return"));
         let spawn = |fault: &Fault| (*fault, self.bed.spawn(&self.bed.inject(fault, ttl), &[("FAILPOINTS", &fail)]));
@@ -454,8 +454,9 @@ impl Work<'_> {
             self.injected(self.possible, "8s");
             injury();
             let kept = |left: &Vec<String>| {
-                // A killed node has only the guard to keep its deadline.
-                left.is_empty() || (name == "guard killed" && left.iter().all(|one| one.contains("is exited")))
+                // A node that was killed, stopped or paused has only the guard to keep its deadline.
+                let of_state = |one: &String| one.contains("is exited") || one.contains("is paused");
+                left.is_empty() || (name == "guard killed" && left.iter().all(of_state))
             };
             wait_for("the deadline to be kept", || kept(&self.bed.faults_left()).then_some(()));
             let left = self.recovered();

@@ -103,7 +103,7 @@ impl TikvSubject {
         let interfaces = interfaces_of(node, &namespace.interfaces, scope.interface.as_deref())?;
         let cluster = snapshot.clone().only(Some(&node.cluster));
         let (filter, mut warnings) = scope::filter(&cluster, node, scope)?;
-        let via = self.way(node, scope).await?;
+        let via = self.way(node, scope, filter.is_everything()).await?;
         if via == Via::Netem && impairment.rate.is_some() {
             warnings.push("netem lets a rate's packets go one by one: burst_kb is the shaper's alone".to_owned());
         }
@@ -122,10 +122,11 @@ impl TikvSubject {
         Ok(planned)
     }
 
-    /// netem where the kernel has it and the packets are those that leave, else the shaper; what was asked for by name is
-    /// refused where it cannot be.
-    async fn way(&self, node: &Node, scope: &Scope) -> Result<Via, SubjectError> {
-        if scope.via == Some(Via::Shaper) || (scope.via.is_none() && scope.direction != Direction::Out) {
+    /// netem where the kernel has it and the packets are all those that leave, else the shaper, which tells packets apart
+    /// by itself; what was asked for by name is refused where it cannot be.
+    async fn way(&self, node: &Node, scope: &Scope, everything: bool) -> Result<Via, SubjectError> {
+        let is_netems = scope.direction == Direction::Out && everything;
+        if scope.via == Some(Via::Shaper) || (scope.via.is_none() && !is_netems) {
             return Ok(Via::Shaper);
         }
         let refused = |cause: Cause, message: String| {
