@@ -19,7 +19,7 @@ use support::{
 use tikv_chaos::step::Step;
 
 /// Clusters that are worked on at the same time: more than there are cores, as half of the cases are spent waiting.
-const BEDS: usize = 6;
+const BEDS: usize = 4;
 const PROMISES: &str = include_str!("../assets/promises.md");
 
 /// How many of the program's requests to Docker are answered badly: as many as are the same in each run. Later ones ask
@@ -331,9 +331,10 @@ impl Work<'_> {
     fn dies(&self, what: &'static str, verb: Verb, (step, nth): (Step, usize), faults: &[Fault]) {
         let ttl = match (what, verb) {
             (BY_RECOVER, _) => "10m",
-            (_, Verb::Inject) => "2s",
+            // What the program measures afterwards is done by then.
+            (_, Verb::Inject) => "5s",
             // Enough for the injections to be made, and the reverts begun, before it is over.
-            (_, Verb::Revert) => "8s",
+            (_, Verb::Revert) => "15s",
         };
         let fail = at(step, nth, "return");
         let died = match verb {

@@ -36,13 +36,13 @@ pub const FAULTS: [Fault; 11] = [
     Fault { name: "network_partition", node: 0, args: &[] },
     Fault { name: "disk_pressure", node: 1, args: &["--fill-percent", "10"] },
     Fault { name: "latency", node: 3, args: &[] },
-    Fault { name: "packet_loss", node: 3, args: &[] },
-    Fault { name: "packet_duplicate", node: 0, args: &["--direction", "in"] },
-    Fault { name: "packet_corrupt", node: 1, args: &["--to", "tikv"] },
-    Fault { name: "packet_reorder", node: 6, args: &[] },
-    Fault { name: "bandwidth", node: 6, args: &["--direction", "both"] },
-    Fault { name: "node_pause", node: 4, args: &[] },
-    Fault { name: "node_stop", node: 5, args: &["--timeout-s", "1"] },
+    Fault { name: "packet_loss", node: 4, args: &[] },
+    Fault { name: "packet_duplicate", node: 5, args: &["--direction", "in"] },
+    Fault { name: "packet_corrupt", node: 6, args: &["--to", "tikv"] },
+    Fault { name: "packet_reorder", node: 7, args: &[] },
+    Fault { name: "bandwidth", node: 8, args: &["--direction", "both"] },
+    Fault { name: "node_pause", node: 9, args: &[] },
+    Fault { name: "node_stop", node: 10, args: &["--timeout-s", "1"] },
 ];
 
 /// Those that change the container's state, which a restart under the program's hands takes back.
