@@ -23,7 +23,7 @@ const TYPES_SHARE: u16 = 4;
 /// And the plan this one, or a few rows, where the values have not all room.
 const PLAN_SHARE: u16 = 4;
 const LEAST_PLAN: u16 = 2;
-/// A column of types.
+/// The longest type, with its mark.
 const COLUMN: usize = 19;
 const LEAST_VALUES: usize = 2;
 
@@ -107,7 +107,9 @@ fn rest(area: Rect, taken: u16) -> Rect {
 fn types(pen: &mut Pen, area: Rect, focused: bool, most: usize) -> u16 {
     let all = FaultType::ALL;
     let needed: usize = all.iter().map(|kind| kind.name().len() + 4).sum();
-    let columns = (usize::from(area.width.saturating_sub(2)) / COLUMN).max(2);
+    let columns = (usize::from(area.width.saturating_sub(2)) / (COLUMN + 1)).max(2);
+    // Two have to do without a space between.
+    let column = if columns > 2 { COLUMN + 1 } else { COLUMN };
     let in_a_row = if needed <= usize::from(area.width) { all.len() } else { columns };
     let cell = |kind: FaultType, pen: &Pen| {
         let chosen = pen.model.picker.kind == kind;
@@ -129,7 +131,7 @@ fn types(pen: &mut Pen, area: Rect, focused: bool, most: usize) -> u16 {
         let before: usize = if in_a_row == all.len() {
             all[..at].iter().map(|kind| kind.name().len() + 4).sum()
         } else {
-            at % in_a_row * COLUMN
+            at % in_a_row * column
         };
         let x = row.x + 2 + u16::try_from(before).unwrap_or(0);
         let place = Rect { x, width: u16::try_from(width(&text)).unwrap_or(0), ..row }.intersection(row);
