@@ -444,6 +444,8 @@ fn docker_may_go_away_and_come_back() {
     let mut terminal = Terminal::open_with(&program, LARGE, &[("DOCKER_HOST", &proxy.host())]);
     terminal.wait_until("three running nodes", all_run);
     inject(&mut terminal, 1, "network_partition");
+    // The helpers that the look at every node took would have two minutes more without Docker.
+    wait_for("the look at the nodes to be over", || (cluster.holders().len() == 1).then_some(()));
 
     proxy.stop();
     let screen = terminal.wait_text("trying again in 2 s");
