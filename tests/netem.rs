@@ -3,13 +3,20 @@
 
 mod support;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use support::{
     PROGRAM, Program, can_run,
     cluster::{Cluster, Options},
     guest, packets,
 };
+
+/// Two guests at once would each have too little of a small machine for what is measured in them.
+static ONE_GUEST: Mutex<()> = Mutex::new(());
 
 /// Set where this very test runs a second time, in the guest.
 const IN_GUEST: &str = "TIKV_CHAOS_TEST_IN_GUEST";
@@ -20,6 +27,7 @@ fn latency_is_felt_composes_and_is_taken_back() {
         return;
     }
     let script = include_str!("support/netem.sh");
+    let _one = ONE_GUEST.lock().unwrap_or_else(PoisonError::into_inner);
     let guest = guest::run(script, &[("PRODUCT", PROGRAM)], Duration::from_secs(420)).unwrap();
     assert_eq!(guest.status, 0, "{}", guest.output);
     eprintln!("{}", guest.output);
@@ -74,6 +82,7 @@ fn in_guest(test: &str, work: impl FnOnce(&Cluster, &Program)) {
     let this = std::env::current_exe().unwrap();
     let script = "exec \"$SELF\" --exact \"$NAME\" --nocapture\n";
     let env = [("SELF", this.to_str().unwrap()), ("NAME", test), (IN_GUEST, "1"), ("TIKV_CHAOS_REQUIRE", "docker")];
+    let _one = ONE_GUEST.lock().unwrap_or_else(PoisonError::into_inner);
     let guest = guest::run(script, &env, Duration::from_secs(480)).unwrap();
     eprintln!("{}", guest.output);
     assert_eq!(guest.status, 0);
