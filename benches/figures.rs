@@ -18,7 +18,7 @@ use support::{
     docker_is_here, proc, run,
 };
 use tikv_chaos::{
-    chaos::{Fault, FaultType},
+    chaos::{Fault, FaultType, Partition},
     config::{Config, Globals},
     session::{self, Request, Store, guard::Launch},
     subject::docker::{Source, TikvSubject, client},
@@ -68,10 +68,10 @@ async fn partition(cluster: &Cluster) {
         docker_host: client::host(),
     });
     let subject: TikvSubject = config.subject(Arc::new(|_| ()));
-    let fault = Fault::NetworkPartition { peers: vec![], include_pd: false };
+    let fault = Fault::NetworkPartition { shape: Partition::Isolate, peers: vec![], include_pd: false, reject: false };
     let request = Request {
         fault,
-        target: Some(cluster.nodes[0].clone()),
+        targets: vec![cluster.nodes[0].clone()],
         ttl: Some(Duration::from_secs(600)),
         command: "bench",
         limits: config.limits.clone(),
@@ -83,7 +83,7 @@ async fn partition(cluster: &Cluster) {
     session::revert(&subject, &config.store, &first.injection).await.unwrap();
 
     // One that stays, so that the guard does, as under the TUI.
-    let another = Request { target: Some(cluster.nodes[1].clone()), ..request.clone() };
+    let another = Request { targets: vec![cluster.nodes[1].clone()], ..request.clone() };
     let stays = session::inject(&subject, &config.store, &another, |_| ()).await.unwrap();
     let (mut injects, mut reverts) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use support::{
-    bed::{Bed, FAULTS, Fault, ended, go_on, stopped},
+    bed::{Bed, FAULTS, Fault, ended, go_on, is_of_state, stopped},
     docker_is_here,
     faulty::{Faulty, Manner},
     run, try_run, wait_for,
@@ -19,7 +19,7 @@ use support::{
 use tikv_chaos::step::Step;
 
 /// Clusters that are worked on at the same time: more than there are cores, as half of the cases are spent waiting.
-const BEDS: usize = 6;
+const BEDS: usize = 4;
 const PROMISES: &str = include_str!("../assets/promises.md");
 
 /// How many of the program's requests to Docker are answered badly: as many as are the same in each run. Later ones ask
@@ -331,9 +331,10 @@ impl Work<'_> {
     fn dies(&self, what: &'static str, verb: Verb, (step, nth): (Step, usize), faults: &[Fault]) {
         let ttl = match (what, verb) {
             (BY_RECOVER, _) => "10m",
-            (_, Verb::Inject) => "2s",
+            // What the program measures afterwards is done by then.
+            (_, Verb::Inject) => "5s",
             // Enough for the injections to be made, and the reverts begun, before it is over.
-            (_, Verb::Revert) => "8s",
+            (_, Verb::Revert) => "15s",
         };
         let fail = at(step, nth, "return");
         let died = match verb {
@@ -362,7 +363,7 @@ impl Work<'_> {
 
     /// The node is restarted under the program's hands, so that the injection fails.
     fn dies_rolling_back(&self, what: &'static str, step: Step) {
-        let faults: Vec<Fault> = self.possible.iter().copied().filter(|fault| *fault != KILL).collect();
+        let faults: Vec<Fault> = self.possible.iter().copied().filter(|fault| !is_of_state(fault)).collect();
         let ttl = if what == BY_RECOVER { "10m" } else { "5s" };
         let fail = format!("{};{}", at(Step::ApplyingWritten, 0, "1*return(stop)"), at(step, 0, "return"));
         let spawn = |fault: &Fault| (*fault, self.bed.spawn(&self.bed.inject(fault, ttl), &[("FAILPOINTS", &fail)]));
@@ -454,8 +455,9 @@ impl Work<'_> {
             self.injected(self.possible, "8s");
             injury();
             let kept = |left: &Vec<String>| {
-                // A killed node has only the guard to keep its deadline.
-                left.is_empty() || (name == "guard killed" && left.iter().all(|one| one.contains("is exited")))
+                // A node that was killed, stopped or paused has only the guard to keep its deadline.
+                let of_state = |one: &String| one.contains("is exited") || one.contains("is paused");
+                left.is_empty() || (name == "guard killed" && left.iter().all(of_state))
             };
             wait_for("the deadline to be kept", || kept(&self.bed.faults_left()).then_some(()));
             let left = self.recovered();

@@ -28,7 +28,7 @@ fn a_killed_node_is_started_at_its_deadline_with_no_program_running() {
         return;
     }
     let (cluster, program) = start(&Options::default());
-    program.inject(&["node_kill", "--target", "tikv1", "--ttl", "5s"]);
+    program.inject(&["node_kill", "--target", "tikv1", "--ttl", "12s"]);
     assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "exited");
     let pid = program.guard().expect("no guard is listed");
     let text = program.run(&["active"]).ok().stdout;
@@ -80,8 +80,8 @@ fn what_a_dead_helper_held_ends_at_its_deadline() {
         return;
     }
     let (cluster, program) = start(&Options { own_volumes_mib: Some(256), ..Options::default() });
-    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "4s"]);
-    program.inject(&["disk_pressure", "--target", "tikv0", "--fill-percent", "10", "--ttl", "4s"]);
+    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "12s"]);
+    program.inject(&["disk_pressure", "--target", "tikv0", "--fill-percent", "10", "--ttl", "12s"]);
     let pid = program.guard().unwrap();
     run("docker", &["rm", "-f", &cluster.holders()[0]]);
     assert!(!cluster.traces(0).is_empty() && !cluster.fill_files(&cluster.volumes[0]).is_empty());

@@ -70,6 +70,13 @@ fn columns_before(line: &str, text: &str) -> usize {
     line.split(text).next().unwrap().chars().count()
 }
 
+/// The names of all types, as the command line lists them.
+fn program_types() -> Vec<String> {
+    let listed = support::run(support::PROGRAM, &["types"]);
+    let names = listed.lines().filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_once(':'));
+    names.map(|(name, _)| name.to_owned()).collect()
+}
+
 /// Makes the node the target and the kind the fault, by keys, from any pane and field without a number.
 fn choose(terminal: &mut Terminal, node: usize, kind: &str) {
     terminal.send("1g");
@@ -78,13 +85,10 @@ fn choose(terminal: &mut Terminal, node: usize, kind: &str) {
         screen.lines().any(|line| line.contains(" 2 CHAOS ") && line.contains(&name(node)))
     });
     terminal.send(ENTER);
-    let chosen = |screen: &str| {
-        ["node_kill", "latency", "disk_pressure", "network_partition"]
-            .into_iter()
-            .find(|kind| screen.contains(&format!("● {kind}")))
-    };
+    let kinds: Vec<String> = program_types();
+    let chosen = |screen: &str| kinds.iter().find(|kind| screen.contains(&format!("● {kind} "))).cloned();
     let mut now = chosen(&terminal.screen());
-    while now != Some(kind) {
+    while now.as_deref() != Some(kind) {
         terminal.send("l");
         now = chosen(&terminal.wait_until("another kind", |screen| chosen(screen) != now));
     }
@@ -181,7 +185,8 @@ fn shows_exactly_what_would_run(terminal: &mut Terminal, program: &Program) -> S
     let shown = popup.split("TIKV-CHAOS-").nth(1).unwrap()[..8].to_owned();
     let ips = plan["metadata"]["target_ips"].as_array().unwrap().iter().map(|ip| ip.as_str().unwrap());
     let rules = ips.flat_map(|ip| {
-        [("IN", "-s"), ("OUT", "-d")].map(|(end, option)| format!("-A TIKV-CHAOS-{shown}-{end} {option} {ip} -j DROP"))
+        [("IN", "-s"), ("OUT", "-d")]
+            .map(|(end, option)| format!("-A TIKV-CHAOS-{shown}-{end} {option} {ip}/32 -j DROP"))
     });
     let undo = plan["undo"][0].as_str().unwrap().replace(plan["id"].as_str().unwrap(), &shown);
     for expected in rules.chain([tool.to_owned(), undo]) {
@@ -219,7 +224,8 @@ fn a_node_is_cut_off_and_put_back_by_mouse_on_the_smallest_screen() {
     });
     terminal.click("○ network_partition");
     terminal.wait_text("● network_partition");
-    terminal.wait_text("$ iptables");
+    // The commands are one key away where there is no room for them.
+    terminal.wait_text("c shows all");
     terminal.click("[ Inject ]");
     wait_active(&terminal, 2, "network_partition");
     assert!(!cluster.traces(2).is_empty());
@@ -438,6 +444,8 @@ fn docker_may_go_away_and_come_back() {
     let mut terminal = Terminal::open_with(&program, LARGE, &[("DOCKER_HOST", &proxy.host())]);
     terminal.wait_until("three running nodes", all_run);
     inject(&mut terminal, 1, "network_partition");
+    // The helpers that the look at every node took would have two minutes more without Docker.
+    wait_for("the look at the nodes to be over", || (cluster.holders().len() == 1).then_some(()));
 
     proxy.stop();
     let screen = terminal.wait_text("trying again in 2 s");

@@ -1,8 +1,14 @@
 //! A fault that was asked for, checked: no value out of range, no contradiction.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::{FaultType, ParamError, Params};
+use super::{
+    FaultType, ParamError, Params, Partition,
+    network::{Direction, Impairment, Via},
+    shaped,
+};
 
 /// The signals that `node_kill` may send: those that end a process. Stopping signals are left out, because starting
 /// the container again would not undo them.
@@ -41,11 +47,11 @@ pub enum Fault {
     NodeKill {
         signal: Signal,
     },
-    Latency {
-        min_ms: u64,
-        max_ms: u64,
-        /// A network's or an interface's name; `None` is every network of the node.
-        interface: Option<String>,
+    /// Latency, loss, duplicates, corruption, reordering or a bandwidth, as `kind` says.
+    Shape {
+        kind: FaultType,
+        impairment: Impairment,
+        scope: Scope,
     },
     DiskPressure {
         /// Of what is available now, 0 to 100.
@@ -56,24 +62,53 @@ pub enum Fault {
         fill_shared: bool,
     },
     NetworkPartition {
+        shape: Partition,
         /// Names of the nodes to be cut off from; empty is every other TiKV node.
         peers: Vec<String>,
         include_pd: bool,
+        /// Refused at once instead of dropped.
+        reject: bool,
     },
+    NodePause,
+    NodeStop {
+        /// How long the node may take before Docker kills it.
+        timeout_s: u64,
+    },
+}
+
+/// Which packets a fault is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub direction: Direction,
+    /// `tikv`, `pd`, `clients`, names of nodes, addresses; empty is everybody.
+    pub to: Vec<String>,
+    /// Empty is all.
+    pub ports: BTreeSet<u16>,
+    /// Leave the status port alone.
+    pub spare_status: bool,
+    /// `None` is whatever can do it, netem first.
+    pub via: Option<Via>,
+    /// A network's or an interface's name; `None` is every network of the node.
+    pub interface: Option<String>,
 }
 
 impl Fault {
     pub fn fault_type(&self) -> FaultType {
         match self {
             Self::NodeKill { .. } => FaultType::NodeKill,
-            Self::Latency { .. } => FaultType::Latency,
+            Self::Shape { kind, .. } => *kind,
             Self::DiskPressure { .. } => FaultType::DiskPressure,
             Self::NetworkPartition { .. } => FaultType::NetworkPartition,
+            Self::NodePause => FaultType::NodePause,
+            Self::NodeStop { .. } => FaultType::NodeStop,
         }
     }
 
     /// The fault that the parameters describe; what is not given has the table's default.
     pub fn from_params(kind: FaultType, params: &Params) -> Result<Self, ParamError> {
+        if let Some(impairment) = shaped::impairment(kind, params)? {
+            return Ok(Self::Shape { kind, impairment, scope: Scope::from_params(params)? });
+        }
         Ok(match kind {
             FaultType::NodeKill => {
                 let name = params.text("signal");
@@ -83,13 +118,6 @@ impl Fault {
                     allowed: Signal::NAMES.join(", "),
                 })?;
                 Self::NodeKill { signal }
-            }
-            FaultType::Latency => {
-                let (min_ms, max_ms) = (params.number("min_ms"), params.number("max_ms"));
-                if min_ms > max_ms {
-                    return Err(ParamError::MinOverMax { min_ms, max_ms });
-                }
-                Self::Latency { min_ms, max_ms, interface: params.optional_text("interface") }
             }
             FaultType::DiskPressure => {
                 let target_path = params.optional_text("target_path");
@@ -102,11 +130,29 @@ impl Fault {
                     fill_shared: params.switch("fill_shared"),
                 }
             }
-            FaultType::NetworkPartition => {
-                Self::NetworkPartition { peers: params.list("peers"), include_pd: params.switch("include_pd") }
-            }
+            FaultType::NodePause => Self::NodePause,
+            FaultType::NodeStop => Self::NodeStop { timeout_s: params.number("timeout_s") },
+            _ => partition(params)?,
         })
     }
+}
+
+fn partition(params: &Params) -> Result<Fault, ParamError> {
+    let shape = Partition::from_name(&params.text("shape")).unwrap_or_default();
+    let (peers, include_pd) = (params.list("peers"), params.switch("include_pd"));
+    let one_peer = shape == Partition::Pair && peers.len() <= 1;
+    if !peers.is_empty() && !one_peer && (!shape.is_of_one() || shape == Partition::Primaries) {
+        let allowed = match shape {
+            Partition::Pair => "one node, the other of the pair".to_owned(),
+            _ => format!("none, because {} says itself who is cut off from whom", shape.name()),
+        };
+        return Err(ParamError::NotAllowed { name: "peers", given: peers.join(","), allowed });
+    }
+    if include_pd && !shape.is_of_one() {
+        let allowed = format!("false, because {} is about TiKV nodes alone", shape.name());
+        return Err(ParamError::NotAllowed { name: "include_pd", given: "true".to_owned(), allowed });
+    }
+    Ok(Fault::NetworkPartition { shape, peers, include_pd, reject: params.switch("reject") })
 }
 
 /// An absolute path with no `.` or `..` in it, so that it means the same to everybody who reads it.
@@ -126,7 +172,11 @@ mod tests {
 
     #[test]
     fn defaults_are_the_contracts() {
-        assert_eq!(fault(FaultType::Latency, &[]), Ok(Fault::Latency { min_ms: 50, max_ms: 150, interface: None }));
+        let Ok(Fault::Shape { kind: FaultType::Latency, impairment, scope }) = fault(FaultType::Latency, &[]) else {
+            panic!()
+        };
+        assert_eq!(impairment.delay.map(|delay| (delay.mean_us, delay.jitter_us)), Some((100_000, 50_000)));
+        assert_eq!(scope, Scope::default());
         assert_eq!(
             fault(FaultType::DiskPressure, &[]),
             Ok(Fault::DiskPressure { fill_percent: 80, target_path: None, fill_shared: false })
@@ -134,7 +184,7 @@ mod tests {
         assert_eq!(fault(FaultType::NodeKill, &[]), Ok(Fault::NodeKill { signal: Signal::Kill }));
         assert_eq!(
             fault(FaultType::NetworkPartition, &[]),
-            Ok(Fault::NetworkPartition { peers: vec![], include_pd: false })
+            Ok(Fault::NetworkPartition { shape: Partition::Isolate, peers: vec![], include_pd: false, reject: false })
         );
     }
 
@@ -151,5 +201,37 @@ mod tests {
             assert!(error.contains("absolute"), "{error}");
         }
         assert!(fault(FaultType::DiskPressure, &[("target_path", "/var/lib/ti kv")]).is_ok());
+    }
+
+    #[test]
+    fn a_mean_counts_before_the_bounds_and_jitter_over_it_is_refused() {
+        let mean = fault(FaultType::Latency, &[("mean_ms", "80"), ("jitter_ms", "20")]).unwrap();
+        let Fault::Shape { impairment, .. } = mean else { panic!() };
+        assert_eq!(impairment.delay.map(|delay| (delay.mean_us, delay.jitter_us)), Some((80_000, 20_000)));
+        let error = fault(FaultType::Latency, &[("mean_ms", "20"), ("jitter_ms", "30")]).unwrap_err();
+        assert!(error.contains("jitter_ms 30") && error.contains("mean_ms 20"), "{error}");
+    }
+
+    #[test]
+    fn bursts_lose_in_all_what_was_asked_for() {
+        let given = [("percent", "10"), ("burst_length", "5"), ("burst_percent", "100")];
+        let Ok(Fault::Shape { impairment, .. }) = fault(FaultType::PacketLoss, &given) else { panic!() };
+        let Some(crate::chaos::network::Loss::Bursts(model)) = impairment.loss else { panic!() };
+        let (p, r) = (model.p.fraction(), model.r.fraction());
+        assert!((p / (p + r) - 0.10).abs() < 1e-3 && (1.0 / r - 5.0).abs() < 1e-3);
+        for (name, value, expected) in
+            [("correlation", "5", "correlation"), ("burst_percent", "10", "burst_percent 10")]
+        {
+            let error = fault(FaultType::PacketLoss, &[&given[..2], &[(name, value)]].concat()).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_shape_says_who_is_cut_off_and_takes_no_other_word_for_it() {
+        let error = fault(FaultType::NetworkPartition, &[("shape", "halves"), ("peers", "a")]).unwrap_err();
+        assert!(error.contains("halves"), "{error}");
+        assert!(fault(FaultType::NetworkPartition, &[("shape", "pair"), ("peers", "a")]).is_ok());
+        assert!(fault(FaultType::NetworkPartition, &[("shape", "bridge"), ("include_pd", "yes")]).is_err());
     }
 }

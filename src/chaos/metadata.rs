@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, InjectionId, Signal,
-    network::{Flavour, NetworkFault},
+    FaultType, InjectionId, Params, Shaped, Signal,
+    network::{Cut, Delay, Direction, Distribution, Flavour, NetworkFault, Ppm, Shape},
+    shaped,
 };
 
 /// One injection, whole.
@@ -24,6 +25,9 @@ pub struct Metadata {
     /// The Docker daemon that knows the target, by the id that it gives itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daemon_id: Option<String>,
+    /// The injections that were made together with this one and end together bear the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<InjectionId>,
     /// The image that holds `tc`, `iptables` and `rm`, for the undo by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder_image: Option<String>,
@@ -38,12 +42,10 @@ pub enum FaultMetadata {
         signal: Signal,
     },
     Latency {
-        target_container: String,
         min_ms: u64,
         max_ms: u64,
-        /// The first of `interfaces`; the contract knows only one.
-        interface: String,
-        interfaces: Vec<String>,
+        #[serde(flatten)]
+        shaped: Shaped,
     },
     DiskPressure {
         target_container: String,
@@ -64,6 +66,22 @@ pub enum FaultMetadata {
         /// Whose iptables holds the rules.
         #[serde(default)]
         flavour: Flavour,
+        #[serde(default = "Direction::both")]
+        direction: Direction,
+        #[serde(default)]
+        reject: bool,
+    },
+    PacketLoss(Shaped),
+    PacketDuplicate(Shaped),
+    PacketCorrupt(Shaped),
+    PacketReorder(Shaped),
+    Bandwidth(Shaped),
+    NodePause {
+        target_container: String,
+    },
+    NodeStop {
+        target_container: String,
+        timeout_s: u64,
     },
 }
 
@@ -109,21 +127,23 @@ pub enum Evidence {
 impl Metadata {
     pub fn evidence(&self) -> Evidence {
         match &self.fault {
-            FaultMetadata::NodeKill { .. } => Evidence::State,
-            FaultMetadata::Latency { .. }
-            | FaultMetadata::DiskPressure { .. }
-            | FaultMetadata::NetworkPartition { .. } => Evidence::Mark,
+            FaultMetadata::NodeKill { .. } | FaultMetadata::NodePause { .. } | FaultMetadata::NodeStop { .. } => {
+                Evidence::State
+            }
+            _ => Evidence::Mark,
         }
     }
 
-    /// Whether a mark is this injection's: chains tell by their id, delays by the interface, files by their place.
+    /// Whether a mark is this injection's: a partition's chains tell by their id, whatever else stands in the network by
+    /// its interface and its kind, files by their place.
     pub fn claims(&self, mark: &Self) -> bool {
         let same_life =
             self.container_id == mark.container_id && self.container_started_at == mark.container_started_at;
+        if let (Some(ours), Some(found)) = (self.fault.shaped(), mark.fault.shaped()) {
+            let met = found.shape.interfaces.iter().any(|interface| ours.shape.interfaces.contains(interface));
+            return same_life && ours.shape.via == found.shape.via && met;
+        }
         match (&self.fault, &mark.fault) {
-            (FaultMetadata::Latency { interfaces: ours, .. }, FaultMetadata::Latency { interfaces: found, .. }) => {
-                same_life && found.iter().any(|interface| ours.contains(interface))
-            }
             (
                 FaultMetadata::DiskPressure { fill_file: ours, mount, .. },
                 FaultMetadata::DiskPressure { fill_file: found, mount: at, .. },
@@ -138,6 +158,13 @@ impl Metadata {
             FaultMetadata::Latency { .. } => FaultType::Latency,
             FaultMetadata::DiskPressure { .. } => FaultType::DiskPressure,
             FaultMetadata::NetworkPartition { .. } => FaultType::NetworkPartition,
+            FaultMetadata::PacketLoss(_) => FaultType::PacketLoss,
+            FaultMetadata::PacketDuplicate(_) => FaultType::PacketDuplicate,
+            FaultMetadata::PacketCorrupt(_) => FaultType::PacketCorrupt,
+            FaultMetadata::PacketReorder(_) => FaultType::PacketReorder,
+            FaultMetadata::Bandwidth(_) => FaultType::Bandwidth,
+            FaultMetadata::NodePause { .. } => FaultType::NodePause,
+            FaultMetadata::NodeStop { .. } => FaultType::NodeStop,
         }
     }
 
@@ -145,21 +172,44 @@ impl Metadata {
     pub fn target(&self) -> &str {
         match &self.fault {
             FaultMetadata::NodeKill { target_container, .. }
-            | FaultMetadata::Latency { target_container, .. }
             | FaultMetadata::DiskPressure { target_container, .. }
+            | FaultMetadata::NodePause { target_container }
+            | FaultMetadata::NodeStop { target_container, .. }
             | FaultMetadata::NetworkPartition { isolated_container: target_container, .. } => target_container,
+            FaultMetadata::Latency { shaped, .. }
+            | FaultMetadata::PacketLoss(shaped)
+            | FaultMetadata::PacketDuplicate(shaped)
+            | FaultMetadata::PacketCorrupt(shaped)
+            | FaultMetadata::PacketReorder(shaped)
+            | FaultMetadata::Bandwidth(shaped) => &shaped.target_container,
         }
     }
 
     /// The part that the holder keeps in the target's network namespace, if the fault is one of the network.
     pub fn network(&self) -> Option<NetworkFault> {
-        match &self.fault {
-            FaultMetadata::Latency { min_ms, max_ms, interfaces, .. } => {
-                Some(NetworkFault::Delay { min_ms: *min_ms, max_ms: *max_ms, interfaces: interfaces.clone() })
+        if let Some(shaped) = self.fault.shaped() {
+            let mut shape = shaped.shape.clone();
+            // A journal of the first version has the bounds alone.
+            if let FaultMetadata::Latency { min_ms, max_ms, .. } = &self.fault
+                && shape.impairment.delay.is_none()
+            {
+                shape.impairment.delay = Some(between(*min_ms, *max_ms));
             }
-            FaultMetadata::NetworkPartition { target_ips, .. } => Some(NetworkFault::Drop { ips: target_ips.clone() }),
-            FaultMetadata::NodeKill { .. } | FaultMetadata::DiskPressure { .. } => None,
+            return Some(NetworkFault::Shape(shape));
         }
+        match &self.fault {
+            FaultMetadata::NetworkPartition { target_ips, direction, reject, .. } => {
+                Some(NetworkFault::Drop(Cut { ips: target_ips.clone(), direction: *direction, reject: *reject }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The parameters by which this fault would be asked for as it is now, where it can be changed while it holds.
+    pub fn params(&self) -> Option<Params> {
+        let NetworkFault::Shape(shape) = self.network()? else { return None };
+        let shaped = Shaped { shape, ..self.fault.shaped()?.clone() };
+        Some(shaped.params(self.fault_type()))
     }
 
     /// A new injection's fill file: the contract's name, in the given folder.
@@ -177,19 +227,108 @@ impl Metadata {
     }
 }
 
-/// The parameters in a few words: `50–150 ms on eth0`.
+/// A uniform delay between these bounds.
+fn between(min_ms: u64, max_ms: u64) -> Delay {
+    Delay {
+        mean_us: (min_ms + max_ms) * 500,
+        jitter_us: max_ms.saturating_sub(min_ms) * 500,
+        correlation: Ppm::NONE,
+        distribution: Distribution::Uniform,
+    }
+}
+
+impl FaultMetadata {
+    /// The shaped part, whatever the type.
+    pub fn shaped(&self) -> Option<&Shaped> {
+        match self {
+            Self::Latency { shaped, .. }
+            | Self::PacketLoss(shaped)
+            | Self::PacketDuplicate(shaped)
+            | Self::PacketCorrupt(shaped)
+            | Self::PacketReorder(shaped)
+            | Self::Bandwidth(shaped) => Some(shaped),
+            Self::NodeKill { .. }
+            | Self::DiskPressure { .. }
+            | Self::NetworkPartition { .. }
+            | Self::NodePause { .. }
+            | Self::NodeStop { .. } => None,
+        }
+    }
+
+    /// Says whose iptables took the rules.
+    pub fn set_flavour(&mut self, used: Flavour) {
+        match self {
+            Self::Latency { shaped, .. }
+            | Self::PacketLoss(shaped)
+            | Self::PacketDuplicate(shaped)
+            | Self::PacketCorrupt(shaped)
+            | Self::PacketReorder(shaped)
+            | Self::Bandwidth(shaped) => shaped.flavour = used,
+            Self::NetworkPartition { flavour, .. } => *flavour = used,
+            Self::NodeKill { .. } | Self::DiskPressure { .. } | Self::NodePause { .. } | Self::NodeStop { .. } => {}
+        }
+    }
+
+    /// The metadata of a shaped fault of that type.
+    pub fn of_shaped(kind: FaultType, shaped: Shaped) -> Self {
+        match kind {
+            FaultType::PacketLoss => Self::PacketLoss(shaped),
+            FaultType::PacketDuplicate => Self::PacketDuplicate(shaped),
+            FaultType::PacketCorrupt => Self::PacketCorrupt(shaped),
+            FaultType::PacketReorder => Self::PacketReorder(shaped),
+            FaultType::Bandwidth => Self::Bandwidth(shaped),
+            _ => {
+                let (min_ms, max_ms) = shaped.shape.impairment.delay.map_or((0, 0), shaped::bounds);
+                Self::Latency { min_ms, max_ms, shaped }
+            }
+        }
+    }
+
+    /// A uniform latency of everything that leaves by these interfaces, by netem: the contract's.
+    pub fn latency(target: &str, min_ms: u64, max_ms: u64, interfaces: &[&str]) -> Self {
+        let mut shape = Shape::on(String::new());
+        shape.interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
+        shape.impairment.delay = Some(between(min_ms, max_ms));
+        let interface = shape.interfaces.first().cloned().unwrap_or_default();
+        let shaped = Shaped {
+            target_container: target.to_owned(),
+            interface,
+            shape,
+            to: Vec::new(),
+            flavour: Flavour::default(),
+        };
+        Self::Latency { min_ms, max_ms, shaped }
+    }
+}
+
+/// The parameters in a few words: `50-150 ms on eth0, by netem`.
 impl fmt::Display for FaultMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NodeKill { signal, .. } => f.write_str(signal.name()),
-            Self::Latency { min_ms, max_ms, interfaces, .. } => {
-                write!(f, "{min_ms}-{max_ms} ms on {}", interfaces.join(", "))
+            Self::Latency { min_ms, max_ms, shaped } if shaped.shape.impairment.delay.is_none() => {
+                write!(f, "{min_ms}-{max_ms} ms on {}, by netem", shaped.shape.interfaces.join(", "))
             }
+            Self::Latency { shaped, .. }
+            | Self::PacketLoss(shaped)
+            | Self::PacketDuplicate(shaped)
+            | Self::PacketCorrupt(shaped)
+            | Self::PacketReorder(shaped)
+            | Self::Bandwidth(shaped) => shaped.fmt(f),
+            Self::NodePause { .. } => f.write_str("frozen"),
+            Self::NodeStop { timeout_s, .. } => write!(f, "within {timeout_s} s"),
             Self::DiskPressure { fill_percent, fill_bytes, fill_file, .. } => {
                 write!(f, "{fill_percent} % ({}) in {fill_file}", human_bytes(*fill_bytes))
             }
-            Self::NetworkPartition { peers, target_ips, .. } => {
-                write!(f, "from {} ({} addresses)", peers.join(", "), target_ips.len())
+            Self::NetworkPartition { peers, target_ips, direction, reject, .. } => {
+                let peers = peers.join(", ");
+                match direction {
+                    Direction::Both => write!(f, "from {peers}")?,
+                    Direction::In => write!(f, "hears nothing of {peers}")?,
+                    Direction::Out => write!(f, "not heard by {peers}")?,
+                }
+                let refused = if *reject { ", refused" } else { "" };
+                write!(f, " ({} addresses{refused})", target_ips.len())
             }
         }
     }
@@ -211,20 +350,16 @@ pub fn human_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chaos::Fault;
 
     fn latency() -> Metadata {
         Metadata {
-            fault: FaultMetadata::Latency {
-                target_container: "tikv0".into(),
-                min_ms: 50,
-                max_ms: 150,
-                interface: "eth0".into(),
-                interfaces: vec!["eth0".into()],
-            },
+            fault: FaultMetadata::latency("tikv0", 50, 150, &["eth0"]),
             id: InjectionId::from_number(7),
             container_id: "c0".into(),
             container_started_at: "2026-01-30T09:00:00Z".into(),
             daemon_id: None,
+            group: None,
             holder_image: None,
         }
     }
@@ -256,5 +391,51 @@ mod tests {
         assert_eq!(human_bytes(512), "512 B");
         assert_eq!(human_bytes(1536), "1.5 KiB");
         assert_eq!(human_bytes(64 << 20), "64.0 MiB");
+    }
+
+    #[test]
+    fn a_latency_of_the_first_version_is_read_on() {
+        let old = serde_json::json!({ "chaos_type": "latency", "target_container": "tikv0", "min_ms": 50, "max_ms": 150,
+            "interface": "eth0", "interfaces": ["eth0"], "id": "00000007", "container_id": "c0",
+            "container_started_at": "2026-01-30T09:00:00Z" });
+        let old: Metadata = serde_json::from_value(old).unwrap();
+        assert_eq!(old.network(), latency().network());
+        assert_eq!(old.fault.to_string(), latency().fault.to_string());
+    }
+
+    #[test]
+    fn what_holds_can_be_asked_for_again_from_its_own_parameters() {
+        let asked = |kind: FaultType, params: &Params| match Fault::from_params(kind, params) {
+            Ok(Fault::Shape { impairment, scope, .. }) => (impairment, scope),
+            other => panic!("{other:?}"),
+        };
+        let cases: [(FaultType, &[(&str, &str)]); 7] = [
+            (FaultType::Latency, &[("min_ms", "30"), ("max_ms", "71"), ("distribution", "pareto"), ("limit", "7")]),
+            (FaultType::PacketLoss, &[("percent", "7"), ("correlation", "30"), ("direction", "both")]),
+            (FaultType::PacketLoss, &[("percent", "10"), ("burst_length", "8"), ("burst_percent", "50")]),
+            (FaultType::PacketDuplicate, &[("percent", "3"), ("ports", "20160,7")]),
+            (FaultType::PacketCorrupt, &[("percent", "3"), ("via", "shaper")]),
+            (FaultType::PacketReorder, &[("percent", "3"), ("gap", "5"), ("delay_ms", "40")]),
+            (FaultType::Bandwidth, &[("rate_kbit", "777"), ("burst_kb", "64"), ("via", "netem")]),
+        ];
+        for (kind, given) in cases {
+            let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let (impairment, scope) = asked(kind, &Params::parse(kind, given).unwrap());
+            let mut shape = Shape { direction: scope.direction, impairment, ..Shape::on("eth0") };
+            shape.via = scope.via.unwrap_or_default();
+            shape.filter.ports = (!scope.ports.is_empty()).then(|| scope.ports.clone());
+            let shaped = Shaped {
+                target_container: "a".into(),
+                interface: "eth0".into(),
+                shape,
+                to: Vec::new(),
+                flavour: Flavour::default(),
+            };
+            let metadata = Metadata { fault: FaultMetadata::of_shaped(kind, shaped), ..latency() };
+            let (as_held, held) = asked(kind, &metadata.params().unwrap());
+            assert_eq!((as_held, held.ports, held.direction), (impairment, scope.ports, scope.direction), "{kind}");
+            let json = serde_json::to_value(&metadata).unwrap();
+            assert_eq!(serde_json::from_value::<Metadata>(json).unwrap(), metadata);
+        }
     }
 }

@@ -6,17 +6,22 @@
 mod command;
 mod fault;
 mod id;
+pub mod measured;
 mod metadata;
 pub mod network;
 mod params;
+mod partition;
+mod shaped;
 mod trust;
 mod undo;
 
 pub use command::{Command, shell_quote};
-pub use fault::{Fault, Signal};
+pub use fault::{Fault, Scope, Signal};
 pub use id::InjectionId;
 pub use metadata::{DataMount, Evidence, FaultMetadata, Metadata, MountKind, human_bytes};
 pub use params::{Kind, ParamError, ParamSpec, Params, Value};
+pub use partition::{Member, Partition};
+pub use shaped::Shaped;
 pub use undo::{HOLDER_REPOSITORY, undo_commands};
 
 use serde::{Deserialize, Serialize};
@@ -29,10 +34,29 @@ pub enum FaultType {
     Latency,
     DiskPressure,
     NetworkPartition,
+    PacketLoss,
+    PacketDuplicate,
+    PacketCorrupt,
+    PacketReorder,
+    Bandwidth,
+    NodePause,
+    NodeStop,
 }
 
 impl FaultType {
-    pub const ALL: [Self; 4] = [Self::NodeKill, Self::Latency, Self::DiskPressure, Self::NetworkPartition];
+    pub const ALL: [Self; 11] = [
+        Self::NodeKill,
+        Self::Latency,
+        Self::DiskPressure,
+        Self::NetworkPartition,
+        Self::PacketLoss,
+        Self::PacketDuplicate,
+        Self::PacketCorrupt,
+        Self::PacketReorder,
+        Self::Bandwidth,
+        Self::NodePause,
+        Self::NodeStop,
+    ];
 
     /// The name in the contract, on the command line and in the journal.
     pub const fn name(self) -> &'static str {
@@ -41,6 +65,13 @@ impl FaultType {
             Self::Latency => "latency",
             Self::DiskPressure => "disk_pressure",
             Self::NetworkPartition => "network_partition",
+            Self::PacketLoss => "packet_loss",
+            Self::PacketDuplicate => "packet_duplicate",
+            Self::PacketCorrupt => "packet_corrupt",
+            Self::PacketReorder => "packet_reorder",
+            Self::Bandwidth => "bandwidth",
+            Self::NodePause => "node_pause",
+            Self::NodeStop => "node_stop",
         }
     }
 
@@ -48,10 +79,31 @@ impl FaultType {
     pub const fn summary(self) -> &'static str {
         match self {
             Self::NodeKill => "kill the node's process; the revert starts the container again",
-            Self::Latency => "delay every packet the node sends (netem, on all its networks)",
+            Self::Latency => "delay the node's packets, all or some",
             Self::DiskPressure => "fill the file system of the data directory with one file",
-            Self::NetworkPartition => "drop all packets between the node and its peers, both ways",
+            Self::NetworkPartition => "cut nodes off from one another, in one of several shapes",
+            Self::PacketLoss => "lose some of the node's packets, one by one or in bursts",
+            Self::PacketDuplicate => "send some of the node's packets twice",
+            Self::PacketCorrupt => "flip a bit in some of the node's packets",
+            Self::PacketReorder => "delay the node's packets but for some, which overtake the others",
+            Self::Bandwidth => "let only so much through each second",
+            Self::NodePause => "freeze all processes of the node; the revert lets them go on",
+            Self::NodeStop => "stop the node as an operator would; the revert starts the container again",
         }
+    }
+
+    /// Whether it does something to packets that arrive all the same: such a fault has a scope and can be changed while
+    /// it holds.
+    pub const fn is_shaped(self) -> bool {
+        matches!(
+            self,
+            Self::Latency
+                | Self::PacketLoss
+                | Self::PacketDuplicate
+                | Self::PacketCorrupt
+                | Self::PacketReorder
+                | Self::Bandwidth
+        )
     }
 
     /// The type of that name; `None` for a name nobody knows.

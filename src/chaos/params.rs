@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{FaultType, Signal};
+use super::{
+    FaultType, Partition, Signal,
+    network::{DEFAULT_LIMIT, Direction},
+    shaped::DISTRIBUTIONS,
+};
 
 /// One parameter of a fault type.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -43,29 +47,79 @@ const fn number(
     ParamSpec { name, kind: Kind::Number { unit, least, most, step, default }, help }
 }
 
-/// Names, defaults and the percentage's range are the contract's; ten seconds is where TiKV's peers have long elected
-/// somebody else, so that more delay teaches nothing.
+const fn choice(
+    name: &'static str,
+    options: &'static [&'static str],
+    default: &'static str,
+    help: &'static str,
+) -> ParamSpec {
+    ParamSpec { name, kind: Kind::Choice { options, default }, help }
+}
+
+const fn switch(name: &'static str, help: &'static str) -> ParamSpec {
+    ParamSpec { name, kind: Kind::Switch { default: false }, help }
+}
+
+const fn list(name: &'static str, empty: &'static str, help: &'static str) -> ParamSpec {
+    ParamSpec { name, kind: Kind::List { empty }, help }
+}
+
+const fn percent(default: u64, help: &'static str) -> ParamSpec {
+    number("percent", "%", (0, 100, 1), default, help)
+}
+
+const CORRELATION: ParamSpec =
+    number("correlation", "%", (0, 100, 5), 0, "how much each packet's fate follows the one before");
+/// The shaper delays outgoing packets as they come in: see `Shape::streams`.
+const DIRECTION: ParamSpec = choice(
+    "direction",
+    Direction::NAMES,
+    "out",
+    "which packets, as the node sees it; the shaper delays answers on their way in for out, so that round trips are the same",
+);
+const TO: ParamSpec = list("to", "everything", "tikv, pd, clients, nodes by name, addresses");
+const PORTS: ParamSpec = list("ports", "all", "TCP and UDP ports, on either side");
+const SPARE_STATUS: ParamSpec = switch("spare_status", "leave the status port alone");
+const VIA: ParamSpec =
+    choice("via", &["auto", "netem", "shaper"], "auto", "what does it; auto is netem where the kernel has it");
+const LIMIT: ParamSpec =
+    number("limit", "packets", (1, 1_000_000, 1000), DEFAULT_LIMIT as u64, "how many may wait; more are dropped");
+const INTERFACE: ParamSpec = ParamSpec {
+    name: "interface",
+    kind: Kind::Text { empty: "all its networks" },
+    help: "one network or interface of the node",
+};
+
+/// Names and defaults of the first four, and the fill percentage's range, are the contract's. Ten seconds of delay is
+/// where TiKV's peers have long elected somebody else, so that more teaches nothing. The other defaults are those of
+/// Pumba, and TiPocket's for TiKV where it has one (loss 25 % with a correlation of 25 %).
 const fn table(kind: FaultType) -> &'static [ParamSpec] {
     match kind {
         FaultType::NodeKill => {
-            const {
-                &[ParamSpec {
-                    name: "signal",
-                    kind: Kind::Choice { options: Signal::NAMES, default: "SIGKILL" },
-                    help: "what the node's first process is sent",
-                }]
-            }
+            const { &[choice("signal", Signal::NAMES, "SIGKILL", "what the node's first process is sent")] }
         }
         FaultType::Latency => {
             const {
                 &[
                     number("min_ms", "ms", (0, 10_000, 10), 50, "least delay of a packet"),
                     number("max_ms", "ms", (0, 10_000, 10), 150, "greatest delay of a packet"),
-                    ParamSpec {
-                        name: "interface",
-                        kind: Kind::Text { empty: "all its networks" },
-                        help: "one network or interface of the node",
-                    },
+                    INTERFACE,
+                    number(
+                        "mean_ms",
+                        "ms",
+                        (0, 10_000, 10),
+                        0,
+                        "mean delay, instead of least and greatest; 0: by those",
+                    ),
+                    number("jitter_ms", "ms", (0, 10_000, 10), 0, "how far from the mean: a bound, or one deviation"),
+                    CORRELATION,
+                    choice("distribution", DISTRIBUTIONS, "uniform", "how delays are spread"),
+                    DIRECTION,
+                    TO,
+                    PORTS,
+                    SPARE_STATUS,
+                    VIA,
+                    LIMIT,
                 ]
             }
         }
@@ -78,29 +132,105 @@ const fn table(kind: FaultType) -> &'static [ParamSpec] {
                         kind: Kind::Text { empty: "the node's --data-dir" },
                         help: "the folder in the node where the file goes",
                     },
-                    ParamSpec {
-                        name: "fill_shared",
-                        kind: Kind::Switch { default: false },
-                        help: "keep no reserve (5 %, 2 GiB) on a shared file system",
-                    },
+                    switch("fill_shared", "keep no reserve (5 %, 2 GiB) on a shared file system"),
                 ]
             }
         }
         FaultType::NetworkPartition => {
             const {
                 &[
-                    ParamSpec {
-                        name: "peers",
-                        kind: Kind::List { empty: "every other TiKV node" },
-                        help: "the nodes to be cut off from",
-                    },
-                    ParamSpec {
-                        name: "include_pd",
-                        kind: Kind::Switch { default: false },
-                        help: "cut the node off from PD as well",
-                    },
+                    choice("shape", Partition::NAMES, "isolate", "who is cut off from whom, seen from the node"),
+                    list("peers", "every other TiKV node", "the nodes to be cut off from"),
+                    switch("include_pd", "cut the node off from PD as well"),
+                    switch("reject", "refuse connections at once instead of dropping packets"),
                 ]
             }
+        }
+        FaultType::PacketLoss => {
+            const {
+                &[
+                    percent(25, "how many packets are lost"),
+                    CORRELATION,
+                    number(
+                        "burst_length",
+                        "packets",
+                        (0, 1000, 1),
+                        0,
+                        "how long bursts of loss are on average; 0: no bursts",
+                    ),
+                    number("burst_percent", "%", (1, 100, 5), 100, "how many packets of a burst are lost"),
+                    DIRECTION,
+                    TO,
+                    PORTS,
+                    SPARE_STATUS,
+                    VIA,
+                    INTERFACE,
+                ]
+            }
+        }
+        FaultType::PacketDuplicate => {
+            const {
+                &[
+                    percent(10, "how many packets come twice"),
+                    CORRELATION,
+                    DIRECTION,
+                    TO,
+                    PORTS,
+                    SPARE_STATUS,
+                    VIA,
+                    INTERFACE,
+                ]
+            }
+        }
+        FaultType::PacketCorrupt => {
+            const {
+                &[
+                    percent(5, "in how many packets a bit is flipped"),
+                    CORRELATION,
+                    DIRECTION,
+                    TO,
+                    PORTS,
+                    SPARE_STATUS,
+                    VIA,
+                    INTERFACE,
+                ]
+            }
+        }
+        FaultType::PacketReorder => {
+            const {
+                &[
+                    percent(25, "how many packets overtake the others"),
+                    CORRELATION,
+                    number("gap", "packets", (1, 1000, 1), 1, "only every so many packets may overtake"),
+                    number("delay_ms", "ms", (1, 10_000, 10), 10, "how late the others come"),
+                    DIRECTION,
+                    TO,
+                    PORTS,
+                    SPARE_STATUS,
+                    VIA,
+                    LIMIT,
+                    INTERFACE,
+                ]
+            }
+        }
+        FaultType::Bandwidth => {
+            const {
+                &[
+                    number("rate_kbit", "kbit", (8, 10_000_000, 100), 1000, "how much goes through each second"),
+                    number("burst_kb", "kB", (2, 100_000, 8), 32, "how much may go through at once (the shaper)"),
+                    DIRECTION,
+                    TO,
+                    PORTS,
+                    SPARE_STATUS,
+                    VIA,
+                    LIMIT,
+                    INTERFACE,
+                ]
+            }
+        }
+        FaultType::NodePause => &[],
+        FaultType::NodeStop => {
+            const { &[number("timeout_s", "s", (0, 300, 5), 30, "how long the node may take before it is killed")] }
         }
     }
 }
@@ -148,9 +278,8 @@ impl ParamSpec {
                 }
             }
             Kind::Choice { options, .. } => {
-                let wanted = text.trim().to_ascii_uppercase();
-                let found =
-                    options.iter().find(|option| **option == wanted || option.trim_start_matches("SIG") == wanted);
+                let is = |option: &&str| option.eq_ignore_ascii_case(text.trim());
+                let found = options.iter().find(|option| is(option) || is(&option.trim_start_matches("SIG")));
                 found.map(|option| Value::Text((*option).to_owned())).ok_or_else(|| not_allowed(options.join(", ")))
             }
             Kind::Switch { .. } => match text.trim() {
@@ -199,7 +328,12 @@ impl Params {
 
     /// The given texts over the defaults.
     pub fn parse(kind: FaultType, given: impl IntoIterator<Item = (String, String)>) -> Result<Self, ParamError> {
-        let mut params = Self::defaults(kind);
+        Self::defaults(kind).over(kind, given)
+    }
+
+    /// The given texts over these values.
+    pub fn over(self, kind: FaultType, given: impl IntoIterator<Item = (String, String)>) -> Result<Self, ParamError> {
+        let mut params = self;
         for (name, text) in given {
             let spec = kind.spec(&name).ok_or_else(|| ParamError::Unknown {
                 kind,
@@ -217,6 +351,13 @@ impl Params {
 
     pub fn set(&mut self, spec: &ParamSpec, value: Value) {
         self.0.insert(spec.name, value);
+    }
+
+    /// A value of the program's own making; a name that the type does not have is left out.
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        if let Some(held) = self.0.get_mut(name) {
+            *held = value;
+        }
     }
 
     pub(super) fn number(&self, name: &str) -> u64 {
@@ -258,6 +399,18 @@ pub enum ParamError {
     NotAllowed { name: &'static str, given: String, allowed: String },
     #[error("min_ms {min_ms} is over max_ms {max_ms}; min_ms must be at most max_ms")]
     MinOverMax { min_ms: u64, max_ms: u64 },
+    #[error(
+        "jitter_ms {jitter_ms} is over mean_ms {mean_ms}: a packet cannot be early; jitter_ms must be at most mean_ms"
+    )]
+    JitterOverMean { mean_ms: u64, jitter_ms: u64 },
+    #[error("burst_length {length} and a correlation say the same in two ways; leave one out")]
+    BurstsCorrelate { length: u64 },
+    #[error(
+        "percent {percent} is lost in all, so burst_percent {in_burst} must be over it: in between bursts nothing is lost"
+    )]
+    BurstsTooThin { percent: u64, in_burst: u64 },
+    #[error("bursts of {length} packets are too short for a loss of {percent} %: make burst_length greater")]
+    BurstsTooShort { percent: u64, length: u64 },
     #[error("{name} cannot be {given:?}; allowed: an absolute path with no . or .. in it")]
     BadPath { name: &'static str, given: String },
 }
@@ -290,7 +443,10 @@ mod tests {
     #[test]
     fn an_unknown_parameter_names_the_known_ones() {
         let error = Params::parse(FaultType::Latency, [("mean".to_owned(), "3".to_owned())]).unwrap_err();
-        assert_eq!(error.to_string(), "latency has no parameter \"mean\"; it takes min_ms, max_ms, interface");
+        assert_eq!(
+            error.to_string(),
+            "latency has no parameter \"mean\"; it takes min_ms, max_ms, interface, mean_ms, jitter_ms, correlation, distribution, direction, to, ports, spare_status, via, limit"
+        );
     }
 
     #[test]

@@ -2,24 +2,41 @@
 //! every part that is not a type of its own must look as this program would have written it. What only Docker can say,
 //! the subject asks Docker.
 
-use std::path::{Component, Path};
+use std::{
+    net::IpAddr,
+    path::{Component, Path},
+};
 
-use super::{DataMount, FaultMetadata, Metadata, MountKind};
+use super::{DataMount, FaultMetadata, Metadata, MountKind, Shaped};
 
 /// The kernel's limit (IFNAMSIZ, linux/if.h) without the final zero.
 const LONGEST_INTERFACE: usize = 15;
+
+/// The parameter table's greatest values.
+const LONGEST_DELAY_US: u64 = 10_000_000;
+const MOST_BITS: u64 = 10_000_000_000;
+const MOST_BYTES: u64 = 100_000_000;
+const LONGEST_STOP_S: u64 = 300;
+/// Each is a rule; the largest clusters have some hundreds of nodes.
+const MOST_IN_A_FILTER: usize = 10_000;
 
 impl Metadata {
     /// Why this cannot be metadata of ours, if so: the part and what it says.
     pub fn check(&self) -> Result<(), String> {
         let bad = |what: &str, text: &str| Err(format!("{what} cannot be {text:?}"));
         match &self.fault {
-            FaultMetadata::NodeKill { .. } => {}
-            FaultMetadata::Latency { interface, interfaces, .. } => {
-                if let Some(name) = interfaces.iter().chain([interface]).find(|name| !is_interface(name)) {
-                    return bad("an interface's name", name);
+            FaultMetadata::NodeKill { .. } | FaultMetadata::NodePause { .. } => {}
+            FaultMetadata::NodeStop { timeout_s, .. } => {
+                if *timeout_s > LONGEST_STOP_S {
+                    return bad("the time that a node has for stopping", &timeout_s.to_string());
                 }
             }
+            FaultMetadata::Latency { shaped, .. }
+            | FaultMetadata::PacketLoss(shaped)
+            | FaultMetadata::PacketDuplicate(shaped)
+            | FaultMetadata::PacketCorrupt(shaped)
+            | FaultMetadata::PacketReorder(shaped)
+            | FaultMetadata::Bandwidth(shaped) => check_shaped(shaped)?,
             FaultMetadata::DiskPressure { fill_file, mount, .. } => {
                 check_mount(mount)?;
                 if !Self::is_fill_file(fill_file) || !mount.holds(fill_file) {
@@ -46,6 +63,35 @@ impl Metadata {
     }
 }
 
+/// What is no type of its own: names, which end in commands, and sizes, which end in sums and in rules.
+fn check_shaped(shaped: &Shaped) -> Result<(), String> {
+    let shape = &shaped.shape;
+    let bad = |what: &str, text: &str| Err(format!("{what} cannot be {text:?}"));
+    if let Some(name) = shape.interfaces.iter().chain([&shaped.interface]).find(|name| !is_interface(name)) {
+        return bad("an interface's name", name);
+    }
+    if let Some(word) = shaped.to.iter().find(|word| !is_docker_name(word) && word.parse::<IpAddr>().is_err()) {
+        return bad("a peer", word);
+    }
+    if let Some(delay) = shape.impairment.delay
+        && (delay.mean_us > LONGEST_DELAY_US || delay.jitter_us > delay.mean_us)
+    {
+        return bad("a delay", &format!("{} us, {} us more or less", delay.mean_us, delay.jitter_us));
+    }
+    if let Some(rate) = shape.impairment.rate
+        && (!(1..=MOST_BITS).contains(&rate.bits_per_second) || rate.burst_bytes > MOST_BYTES)
+    {
+        return bad("a rate", &format!("{} bit/s with {} bytes at once", rate.bits_per_second, rate.burst_bytes));
+    }
+    let filter = &shape.filter;
+    let peers = filter.peers.iter().flatten().count() + filter.except_peers.len();
+    let ports = filter.ports.iter().flatten().count() + filter.except_ports.len();
+    if peers > MOST_IN_A_FILTER || ports > MOST_IN_A_FILTER {
+        return bad("a filter", &format!("of {peers} peers and {ports} ports"));
+    }
+    Ok(())
+}
+
 fn check_mount(mount: &DataMount) -> Result<(), String> {
     let named = match mount.kind {
         MountKind::Volume => is_docker_name(&mount.source),
@@ -66,7 +112,8 @@ fn is_docker_name(name: &str) -> bool {
 /// The kernel's own rule (dev_valid_name, net/core/dev.c), and no name that a tool would take for an option.
 fn is_interface(name: &str) -> bool {
     let fits = (1..=LONGEST_INTERFACE).contains(&name.len()) && !matches!(name, "." | "..");
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b"/:".contains(&byte);
+    // Nor one that iptables reads as more than a name: + is any ending there, and quotes begin a word.
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"/:+\"'\\!".contains(&byte);
     fits && !name.starts_with('-') && name.bytes().all(plain)
 }
 
@@ -104,6 +151,27 @@ mod tests {
             "holder_image": "registry:5000/tikv-chaos-holder:1@sha256:ab" })
     }
 
+    fn loss() -> Value {
+        json!({ "chaos_type": "packet_loss", "target_container": "tikv0", "interface": "eth0", "interfaces": ["eth0"],
+            "via": "shaper", "direction": "both", "to": ["pd", "fd00::2"], "filter": { "peers": ["10.0.0.2", "fd00::2"] },
+            "impairment": { "loss": { "random": { "share": 250_000, "correlation": 0 } } }, "id": "00000001",
+            "container_id": "c0ffee", "container_started_at": "", "group": "00000002" })
+    }
+
+    #[test]
+    fn sizes_are_held_to_the_tables_ranges() {
+        let mut late = latency();
+        late["impairment"] =
+            json!({ "delay": { "mean_us": 5, "jitter_us": 6, "correlation": 0, "distribution": "normal" } });
+        assert!(check(late).unwrap_err().contains("a delay"));
+        let mut much = loss();
+        much["impairment"] = json!({ "rate": { "bits_per_second": 0, "burst_bytes": 1 } });
+        assert!(check(much).unwrap_err().contains("a rate"));
+        let stop = json!({ "chaos_type": "node_stop", "target_container": "a", "timeout_s": 301, "id": "00000001",
+            "container_id": "c0ffee", "container_started_at": "" });
+        assert!(check(stop).unwrap_err().contains("stopping"));
+    }
+
     fn disk() -> Value {
         json!({ "chaos_type": "disk_pressure", "target_container": "tikv0", "fill_percent": 1, "fill_bytes": 1,
             "whole": true, "fill_file": "/a 'b' \"c\", $d/db/chaos-fill-1.tmp", "id": "00000001",
@@ -115,6 +183,7 @@ mod tests {
     fn what_we_write_ourselves_passes() {
         assert_eq!(check(latency()), Ok(()));
         assert_eq!(check(disk()), Ok(()));
+        assert_eq!(check(loss()), Ok(()));
         let bind = json!({ "kind": "bind", "source": "/srv/a b", "destination": "/" });
         let mut root = disk();
         root["mount"] = bind;
@@ -133,6 +202,10 @@ mod tests {
             (latency(), "/interface", "eth0; reboot"),
             (latency(), "/interfaces/1", "-batch"),
             (latency(), "/interfaces/1", "a-name-of-16-char"),
+            (latency(), "/interfaces/1", "eth+"),
+            (latency(), "/interfaces/1", "e\"th"),
+            (loss(), "/to/0", "-j ACCEPT"),
+            (loss(), "/interface", "lo; x"),
             (latency(), "/holder_image", "-v/:/host"),
             (latency(), "/id", "1"),
             (disk(), "/fill_file", "/etc/passwd"),

@@ -1,11 +1,12 @@
 //! The undo of an injection as a person would type it, needing nothing but the Docker client and, for the network and
 //! the disk, the holder's image, which stays on the Docker host.
 
-use std::net::IpAddr;
-
 use super::{
     Command, DataMount, FaultMetadata, Metadata, MountKind,
-    network::{Family, QDISC_HANDLE, removal_text},
+    network::{
+        Family, Flavour, NetworkFault, QDISC_HANDLE, Shape, Via, cut_removal_text, netem_chains, queue_chains,
+        shape_removal_text,
+    },
 };
 
 /// The repository of the holder's images that are made here.
@@ -14,26 +15,55 @@ pub const HOLDER_REPOSITORY: &str = "tikv-chaos-holder";
 /// The commands, in order. A command that finds nothing to undo fails and does no harm.
 pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
     let image = metadata.holder_image.as_deref().unwrap_or(HOLDER_REPOSITORY);
+    if let Some(NetworkFault::Shape(shape)) = metadata.network() {
+        return undo_shape(metadata, image, &shape);
+    }
     match &metadata.fault {
         // By its id, which stays when it is renamed.
-        FaultMetadata::NodeKill { .. } => vec![Command::new("docker", ["start", &metadata.container_id])],
-        FaultMetadata::Latency { interfaces, .. } => interfaces
-            .iter()
-            .map(|interface| {
-                let tc = ["qdisc", "del", "dev", interface, "root", "handle", QDISC_HANDLE];
-                in_namespace(metadata, image, "tc", &tc)
-            })
-            .collect(),
-        FaultMetadata::NetworkPartition { target_ips, flavour, .. } => [Family::V4, Family::V6]
-            .into_iter()
-            .filter(|family| target_ips.iter().any(|ip| Family::of(ip) == *family))
-            .map(|family| {
-                let restore = flavour.restore(family);
-                in_namespace(metadata, image, &restore, &["--noflush"]).with_stdin(removal_text(&metadata.id))
-            })
-            .collect(),
+        FaultMetadata::NodeKill { .. } | FaultMetadata::NodeStop { .. } => {
+            vec![Command::new("docker", ["start", &metadata.container_id])]
+        }
+        FaultMetadata::NodePause { .. } => vec![Command::new("docker", ["unpause", &metadata.container_id])],
+        FaultMetadata::NetworkPartition { target_ips, flavour, direction, .. } => {
+            let text = cut_removal_text(&metadata.id, *direction);
+            let there = |family: &Family| target_ips.iter().any(|ip| Family::of(ip) == *family);
+            let families = Family::ALL.into_iter().filter(there);
+            families.map(|family| restore(metadata, image, *flavour, family, text.clone())).collect()
+        }
         FaultMetadata::DiskPressure { fill_file, mount, .. } => vec![remove_file(image, fill_file, mount)],
+        _ => Vec::new(),
     }
+}
+
+fn restore(metadata: &Metadata, image: &str, flavour: Flavour, family: Family, text: String) -> Command {
+    in_namespace(metadata, image, &flavour.restore(family), &["--noflush"]).with_stdin(text)
+}
+
+/// What netem does ends with its qdisc; the rules that chose its packets say nothing without it. What the shaper does ends
+/// with the rules that bring it the packets. Either takes every other such fault on the node with it.
+fn undo_shape(metadata: &Metadata, image: &str, shape: &Shape) -> Vec<Command> {
+    let mut commands = Vec::new();
+    if shape.via == Via::Netem {
+        commands.extend(shape.interfaces.iter().map(|interface| {
+            let tc = ["qdisc", "del", "dev", interface, "root", "handle", QDISC_HANDLE];
+            in_namespace(metadata, image, "tc", &tc)
+        }));
+    }
+    let flavour = metadata.fault.shaped().map(|shaped| shaped.flavour).unwrap_or_default();
+    let flows = shape.streams().into_iter().map(|stream| stream.flow).collect();
+    let chains = match shape.via {
+        Via::Shaper => queue_chains(&flows),
+        Via::Netem if shape.filter.is_everything() => Vec::new(),
+        Via::Netem => netem_chains(),
+    };
+    if !chains.is_empty() {
+        let peers = shape.filter.peers.as_ref();
+        let there = |family: &Family| peers.is_none_or(|peers| peers.iter().any(|ip| Family::of(ip) == *family));
+        let families = Family::ALL.into_iter().filter(there);
+        let text = shape_removal_text(&chains);
+        commands.extend(families.map(|family| restore(metadata, image, flavour, family, text.clone())));
+    }
+    commands
 }
 
 /// `docker run` of one of the image's tools in the target's network namespace.
@@ -66,16 +96,10 @@ fn csv_field(key: &str, value: &str) -> String {
     }
 }
 
-impl Family {
-    pub fn of(ip: &IpAddr) -> Self {
-        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chaos::{InjectionId, Signal, network::Flavour};
+    use crate::chaos::{InjectionId, Signal};
 
     fn metadata(fault: FaultMetadata) -> Metadata {
         Metadata {
@@ -84,6 +108,7 @@ mod tests {
             container_id: "c0ffee".into(),
             container_started_at: String::new(),
             daemon_id: None,
+            group: None,
             holder_image: Some("holder:1".into()),
         }
     }
@@ -100,13 +125,7 @@ mod tests {
 
     #[test]
     fn latency_is_undone_on_every_interface_by_our_handle() {
-        let fault = FaultMetadata::Latency {
-            target_container: "tikv0".into(),
-            min_ms: 1,
-            max_ms: 2,
-            interface: "eth0".into(),
-            interfaces: vec!["eth0".into(), "eth1".into()],
-        };
+        let fault = FaultMetadata::latency("tikv0", 1, 2, &["eth0", "eth1"]);
         let lines = undo(fault);
         assert_eq!(lines.len(), 2);
         assert!(lines[1].ends_with("--entrypoint tc holder:1 qdisc del dev eth1 root handle c4a0:"), "{}", lines[1]);
@@ -119,6 +138,8 @@ mod tests {
             target_ips: vec!["10.0.0.2".parse().unwrap(), "fd00::2".parse().unwrap()],
             peers: vec![],
             flavour: Flavour::Nft,
+            direction: crate::chaos::network::Direction::Both,
+            reject: false,
         };
         let lines = undo(fault);
         assert_eq!(lines.len(), 2);

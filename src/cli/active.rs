@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::output::{self, Failure};
+use super::{
+    measured,
+    output::{self, Failure},
+};
 use crate::{
     config::Config,
     session::{Injection, Loaded, Seen},
@@ -47,6 +50,7 @@ pub fn to_json(seen: &Seen, injection: &Injection, now: Timestamp) -> serde_json
         "id": injection.metadata.id, "state": injection.state, "metadata": injection.metadata, "undo": injection.undo,
         "created_at": injection.created_at, "deadline": injection.deadline, "overdue": injection.is_overdue(now),
         "session": seen.file.session, "owner": owner(seen, injection), "note": injection.note,
+        "measured": measured::to_json(&injection.metadata, injection.measured.as_ref()),
     })
 }
 
@@ -65,7 +69,10 @@ fn row(seen: &Seen, injection: &Injection, now: Timestamp) -> [String; 8] {
         span(now.duration_since(injection.created_at).as_secs()),
         left,
         owner(seen, injection),
-        metadata.fault.to_string(),
+        match measured::text(metadata, injection.measured.as_ref()) {
+            Some(measured) => format!("{}; {measured}", metadata.fault),
+            None => metadata.fault.to_string(),
+        },
     ]
 }
 

@@ -80,6 +80,8 @@ enum Plain {
         #[arg(long)]
         held: bool,
     },
+    /// Say which nodes reach which, tried from each of them
+    Reach,
     /// Say what this host and each node can do
     Doctor,
     /// Start a small stand-in for a TiKV cluster, show it, and remove it again if that is wished
@@ -143,11 +145,13 @@ pub enum Subcommand {
     Nodes,
     Types,
     Inject(Inject),
+    Change(Change),
     Active,
     Revert { ids: Vec<String>, all: bool },
     Cleanup,
     Recover { verb: &'static str, reach: Reach, dry_run: bool },
     Doctor,
+    Reach,
     Demo { name: String, options: demo::Options, action: Option<demo::Action> },
     Watch,
     State,
@@ -169,6 +173,8 @@ impl Subcommand {
             Self::Nodes => "nodes",
             Self::Types => "types",
             Self::Inject(_) => "inject",
+            Self::Change(_) => "change",
+            Self::Reach => "reach",
             Self::Active => "active",
             Self::Revert { .. } => "revert",
             Self::Cleanup => "cleanup",
@@ -191,7 +197,7 @@ impl Subcommand {
     /// Whether it means to change something.
     pub fn changes(&self) -> bool {
         match self {
-            Self::Revert { .. } | Self::Cleanup => true,
+            Self::Revert { .. } | Self::Cleanup | Self::Change(_) => true,
             Self::Inject(inject) => !inject.dry_run,
             Self::Recover { dry_run, .. } => !dry_run,
             Self::Demo { action, .. } => !matches!(action, Some(demo::Action::Status)),
@@ -209,6 +215,7 @@ impl Subcommand {
             | Self::Config { .. }
             | Self::Completions { .. }
             | Self::Man
+            | Self::Reach
             | Self::Holder => false,
         }
     }
@@ -216,9 +223,17 @@ impl Subcommand {
 
 pub struct Inject {
     pub fault: Fault,
-    pub target: Option<String>,
+    pub targets: Vec<String>,
     pub ttl: Option<Duration>,
     pub dry_run: bool,
+    pub force: bool,
+}
+
+/// What an active injection is to become.
+pub struct Change {
+    pub id: String,
+    /// By parameter, in the words that were typed: what they mean depends on the injection's type.
+    pub given: Vec<(String, String)>,
     pub force: bool,
 }
 
@@ -331,6 +346,7 @@ fn interpret(matches: &ArgMatches, ttl: Option<&str>) -> Result<Parsed, Failure>
     let subcommand = match matches.subcommand() {
         None => Subcommand::Tui,
         Some(("inject", inject)) => Subcommand::Inject(interpret_inject(inject, ttl)?),
+        Some(("change", change)) => Subcommand::Change(interpret_change(change)),
         Some(_) => match Cli::from_arg_matches(matches).map_err(usage)?.subcommand {
             None => Subcommand::Tui,
             Some(Plain::Nodes) => Subcommand::Nodes,
@@ -345,6 +361,7 @@ fn interpret(matches: &ArgMatches, ttl: Option<&str>) -> Result<Parsed, Failure>
                 let reach = if held { Reach::AlsoHeld } else { Reach::LeftBehind };
                 Subcommand::Recover { verb: "recovered", reach, dry_run }
             }
+            Some(Plain::Reach) => Subcommand::Reach,
             Some(Plain::Doctor) => Subcommand::Doctor,
             Some(Plain::Demo { name, options, action }) => Subcommand::Demo { name, options, action },
             Some(Plain::Watch) => Subcommand::Watch,
@@ -373,14 +390,32 @@ fn interpret_inject(matches: &ArgMatches, default_ttl: Option<&str>) -> Result<I
     });
     let fault = Params::parse(kind, given).and_then(|params| Fault::from_params(kind, &params));
     let text = |name: &str| of_type.get_one::<String>(name).or_else(|| matches.get_one::<String>(name)).cloned();
+    let named = |of: &ArgMatches| of.get_many::<String>("target").into_iter().flatten().cloned().collect::<Vec<_>>();
+    let targets = [named(matches), named(of_type)].concat();
     let ttl = text("ttl").or_else(|| default_ttl.map(str::to_owned)).unwrap_or_else(|| DEFAULT_TTL.to_owned());
     Ok(Inject {
         fault: fault.map_err(|error| usage(error.to_string()))?,
-        target: text("target"),
+        targets,
         ttl: parse_ttl("--ttl", &ttl).map_err(usage)?,
         dry_run: of_type.get_flag("dry_run") || matches.get_flag("dry_run"),
         force: of_type.get_flag("force") || matches.get_flag("force"),
     })
+}
+
+fn interpret_change(matches: &ArgMatches) -> Change {
+    let given = changeable().filter_map(|spec| {
+        let text = matches.get_one::<String>(spec.name)?;
+        Some((spec.name.to_owned(), text.clone()))
+    });
+    let id = matches.get_one::<String>("id").cloned().unwrap_or_default();
+    Change { id, given: given.collect(), force: matches.get_flag("force") }
+}
+
+/// The parameters of every type that can be changed, each name once.
+fn changeable() -> impl Iterator<Item = &'static ParamSpec> {
+    let all = FaultType::ALL.into_iter().filter(|kind| kind.is_shaped()).flat_map(|kind| kind.params());
+    let mut seen = std::collections::BTreeSet::new();
+    all.filter(move |spec| seen.insert(spec.name))
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -389,7 +424,26 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 
 /// The whole command, for its completions and its man page too.
 pub fn command() -> Command {
-    Cli::command().subcommand(inject_command())
+    Cli::command().subcommand(inject_command()).subcommand(change_command())
+}
+
+fn change_command() -> Command {
+    let id = Arg::new("id").value_name("ID").required(true).help("As `active` shows it; a unique beginning is enough");
+    let force =
+        Arg::new("force").long("force").action(ArgAction::SetTrue).help("Change it whatever it leaves of the cluster");
+    let param = |spec: &'static ParamSpec| {
+        let arg = Arg::new(spec.name).long(spec.flag()).value_name("VALUE").help(spec.help);
+        if matches!(spec.kind, Kind::Switch { .. }) {
+            arg.num_args(0..=1).default_missing_value("true")
+        } else {
+            arg.allow_hyphen_values(true)
+        }
+    };
+    Command::new("change")
+        .about("Change an active injection in place: change ID [--<parameter> VALUE ...]")
+        .arg(id)
+        .arg(force)
+        .args(changeable().map(param))
 }
 
 fn inject_command() -> Command {
@@ -409,8 +463,9 @@ fn inject_command() -> Command {
 /// May stand before and after the type.
 fn common_args() -> [Arg; 4] {
     [
-        Arg::new("target").long("target").value_name("NODE").help(
-            "Container name, Compose service, or an unambiguous part of one [default: a random running TiKV node]",
+        Arg::new("target").long("target").value_name("NODE").action(ArgAction::Append).help(
+            "Container name, Compose service, or an unambiguous part of one; again for more nodes, all or none [default: a \
+             random running TiKV node]",
         ),
         Arg::new("ttl")
             .long("ttl")
@@ -544,14 +599,16 @@ mod tests {
         let one = inject("tikv-chaos inject --target a latency --min-ms 1 --max-ms 2 --ttl 90s");
         let two = inject("tikv-chaos inject latency --target a --min-ms=1 --max-ms=2 --ttl=90s --json");
         assert_eq!(one.fault, two.fault);
-        assert_eq!((one.target, one.ttl), (two.target, two.ttl));
-        assert_eq!(one.fault, Fault::Latency { min_ms: 1, max_ms: 2, interface: None });
+        assert_eq!((one.targets, one.ttl), (two.targets, two.ttl));
+        let Fault::Shape { kind: FaultType::Latency, impairment, .. } = one.fault else { panic!() };
+        assert_eq!(impairment.delay.map(|delay| (delay.mean_us, delay.jitter_us)), Some((1500, 500)));
     }
 
     #[test]
     fn a_switch_needs_no_value() {
         let one = inject("tikv-chaos inject network_partition --include-pd --peers a,b");
-        assert_eq!(one.fault, Fault::NetworkPartition { peers: vec!["a".into(), "b".into()], include_pd: true });
+        let Fault::NetworkPartition { peers, include_pd: true, .. } = one.fault else { panic!() };
+        assert_eq!(peers, ["a", "b"]);
     }
 
     #[test]
@@ -559,7 +616,7 @@ mod tests {
         let cases = [
             ("tikv-chaos inject clock_skew", "there are node_kill, latency, disk_pressure, network_partition"),
             ("tikv-chaos inject", "inject needs a TYPE: node_kill, latency"),
-            ("tikv-chaos inject latency --mean 3", "it takes --min-ms, --max-ms, --interface, --target"),
+            ("tikv-chaos inject latency --mean 3", "it takes --min-ms, --max-ms, --interface, --mean-ms"),
             ("tikv-chaos inject latency --min-ms -3", "allowed: a whole number from 0 to 10000 ms"),
             ("tikv-chaos inject latency --min-ms 9 --max-ms 3", "min_ms 9 is over max_ms 3"),
             ("tikv-chaos inject node_kill --signal SIGSTOP", "allowed: SIGKILL, SIGTERM"),

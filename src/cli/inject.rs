@@ -2,25 +2,27 @@
 
 use std::process::ExitCode;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{
     args::Inject,
+    measured,
     output::{self, Failure},
     progress,
 };
 use crate::{
-    chaos::Command,
+    chaos::{Command, measured::Measured},
     config::Config,
     safety::Grade,
-    session::{self, Injected, LifeError, Request},
+    session::{self, Injected, Injection, LifeError, Request},
     subject::{Plan, docker::TikvSubject},
 };
 
 pub async fn run(config: &Config, inject: Inject) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
-    let Inject { fault, target, ttl, force, dry_run: only_look } = inject;
-    let request = Request { fault, target, ttl, command: "inject", limits: config.limits.clone(), force };
+    let Inject { fault, targets, ttl, force, dry_run: only_look } = inject;
+    let request = Request { fault, targets, ttl, command: "inject", limits: config.limits.clone(), force };
     let result =
         if only_look { dry_run(config, &subject, &request).await } else { real(config, &subject, &request).await };
     subject.release().await;
@@ -60,30 +62,62 @@ async fn real(config: &Config, subject: &TikvSubject, request: &Request) -> Resu
         warn(plan);
         commands = plan.commands.iter().map(ToString::to_string).collect();
     };
-    let Injected { injection, warnings } =
-        session::inject(subject, &config.store, request, before).await.map_err(forcible)?;
+    let injected = session::inject_all(subject, &config.store, request, before).await.map_err(forcible)?;
     if let Err(error) = config.store.leave().and_then(|()| config.store.end()) {
         tracing::warn!(%error, "the session could not be closed; it is found as one that was killed");
     }
+    let Some(Injected { injection, warnings }) = injected.first() else { return Ok(()) };
     let metadata = &injection.metadata;
     if config.json {
-        output::document(&json!({
-            "id": metadata.id, "state": injection.state, "metadata": metadata, "undo": injection.undo,
-            "commands": commands, "warnings": warnings, "deadline": injection.deadline,
-        }));
+        let measured = measure_all(config, subject, &injected).await;
+        let mut document = one_json(injection);
+        document["commands"] = json!(commands);
+        document["warnings"] = json!(warnings);
+        document["measured"] = measured::to_json(metadata, measured.first().and_then(Option::as_ref));
+        if let Some(group) = &metadata.group {
+            document["group"] = json!(group);
+            let each = injected.iter().zip(&measured).map(|(one, measured)| {
+                let mut document = one_json(&one.injection);
+                document["measured"] = measured::to_json(&one.injection.metadata, measured.as_ref());
+                document
+            });
+            document["injections"] = each.collect();
+        }
+        output::document(&document);
         return Ok(());
     }
-    output::lines([format!("{} {} on {}: {}", metadata.id, metadata.fault_type(), metadata.target(), metadata.fault)]);
+    for Injected { injection: Injection { metadata, .. }, .. } in &injected {
+        let (id, kind, target) = (&metadata.id, metadata.fault_type(), metadata.target());
+        output::lines([format!("{id} {kind} on {target}: {}", metadata.fault)]);
+    }
     let end = match injection.deadline {
         Some(deadline) => format!("ends by itself at {}; earlier", deadline.strftime("%H:%M:%S UTC")),
         None => "never ends by itself".to_owned(),
     };
-    output::lines([format!("{end}: tikv-chaos revert {}", metadata.id)]);
+    output::lines([format!("{end}: tikv-chaos revert {}", metadata.group.as_ref().unwrap_or(&metadata.id))]);
+    let measured = measure_all(config, subject, &injected).await;
+    for (Injected { injection: Injection { metadata, .. }, .. }, measured) in injected.iter().zip(&measured) {
+        let text = measured::text(metadata, measured.as_ref());
+        let whose = if injected.len() > 1 { format!("{}: ", metadata.target()) } else { String::new() };
+        output::lines(text.map(|text| format!("{whose}{text}")));
+    }
     Ok(())
 }
 
+/// What each of them does, once all hold.
+async fn measure_all(config: &Config, subject: &TikvSubject, injected: &[Injected]) -> Vec<Option<Measured>> {
+    join_all(injected.iter().map(|one| session::measure(subject, &config.store, &one.injection))).await
+}
+
+fn one_json(injection: &Injection) -> serde_json::Value {
+    json!({
+        "id": injection.metadata.id, "state": injection.state, "metadata": injection.metadata, "undo": injection.undo,
+        "deadline": injection.deadline,
+    })
+}
+
 /// A refusal by judgement names the flag that overrules it.
-fn forcible(error: LifeError) -> Failure {
+pub fn forcible(error: LifeError) -> Failure {
     let overruled = matches!(error, LifeError::Unsafe(_));
     let mut failure = Failure::from(error);
     if overruled {

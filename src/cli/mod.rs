@@ -2,6 +2,7 @@
 
 mod active;
 mod args;
+mod change;
 mod cleanup;
 mod config;
 mod demo;
@@ -9,9 +10,11 @@ mod doctor;
 mod guard;
 mod inject;
 mod logging;
+mod measured;
 mod nodes;
 mod output;
 mod printed;
+mod reach;
 mod recover;
 mod report;
 mod revert;
@@ -94,11 +97,13 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Nodes => nodes::run(config).await,
             Subcommand::Types => types::run(config),
             Subcommand::Inject(inject) => inject::run(config, inject).await,
+            Subcommand::Change(change) => change::run(config, change).await,
             Subcommand::Active => active::run(config),
             Subcommand::Revert { ids, all } => revert::run(config, &ids, all).await,
             Subcommand::Cleanup => cleanup::run(config).await,
             Subcommand::Recover { verb, reach, dry_run } => recover::run(config, verb, reach, dry_run).await,
             Subcommand::Doctor => doctor::run(config).await,
+            Subcommand::Reach => reach::run(config).await,
             Subcommand::Watch => watch::run(config).await,
             Subcommand::State => state::run(config).await,
             Subcommand::Wait { timeout, stores } => wait::run(config, timeout, stores).await,

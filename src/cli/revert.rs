@@ -1,6 +1,6 @@
 //! `revert`: undo by id, or everything that nobody is in charge of.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
 use serde_json::json;
 
@@ -22,7 +22,20 @@ pub async fn run(config: &Config, ids: &[String], all: bool) -> Result<ExitCode,
     let chosen: Vec<InjectionId> = if all {
         session::recoverable(&loaded).iter().map(|injection| injection.metadata.id.clone()).collect()
     } else {
-        ids.iter().map(|typed| match_id(typed, &known)).collect::<Result<_, _>>()?
+        let groups: BTreeSet<&InjectionId> =
+            open.iter().filter_map(|(_, injection)| injection.metadata.group.as_ref()).collect();
+        let mut chosen = Vec::new();
+        for typed in ids {
+            // A group's name is its first one's, and means all of it.
+            match groups.iter().find(|group| group.as_str() == typed) {
+                Some(group) => {
+                    let members = open.iter().map(|(_, injection)| &injection.metadata);
+                    chosen.extend(members.filter(|one| one.group.as_ref() == Some(group)).map(|one| one.id.clone()));
+                }
+                None => chosen.push(match_id(typed, &known)?),
+            }
+        }
+        chosen
     };
     let injections: Vec<&Injection> = open
         .iter()

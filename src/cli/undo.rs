@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::output;
 use crate::{
+    chaos::measured::Judgement,
     config::Config,
     session::{self, Injection, Unreadable},
     subject::{Cleaned, Marked, Subject as _, docker::TikvSubject},
@@ -19,6 +20,8 @@ pub struct Undone {
     recorded: bool,
     result: Result<Cleaned, String>,
     undo: Vec<String>,
+    /// Whether it is over, by a look at what is left.
+    measured: Option<Judgement>,
 }
 
 impl Undone {
@@ -45,6 +48,7 @@ pub async fn undo(config: &Config, subject: &TikvSubject, injections: &[&Injecti
             recorded: true,
             result: result.map(|reverted| reverted.cleaned).map_err(|error| error.to_string()),
             undo: injection.undo.clone(),
+            measured: None,
         }
     });
     let unrecorded = marks.iter().map(|mark| async {
@@ -52,9 +56,16 @@ pub async fn undo(config: &Config, subject: &TikvSubject, injections: &[&Injecti
         let result = subject.clear(mark).await.map_err(|error| {
             format!("{what} without a record could not be undone: {error}. By hand: {}", undo.join("; "))
         });
-        Undone { id, what, recorded: false, result, undo }
+        Undone { id, what, recorded: false, result, undo, measured: None }
     });
     let (mut results, unrecorded) = join(join_all(recorded), join_all(unrecorded)).await;
+    // Once all are undone: one that still holds would be seen in another's place.
+    let looks = results.iter().zip(injections).map(|(one, injection)| async {
+        let undone = matches!(one.result, Ok(Cleaned::Clean));
+        if undone { session::measure_over(subject, &config.store, injection).await } else { None }
+    });
+    let looks = join_all(looks).await;
+    results.iter_mut().zip(looks).for_each(|(one, look)| one.measured = look);
     results.extend(unrecorded);
     subject.release().await;
     if let Err(error) = config.store.prune() {
@@ -81,7 +92,10 @@ pub fn say(verb: &str, results: &[Undone]) {
         let (id, what) = (&one.id, &one.what);
         let record = if one.recorded { "" } else { " (no record)" };
         match &one.result {
-            Ok(Cleaned::Clean) => output::lines([format!("{id} {what}{record}: {verb}, read back and gone")]),
+            Ok(Cleaned::Clean) => {
+                let measured = one.measured.as_ref().map(|measured| format!("; {measured}")).unwrap_or_default();
+                output::lines([format!("{id} {what}{record}: {verb}, read back and gone{measured}")]);
+            }
             Ok(Cleaned::Lost(how)) => output::lines([format!("{id} {what}{record}: nothing left to undo: {how}")]),
             Err(error) => eprintln!("tikv-chaos: {error}"),
         }
@@ -91,7 +105,7 @@ pub fn say(verb: &str, results: &[Undone]) {
 pub fn to_json(one: &Undone) -> Value {
     let (id, recorded) = (&one.id, one.recorded);
     match &one.result {
-        Ok(Cleaned::Clean) => json!({ "id": id, "recorded": recorded, "outcome": "clean" }),
+        Ok(Cleaned::Clean) => json!({ "id": id, "recorded": recorded, "outcome": "clean", "measured": one.measured }),
         Ok(Cleaned::Lost(how)) => json!({ "id": id, "recorded": recorded, "outcome": "lost", "note": how }),
         Err(error) => {
             json!({ "id": id, "recorded": recorded, "outcome": "failed", "error": error, "undo": one.undo })

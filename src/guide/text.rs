@@ -87,6 +87,13 @@ const fn source(kind: FaultType) -> &'static str {
         FaultType::Latency => include_str!("../../assets/guide/latency.toml"),
         FaultType::DiskPressure => include_str!("../../assets/guide/disk_pressure.toml"),
         FaultType::NetworkPartition => include_str!("../../assets/guide/network_partition.toml"),
+        FaultType::PacketLoss => include_str!("../../assets/guide/packet_loss.toml"),
+        FaultType::PacketDuplicate => include_str!("../../assets/guide/packet_duplicate.toml"),
+        FaultType::PacketCorrupt => include_str!("../../assets/guide/packet_corrupt.toml"),
+        FaultType::PacketReorder => include_str!("../../assets/guide/packet_reorder.toml"),
+        FaultType::Bandwidth => include_str!("../../assets/guide/bandwidth.toml"),
+        FaultType::NodePause => include_str!("../../assets/guide/node_pause.toml"),
+        FaultType::NodeStop => include_str!("../../assets/guide/node_stop.toml"),
     }
 }
 

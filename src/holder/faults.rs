@@ -1,44 +1,76 @@
-//! The set of network faults that hold on this target, and the rounds that bring the kernel to it.
+//! The set of network faults that hold on this target, and the rounds that bring the kernel and the shaper to it.
 //!
 //! The set lives here and not in a client, so that programs that know nothing of one another compose their faults.
 
+use std::collections::BTreeSet;
+
+use nix::net::if_::if_nametoindex;
+
 use super::{
     netns::{self, Part},
-    protocol::{Cause, Failure},
+    protocol::{Adoption, Cause, Failure},
+    shaper::Shaper,
 };
 use crate::chaos::{
     Command, InjectionId,
-    network::{Family, Flavour, Kernel, NetworkFault, NetworkFaults, check, compile},
+    network::{
+        Beside, Class, Family, Flavour, Flow, Kernel, NetworkFault, NetworkFaults, Queues, RootQdisc, Shape, Tree, Via,
+        check, compile, shaper_classes, warnings,
+    },
 };
 
 /// Faults, what the kernel was last seen to hold, and what a former holder left.
 pub struct Faults {
-    pub flavour: Flavour,
     pub kernel: Kernel,
+    beside: Beside,
     wanted: NetworkFaults,
-    /// Delays of ours, found at the start, that no injection has claimed yet: one interface each.
+    /// Single qdiscs of ours, found at the start, that no injection has claimed yet: one interface each.
     orphans: NetworkFaults,
+    /// Runs as long as something is wanted of it.
+    shaper: Option<Shaper>,
+    netem: Option<Result<(), Failure>>,
 }
 
 impl Faults {
-    /// Reads the namespace. Chains carry their injection's id and are taken over as they are; a delay has none and
-    /// waits for its injection to claim it.
+    /// Reads the namespace. A partition's chains carry its injection's id and are taken over as they are; a qdisc carries
+    /// none and waits for its injections to claim it. Rules for a shaper do nothing without it and are only marks.
     pub fn find() -> Result<Self, Failure> {
-        let flavour = netns::probe_flavour();
-        let mut faults =
-            Self { flavour, kernel: Kernel::default(), wanted: NetworkFaults::new(), orphans: NetworkFaults::new() };
+        let beside = Beside { flavour: netns::probe_flavour(), ..Beside::default() };
+        let mut faults = Self {
+            kernel: Kernel::default(),
+            beside,
+            wanted: NetworkFaults::new(),
+            orphans: NetworkFaults::new(),
+            shaper: None,
+            netem: None,
+        };
         faults.observe()?;
-        let found = faults.kernel.as_faults();
-        let (orphans, partitions) =
-            found.into_iter().partition(|(_, fault)| matches!(fault, NetworkFault::Delay { .. }));
-        (faults.orphans, faults.wanted) = (orphans, partitions);
+        for (id, fault) in faults.kernel.as_faults() {
+            match &fault {
+                NetworkFault::Drop(_) => drop(faults.wanted.insert(id, fault)),
+                NetworkFault::Shape(Shape { via: Via::Shaper, .. }) => {}
+                NetworkFault::Shape(shape) => {
+                    let whole =
+                        |name: &String| matches!(faults.kernel.qdiscs.get(name), Some(RootQdisc::Ours(Tree::One(_))));
+                    if shape.interfaces.iter().all(whole) {
+                        faults.orphans.insert(id, fault);
+                    } else {
+                        faults.beside.left.extend(shape.interfaces.iter().cloned());
+                    }
+                }
+            }
+        }
         Ok(faults)
+    }
+
+    pub fn flavour(&self) -> Flavour {
+        self.beside.flavour
     }
 
     /// Reads everything again, as far as there are tools for it: without one, there is nothing of ours that it could
     /// have made, and what needs it is refused when it is asked for.
     pub fn observe(&mut self) -> Result<(), Failure> {
-        Part::ALL.iter().try_for_each(|part| match self.read(&[*part]) {
+        Part::ALL.iter().try_for_each(|part| match self.read([*part]) {
             Err(failure) if failure.cause == Cause::NoTool => {
                 tracing::warn!(%failure, "a part of the kernel stays unseen");
                 Ok(())
@@ -47,42 +79,65 @@ impl Faults {
         })
     }
 
-    pub fn read_qdiscs(&mut self) -> Result<(), Failure> {
-        self.read(&[Part::Qdiscs])
+    /// Whether this kernel has netem; asked once.
+    pub fn netem(&mut self) -> Result<(), Failure> {
+        self.netem.get_or_insert_with(netns::probe_netem).clone()
     }
 
-    /// Makes the fault hold beside the others, or leaves everything as it was.
-    pub fn add(&mut self, id: &InjectionId, fault: NetworkFault) -> Result<(), Failure> {
-        let parts = touched(&fault);
-        // Somebody else may have put a qdisc there since we last looked. Nobody else uses our chains' names.
-        if parts.contains(&Part::Qdiscs) {
-            self.read(&parts)?;
+    /// What adding the fault would run, and what somebody should know of it first. Nothing is changed.
+    pub fn preview(&mut self, id: &InjectionId, fault: NetworkFault) -> Result<(Vec<Command>, Vec<String>), Failure> {
+        // Somebody else may have changed a qdisc since we last looked.
+        if fault.shape().is_some() {
+            self.read([Part::Qdiscs])?;
         }
-        self.check(&fault)?;
-        let before = self.wanted.insert(id.clone(), fault.clone());
-        self.settle(&parts).and_then(|()| self.check(&fault)).inspect_err(|_| {
-            match before {
-                Some(fault) => self.wanted.insert(id.clone(), fault),
-                None => self.wanted.remove(id),
+        let mut desired = self.desired();
+        desired.insert(id.clone(), fault);
+        self.check(id, &desired)?;
+        Ok((compile(&desired, &self.kernel, &self.beside), warnings(id, &desired)))
+    }
+
+    /// Makes the fault hold beside the others, or leaves everything as it was. One of that name is replaced in one step.
+    pub fn add(&mut self, id: &InjectionId, fault: NetworkFault) -> Result<(), Failure> {
+        // Somebody else may have put a qdisc there since we last looked. Nobody else uses our chains' names.
+        if fault.shape().is_some() {
+            self.read([Part::Qdiscs])?;
+        }
+        let mut parts = touched(&fault);
+        let before = self.wanted.insert(id.clone(), fault);
+        parts.extend(before.iter().flat_map(touched));
+        let restore = |faults: &mut Self| {
+            match &before {
+                Some(fault) => faults.wanted.insert(id.clone(), fault.clone()),
+                None => faults.wanted.remove(id),
             };
+        };
+        if let Err(refusal) = self.check(id, &self.desired()) {
+            restore(self);
+            return Err(refusal);
+        }
+        self.settle(&parts).and_then(|()| self.check(id, &self.desired())).inspect_err(|_| {
+            restore(self);
             if let Err(error) = self.settle(&Part::ALL) {
                 tracing::error!(%error, "rolling back failed");
             }
         })
     }
 
-    /// Takes over what a former holder made for this fault; false if nothing of it is there, and then nothing is made.
-    pub fn adopt(&mut self, id: &InjectionId, fault: NetworkFault) -> Result<bool, Failure> {
-        if self.wanted.contains_key(id) {
-            return Ok(true);
+    /// Takes over what a former holder made for these faults; gives those of which something is there. For the others
+    /// nothing is made.
+    pub fn adopt(&mut self, faults: Vec<Adoption>) -> Result<Vec<Adoption>, Failure> {
+        let there =
+            |one: &Adoption| self.wanted.contains_key(&one.injection) || self.kernel.shows(&one.injection, &one.fault);
+        let adopted: Vec<Adoption> = faults.into_iter().filter(there).collect();
+        let shaped: Vec<&Adoption> = adopted.iter().filter(|one| one.fault.shape().is_some()).collect();
+        for one in &shaped {
+            self.claim(&one.fault);
+            self.wanted.insert(one.injection.clone(), one.fault.clone());
         }
-        let orphans = self.orphans.len();
-        self.claim(&fault);
-        if self.orphans.len() == orphans {
-            return Ok(false);
+        if !shaped.is_empty() {
+            self.settle(&Part::ALL)?;
         }
-        self.wanted.insert(id.clone(), fault);
-        self.settle(&[Part::Qdiscs]).map(|()| true)
+        Ok(adopted)
     }
 
     /// Ends the fault; one that does not hold is not an error.
@@ -97,16 +152,16 @@ impl Faults {
     pub fn clear(&mut self) -> Result<(), Failure> {
         self.wanted.clear();
         self.orphans.clear();
+        self.beside.left.clear();
         self.settle(&Part::ALL)
     }
 
-    /// The orphans on the fault's interfaces are this fault's.
+    /// What was left on the fault's interfaces is this fault's.
     fn claim(&mut self, fault: &NetworkFault) {
-        let NetworkFault::Delay { interfaces: claimed, .. } = fault else { return };
-        self.orphans.retain(|_, orphan| match orphan {
-            NetworkFault::Delay { interfaces, .. } => !interfaces.iter().any(|interface| claimed.contains(interface)),
-            NetworkFault::Drop { .. } => true,
-        });
+        let Some(claimed) = fault.shape().filter(|shape| shape.via == Via::Netem) else { return };
+        let is_claimed = |name: &String| claimed.interfaces.contains(name);
+        self.orphans.retain(|_, orphan| !orphan.shape().is_some_and(|shape| shape.interfaces.iter().any(is_claimed)));
+        self.beside.left.retain(|name| !is_claimed(name));
     }
 
     fn desired(&self) -> NetworkFaults {
@@ -135,45 +190,73 @@ impl Faults {
     /// A kernel may answer iptables-nft and yet take no rule from it (nf_tables without its IPv4 family). As long as
     /// nothing of ours stands in the one flavour, the other may be tried.
     fn turn_to_legacy(&mut self) -> bool {
-        let turn = self.flavour == Flavour::Nft && self.kernel.v4.is_empty() && self.kernel.v6.is_empty();
+        let clean = self.kernel.v4.is_clean() && self.kernel.v6.is_clean();
+        let turn = self.beside.flavour == Flavour::Nft && clean;
         if turn {
             tracing::info!("iptables-nft takes no rules here: turning to iptables-legacy");
-            self.flavour = Flavour::Legacy;
+            self.beside.flavour = Flavour::Legacy;
         }
         turn
     }
 
-    /// One round: the commands, then a look at the parts; true if the kernel is as desired.
+    /// One round: the shaper learns its classes before packets come to it and goes after they have stopped coming; the
+    /// commands; a look at what they changed and at the given parts. True if the kernel is as desired.
     fn round(&mut self, parts: &[Part]) -> Result<bool, Failure> {
         let desired = self.desired();
-        for command in self.compile(&desired) {
+        let classes = present(shaper_classes(&desired));
+        let idle = classes.is_empty();
+        if !idle {
+            self.shape(classes)?;
+        }
+        let mut seen: Vec<Part> = parts.to_vec();
+        for command in compile(&desired, &self.kernel, &self.beside) {
             tracing::info!(%command, "running");
+            seen.push(Part::of(&command));
             netns::run(&command)?;
         }
-        self.read(parts)?;
-        Ok(self.compile(&desired).is_empty())
+        if idle {
+            self.shaper = None;
+            self.beside.queues = Queues::default();
+        }
+        self.read(Part::ALL.into_iter().filter(|part| seen.contains(part)))?;
+        Ok(compile(&desired, &self.kernel, &self.beside).is_empty())
     }
 
-    fn compile(&self, desired: &NetworkFaults) -> Vec<Command> {
-        compile(desired, &self.kernel, self.flavour)
+    fn shape(&mut self, classes: Vec<Class>) -> Result<(), Failure> {
+        if self.shaper.is_none() {
+            let shaper = Shaper::start()?;
+            self.beside.queues = Queues { inward: shaper.queue(Flow::In), outward: shaper.queue(Flow::Out) };
+            self.shaper = Some(shaper);
+        }
+        self.shaper.as_ref().map_or(Ok(()), |shaper| shaper.set(classes))
     }
 
-    fn check(&self, fault: &NetworkFault) -> Result<(), Failure> {
-        check(fault, &self.kernel).map_err(|refusal| Failure { cause: Cause::Refused, message: refusal.to_string() })
+    fn check(&self, id: &InjectionId, faults: &NetworkFaults) -> Result<(), Failure> {
+        let refused = check(id, faults, &self.kernel, &self.beside.left);
+        refused.map_err(|refusal| Failure { cause: Cause::Refused, message: refusal.to_string() })
     }
 
-    fn read(&mut self, parts: &[Part]) -> Result<(), Failure> {
-        parts.iter().try_for_each(|part| netns::read(*part, self.flavour, &mut self.kernel))
+    fn read(&mut self, parts: impl IntoIterator<Item = Part>) -> Result<(), Failure> {
+        parts.into_iter().try_for_each(|part| netns::read(part, self.beside.flavour, &mut self.kernel))
     }
 }
 
+/// Those whose interface is still there: one that went keeps nothing else from being undone.
+fn present(classes: Vec<Class>) -> Vec<Class> {
+    let there: BTreeSet<String> = classes.iter().map(|class| class.interface.clone()).collect();
+    let there: BTreeSet<String> = there.into_iter().filter(|name| if_nametoindex(name.as_str()).is_ok()).collect();
+    classes.into_iter().filter(|class| there.contains(&class.interface)).collect()
+}
+
+/// Where the fault itself is to be seen.
 fn touched(fault: &NetworkFault) -> Vec<Part> {
+    let families =
+        |has: &dyn Fn(Family) -> bool| Family::ALL.into_iter().filter(|family| has(*family)).map(Part::Rules).collect();
     match fault {
-        NetworkFault::Delay { .. } => vec![Part::Qdiscs],
-        NetworkFault::Drop { ips } => [Family::V4, Family::V6]
-            .into_iter()
-            .filter(|family| ips.iter().any(|ip| Family::of(ip) == *family))
-            .map(Part::Filter)
-            .collect(),
+        NetworkFault::Shape(Shape { via: Via::Netem, .. }) => vec![Part::Qdiscs],
+        NetworkFault::Shape(Shape { filter, .. }) => families(&|family| {
+            filter.peers.as_ref().is_none_or(|peers| peers.iter().any(|ip| Family::of(ip) == family))
+        }),
+        NetworkFault::Drop(cut) => families(&|family| cut.ips.iter().any(|ip| Family::of(ip) == family)),
     }
 }

@@ -8,9 +8,11 @@
 mod disk;
 mod faults;
 mod netns;
+mod probe;
 pub mod protocol;
 mod relay;
 mod serve;
+pub mod shaper;
 
 pub use relay::relay;
 pub use serve::serve;

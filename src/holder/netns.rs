@@ -13,42 +13,40 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use super::protocol::{Cause, Failure, Interface};
 use crate::chaos::{
     Command,
-    network::{Family, Flavour, Kernel, parse_filter, parse_qdiscs},
+    network::{Family, Flavour, Kernel, QDISC_HANDLE, parse_chains, parse_qdiscs},
 };
 
 /// The parts of the namespace that are read on their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Qdiscs,
-    Filter(Family),
+    Rules(Family),
 }
 
 impl Part {
-    pub const ALL: [Self; 3] = [Self::Qdiscs, Self::Filter(Family::V4), Self::Filter(Family::V6)];
+    pub const ALL: [Self; 3] = [Self::Qdiscs, Self::Rules(Family::V4), Self::Rules(Family::V6)];
+
+    /// What the command changes.
+    pub fn of(command: &Command) -> Self {
+        match command.program.as_str() {
+            "tc" => Self::Qdiscs,
+            program if program.starts_with("ip6") => Self::Rules(Family::V6),
+            _ => Self::Rules(Family::V4),
+        }
+    }
 }
 
 /// Which iptables the kernel takes: the one that holds chains of ours, else nft where it answers, as Docker and the
 /// distributions choose, else legacy.
 pub fn probe_flavour() -> Flavour {
     let holds = |flavour: Flavour| {
-        [Family::V4, Family::V6]
-            .into_iter()
-            .filter(|family| flavour == Flavour::Nft || has_legacy_filter(*family))
-            .any(|family| save(flavour, family).is_ok_and(|text| !parse_filter(&text).is_empty()))
+        let ours = |family: &Family| save(flavour, *family).is_ok_and(|text| !parse_chains(&text).is_clean());
+        Family::ALL.iter().any(ours)
     };
-    let nft_answers = save(Flavour::Nft, Family::V4).is_ok();
-    let legacy_answers = || save(Flavour::Legacy, Family::V4).is_ok();
-    let legacy = (!nft_answers && legacy_answers()) || (holds(Flavour::Legacy) && !holds(Flavour::Nft));
+    let answers = |flavour: Flavour| run(&Command::new(&flavour.save(Family::V4), ["-t", "filter"])).is_ok();
+    let nft_answers = answers(Flavour::Nft);
+    let legacy = (!nft_answers && answers(Flavour::Legacy)) || (holds(Flavour::Legacy) && !holds(Flavour::Nft));
     if legacy { Flavour::Legacy } else { Flavour::Nft }
-}
-
-/// Whether this namespace has the legacy filter table. Asking iptables-legacy for it would make it.
-fn has_legacy_filter(family: Family) -> bool {
-    let names = match family {
-        Family::V4 => "/proc/self/net/ip_tables_names",
-        Family::V6 => "/proc/self/net/ip6_tables_names",
-    };
-    std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == "filter"))
 }
 
 /// Reads one part of the kernel into `kernel`.
@@ -58,19 +56,32 @@ pub fn read(part: Part, flavour: Flavour, kernel: &mut Kernel) -> Result<(), Fai
             let json = run(&Command::new("tc", ["-j", "qdisc", "show"]))?;
             kernel.qdiscs = parse_qdiscs(&json).map_err(|error| Failure::failed(error.to_string()))?;
         }
-        Part::Filter(Family::V4) => kernel.v4 = parse_filter(&save(flavour, Family::V4)?),
+        Part::Rules(Family::V4) => kernel.v4 = parse_chains(&save(flavour, Family::V4)?),
         // A kernel without IPv6 has no rules of ours for it; one that showed some must show them gone.
-        Part::Filter(Family::V6) => match save(flavour, Family::V6) {
-            Ok(text) => kernel.v6 = parse_filter(&text),
-            Err(failure) if !kernel.v6.is_empty() => return Err(failure),
+        Part::Rules(Family::V6) => match save(flavour, Family::V6) {
+            Ok(text) => kernel.v6 = parse_chains(&text),
+            Err(failure) if !kernel.v6.is_clean() => return Err(failure),
             Err(_) => {}
         },
     }
     Ok(())
 }
 
+/// Every table that is there. Asking iptables-legacy for one by name would make it.
 fn save(flavour: Flavour, family: Family) -> Result<String, Failure> {
-    run(&Command::new(&flavour.save(family), ["-t", "filter"]))
+    run(&Command::new(&flavour.save(family), [] as [&str; 0]))
+}
+
+/// Whether the kernel has netem, and why not. The kernel looks for the kind of qdisc, and loads its module, before it finds
+/// that netem has no blocks to share (`qdisc_create` in its `sch_api.c`), so nothing is made.
+pub fn probe_netem() -> Result<(), Failure> {
+    let ask = ["dev", "lo", "root", "handle", QDISC_HANDLE, "egress_block", "1", "netem"];
+    match run(&Command::new("tc", ["qdisc", "add"].into_iter().chain(ask))) {
+        Err(failure) if failure.cause == Cause::Failed && failure.message.contains("block sharing") => Ok(()),
+        Err(failure) => Err(failure),
+        // A kernel from before blocks made one after all.
+        Ok(_) => run(&Command::new("tc", ["qdisc", "del", "dev", "lo", "root", "handle", QDISC_HANDLE])).map(|_| ()),
+    }
 }
 
 /// Runs one command to its end and gives its standard output.
@@ -110,10 +121,12 @@ fn spawn(command: &Command) -> std::io::Result<Output> {
 /// "No such file or directory" (ENOENT from the kernel) the older ones'.
 fn explain(command: &Command, said: &str) -> Failure {
     let unknown = ["qdisc kind is unknown", "qdisc not found", "RTNETLINK answers: No such file or directory"];
-    let netem = command.program == "tc" && command.args.iter().any(|arg| arg == "netem");
+    let words = command.args.iter().chain(&command.stdin);
+    let netem = command.program == "tc" && words.clone().any(|word| word.contains("netem"));
     if netem && unknown.iter().any(|text| said.contains(text)) {
-        let message = "the kernel of this Docker host has no sch_netem, which latency needs: load it there with \
-                       `modprobe sch_netem` (on Fedora and RHEL from the package kernel-modules-extra) and try again";
+        let message = "the kernel of this Docker host has no sch_netem (or no sch_prio, for a part of the packets): load it \
+                       there with `modprobe sch_netem` (on Fedora and RHEL from the package kernel-modules-extra), or \
+                       choose --via shaper";
         return Failure { cause: Cause::NoNetem, message: message.to_owned() };
     }
     Failure::failed(format!("`{command}` failed: {said}"))

@@ -1,13 +1,14 @@
 //! The lines between the engine and the holder: one JSON object a line, a request's `id` comes back in its answer.
 //! Several programs may be attached to one holder; each takes the answers to the ids that it made.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     chaos::{
-        InjectionId,
+        Command, InjectionId,
+        measured::{Burst, Tally},
         network::{Flavour, Kernel, NetworkFault},
     },
     cluster::{
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Raised when a line changes its meaning; the image's name carries it, so that old and new never talk.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -31,12 +32,17 @@ pub struct Request {
 pub enum Ask {
     /// What is here, the kernel as it was last read.
     Hello,
-    /// Read the root qdiscs again.
-    Qdiscs,
+    /// Whether this kernel has netem, found out without changing anything.
+    Ways,
+    /// What making a network fault beside the others would run.
+    Preview { injection: InjectionId, fault: NetworkFault },
     /// Make a network fault hold until `ttl_ms` from now.
     Add { injection: InjectionId, fault: NetworkFault, ttl_ms: Option<u64> },
-    /// Take over a network fault that a former holder made, as far as the kernel shows it, and its deadline.
-    Adopt { injection: InjectionId, fault: NetworkFault, ttl_ms: Option<u64> },
+    /// Put this in the place of a network fault that holds, in one step; its deadline stays.
+    Change { injection: InjectionId, fault: NetworkFault },
+    /// Take over the network faults that a former holder made, as far as the kernel shows them, and their deadlines: all
+    /// at once, so that none is missing while another is taken over.
+    Adopt { faults: Vec<Adoption> },
     /// Take over the deadline of a fill file, if it is there.
     AdoptFill { injection: InjectionId, file: String, ttl_ms: Option<u64> },
     /// End a network fault. The fault is named whole, for a holder that does not know the id.
@@ -49,12 +55,19 @@ pub enum Ask {
     Unfill { injection: InjectionId, file: String },
     /// Everything of ours that is here, read afresh; fill files in these folders, not below them.
     Survey { folders: Vec<String> },
-    /// Whether this kernel has netem, tried on the loopback interface: only for a namespace of the holder's own.
-    TryNetem,
     /// Ask an address in the network of a relay; of its metrics only the lines that are read come back.
     Fetch { place: Place, path: String, tls: Option<Pem> },
+    /// Look at these places from here; answered when it is done, with other answers meanwhile.
+    Probe(Probe),
     /// End the process if it holds no fault.
     QuitIfIdle,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Adoption {
+    pub injection: InjectionId,
+    pub fault: NetworkFault,
+    pub ttl_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,16 +103,55 @@ pub enum Answer {
         held: bool,
     },
     Survey(Survey),
-    Netem,
+    Ways {
+        /// Why not, where there is none.
+        netem: Result<(), String>,
+    },
+    Preview {
+        commands: Vec<Command>,
+        warnings: Vec<String>,
+    },
     /// A relay is here, which holds nothing.
     Relaying,
     /// What was answered, whatever it is.
     Fetched {
         result: Result<http::Answer, HttpError>,
     },
+    Probed {
+        seen: Vec<Seen>,
+    },
     Quitting {
         idle: bool,
     },
+}
+
+/// What is to be looked at, how often and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    pub places: Vec<SocketAddr>,
+    /// Connections to each place, spread over the time of the echoes.
+    pub connects: u16,
+    /// ICMP echoes to each place.
+    pub echoes: u16,
+    pub interval_ms: u32,
+    /// How long an answer may take.
+    pub patience_ms: u32,
+    /// How long to wait after the last answer for one that comes twice.
+    pub linger_ms: u32,
+    /// So many bytes of echoes at once, to the first place; 0 is none.
+    pub burst_bytes: u32,
+    /// Only what was there before a fault is made or ended here: it stops at once when that begins.
+    pub until_change: bool,
+}
+
+/// What was seen of one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub place: SocketAddr,
+    pub connect: Tally,
+    /// `None` where this kernel lets nobody send echoes.
+    pub echo: Option<Tally>,
+    pub burst: Option<Burst>,
 }
 
 /// An interface of the namespace, the loopback left out.
@@ -130,6 +182,7 @@ pub struct Held {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "held", content = "of", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and the large one is the usual one")]
 pub enum HeldThing {
     Network(NetworkFault),
     /// A fill file, by its path.

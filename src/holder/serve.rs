@@ -13,9 +13,10 @@ use super::{
     disk,
     faults::Faults,
     netns,
-    protocol::{Answer, Ask, Failure, Held, HeldThing, Reply, Request, Survey},
+    probe::Prober,
+    protocol::{Adoption, Answer, Ask, Failure, Held, HeldThing, Reply, Request, Survey},
 };
-use crate::chaos::{Command, InjectionId, network::QDISC_HANDLE};
+use crate::chaos::InjectionId;
 
 /// A holder that holds nothing and is asked nothing for so long ends, and Docker removes its container.
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
@@ -27,6 +28,7 @@ struct Holder {
     faults: Faults,
     /// What ends at its deadline.
     held: BTreeMap<InjectionId, (HeldThing, Option<Instant>)>,
+    prober: Prober,
 }
 
 /// Serves standard input until there is nothing more to hold. SIGTERM ends every network fault first: `docker stop`
@@ -36,10 +38,11 @@ pub async fn serve() -> std::io::Result<()> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut stdout = tokio::io::stdout();
     let faults = Faults::find().map_err(std::io::Error::other)?;
-    let mut holder = Holder { faults, held: BTreeMap::new() };
+    let (prober, mut probed) = Prober::new();
+    let mut holder = Holder { faults, held: BTreeMap::new(), prober };
     let mut asked = Instant::now();
     let mut open = true;
-    tracing::info!(flavour = holder.faults.flavour.name(), "holding");
+    tracing::info!(flavour = holder.faults.flavour().name(), "holding");
     loop {
         let idle_end = if holder.is_idle() { asked + IDLE_LIMIT } else { Instant::now() + A_LONG_TIME };
         let wake = holder.next_deadline().unwrap_or(idle_end);
@@ -57,6 +60,12 @@ pub async fn serve() -> std::io::Result<()> {
                 }
                 None => open = false,
             },
+            Some(reply) = probed.recv() => {
+                if let Some(line) = to_line(&reply) {
+                    stdout.write_all(&line).await?;
+                    stdout.flush().await?;
+                }
+            }
             () = sleep_until(wake) => {
                 holder.end_overdue();
                 if holder.is_idle() && asked.elapsed() >= IDLE_LIMIT {
@@ -78,7 +87,8 @@ impl Holder {
         self.held.values().filter_map(|(_, deadline)| *deadline).min()
     }
 
-    /// The line to write back, and whether to quit after it. A line that is no request is logged and has no answer.
+    /// The line to write back, and whether to quit after it. A line that is no request is logged and has no answer; a
+    /// probe has its answer later.
     fn answer(&mut self, line: &str) -> Option<(Vec<u8>, bool)> {
         let request: Request = match serde_json::from_str(line) {
             Ok(request) => request,
@@ -88,31 +98,48 @@ impl Holder {
             }
         };
         tracing::debug!(?request, "asked");
+        if let Ask::Probe(probe) = request.ask {
+            self.prober.start(request.id, probe);
+            return None;
+        }
         let result = self.carry_out(request.ask).inspect_err(|failure| tracing::warn!(%failure, "failed"));
         let quit = matches!(result, Ok(Answer::Quitting { idle: true }));
-        let mut reply = serde_json::to_vec(&Reply { id: request.id, result }).ok()?;
-        reply.push(b'\n');
-        Some((reply, quit))
+        to_line(&Reply { id: request.id, result }).map(|line| (line, quit))
     }
 
     fn carry_out(&mut self, ask: Ask) -> Result<Answer, Failure> {
         match ask {
             Ask::Hello => {
-                let (flavour, kernel) = (self.faults.flavour, self.faults.kernel.clone());
+                let (flavour, kernel) = (self.faults.flavour(), self.faults.kernel.clone());
                 Ok(Answer::Hello { flavour, interfaces: netns::interfaces()?, kernel })
             }
-            Ask::Qdiscs => {
-                self.faults.read_qdiscs()?;
-                Ok(self.network())
+            Ask::Ways => Ok(Answer::Ways { netem: self.faults.netem().map_err(|failure| failure.message) }),
+            Ask::Preview { injection, fault } => {
+                let (commands, warnings) = self.faults.preview(&injection, fault)?;
+                Ok(Answer::Preview { commands, warnings })
             }
             Ask::Add { injection, fault, ttl_ms } => {
+                self.prober.changing();
                 self.faults.add(&injection, fault.clone())?;
                 self.hold(injection, HeldThing::Network(fault), ttl_ms);
                 Ok(self.network())
             }
-            Ask::Adopt { injection, fault, ttl_ms } => {
-                let held = self.faults.adopt(&injection, fault.clone())?;
-                if held {
+            Ask::Change { injection, fault } => {
+                self.prober.changing();
+                let Some((held, deadline)) = self.held.get(&injection).cloned() else {
+                    return Err(Failure::failed(format!("{injection} does not hold here, so it cannot be changed")));
+                };
+                if !matches!(held, HeldThing::Network(_)) {
+                    return Err(Failure::failed(format!("{injection} is no fault of the network")));
+                }
+                self.faults.add(&injection, fault.clone())?;
+                self.held.insert(injection, (HeldThing::Network(fault), deadline));
+                Ok(self.network())
+            }
+            Ask::Adopt { faults } => {
+                let adopted = self.faults.adopt(faults)?;
+                let held = !adopted.is_empty();
+                for Adoption { injection, fault, ttl_ms } in adopted {
                     self.hold(injection, HeldThing::Network(fault), ttl_ms);
                 }
                 Ok(Answer::Adopted { held })
@@ -125,6 +152,7 @@ impl Holder {
                 Ok(Answer::Adopted { held })
             }
             Ask::Remove { injection, fault } => {
+                self.prober.changing();
                 self.faults.remove(&injection, &fault)?;
                 self.held.remove(&injection);
                 Ok(self.network())
@@ -145,18 +173,17 @@ impl Holder {
                 });
                 Ok(Answer::Unfilled { existed })
             }
-            Ask::Fetch { .. } => Err(Failure::failed("only a relay asks others")),
+            Ask::Fetch { .. } | Ask::Probe(_) => Err(Failure::failed("not asked in this way")),
             Ask::Survey { folders } => {
                 self.faults.observe()?;
                 Ok(Answer::Survey(self.survey(&folders)))
             }
-            Ask::TryNetem => try_netem().map(|()| Answer::Netem),
             Ask::QuitIfIdle => Ok(Answer::Quitting { idle: self.is_idle() }),
         }
     }
 
     fn network(&self) -> Answer {
-        Answer::Network { flavour: self.faults.flavour, kernel: self.faults.kernel.clone() }
+        Answer::Network { flavour: self.faults.flavour(), kernel: self.faults.kernel.clone() }
     }
 
     fn survey(&self, folders: &[String]) -> Survey {
@@ -169,7 +196,7 @@ impl Holder {
         let mut files: Vec<_> = folders.iter().flat_map(|folder| disk::find(folder)).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files.dedup_by(|a, b| a.path == b.path);
-        Survey { flavour: self.faults.flavour, kernel: self.faults.kernel.clone(), held: held.collect(), files }
+        Survey { flavour: self.faults.flavour(), kernel: self.faults.kernel.clone(), held: held.collect(), files }
     }
 
     fn hold(&mut self, id: InjectionId, held: HeldThing, ttl_ms: Option<u64>) {
@@ -188,6 +215,7 @@ impl Holder {
             .collect();
         for (id, held) in overdue {
             tracing::info!(%id, "its time is over");
+            self.prober.changing();
             let ended = match &held {
                 HeldThing::Network(fault) => self.faults.remove(&id, fault),
                 HeldThing::Fill(file) => disk::unfill(file).map(|_| ()),
@@ -209,9 +237,8 @@ impl Holder {
     }
 }
 
-fn try_netem() -> Result<(), Failure> {
-    let root = ["dev", "lo", "root", "handle", QDISC_HANDLE];
-    let add = ["qdisc", "add"].into_iter().chain(root).chain(["netem", "delay", "1ms"]);
-    netns::run(&Command::new("tc", add))?;
-    netns::run(&Command::new("tc", ["qdisc", "del"].into_iter().chain(root))).map(|_| ())
+fn to_line(reply: &Reply) -> Option<Vec<u8>> {
+    let mut line = serde_json::to_vec(reply).ok()?;
+    line.push(b'\n');
+    Some(line)
 }

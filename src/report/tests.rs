@@ -19,6 +19,7 @@ fn injection(number: u32, target: &str, state: Life, asked: i64) -> Injection {
         container_started_at: String::new(),
         daemon_id: None,
         holder_image: None,
+        group: None,
     };
     Injection {
         state,
@@ -29,6 +30,7 @@ fn injection(number: u32, target: &str, state: Life, asked: i64) -> Injection {
         deadline_since_boot_ms: None,
         left: false,
         note: None,
+        measured: None,
     }
 }
 

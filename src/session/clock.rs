@@ -86,6 +86,7 @@ mod tests {
                 container_id: "c0".into(),
                 container_started_at: String::new(),
                 daemon_id: None,
+                group: None,
                 holder_image: None,
             },
             undo: vec![],
@@ -93,6 +94,7 @@ mod tests {
             deadline: Some(at(60)),
             deadline_since_boot_ms: Some(160_000),
             left: false,
+            measured: None,
             note: None,
         };
         SessionFile {

@@ -45,6 +45,8 @@ pub enum Durability {
     Synced,
     /// It survives the death of the program. Enough between two states that are recovered alike.
     Visible,
+    /// As [`Self::Visible`], and no undo relies on it: it is no step on the way of anything.
+    Aside,
 }
 
 /// How long a change waits for another program's, which takes milliseconds.
@@ -362,6 +364,11 @@ impl Store {
 
     /// Temporary file, fsync, rename, fsync of the folder.
     fn write(&self, path: &Path, file: &SessionFile, durability: Durability) -> Result<(), JournalError> {
+        let step = |at| {
+            if durability != Durability::Aside {
+                step(at)
+            }
+        };
         let write = || -> io::Result<()> {
             // Made with mode 0600 by tempfile.
             let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
@@ -472,6 +479,7 @@ mod tests {
                 container_id: "c".into(),
                 container_started_at: String::new(),
                 daemon_id: None,
+                group: None,
                 holder_image: None,
             },
             undo: vec!["docker start tikv0".into()],
@@ -479,6 +487,7 @@ mod tests {
             deadline: None,
             deadline_since_boot_ms: None,
             left: false,
+            measured: None,
             note: None,
         }
     }

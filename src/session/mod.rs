@@ -8,11 +8,15 @@ pub mod guard;
 mod history;
 mod journal;
 mod life;
+mod measure;
 mod record;
 pub mod recovery;
 mod trust;
 
 pub use history::{Change, History, Throughput, Who};
 pub use journal::{Durability, JournalError, Store};
-pub use life::{Injected, LifeError, Request, Reverted, inject, plan, recoverable, revert};
+pub use life::{
+    Changed, Injected, LifeError, Request, Reverted, change, inject, inject_all, plan, recoverable, revert,
+};
+pub use measure::{measure, measure_over, younger};
 pub use record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
-use crate::chaos::Metadata;
+use crate::chaos::{Metadata, measured::Measured};
 
 /// The version of the file's shape. A file with a greater one is kept and not touched.
 pub const SCHEMA: u32 = 1;
@@ -49,6 +49,9 @@ pub struct Injection {
     /// Its program ended and left it on purpose, until its deadline.
     #[serde(default)]
     pub left: bool,
+    /// What was measured of it, if that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// What went wrong last, if something did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

@@ -51,12 +51,13 @@ pub struct Recovery {
 /// Sorts what was seen.
 pub fn sort(loaded: &Loaded, scan: Scan, reach: Reach) -> Recovery {
     let open = loaded.open();
-    let mut recovery = Recovery { unseen: scan.unseen, ..Recovery::default() };
+    let mut recovery = Recovery::default();
     let to_undo = open.iter().filter(|(seen, _)| reach == Reach::Everything || !seen.alive);
     for (_, injection) in to_undo {
-        let sight = sight(injection, &scan.marks.iter().map(|mark| &mark.what).collect::<Vec<_>>(), &scan.seen);
+        let sight = sight(injection, &scan);
         recovery.recorded.insert(injection.metadata.id.clone(), sight);
     }
+    recovery.unseen = scan.unseen;
     let is_recorded = |what: &Marked| open.iter().any(|(_, injection)| is_of(&injection.metadata, what));
     for mark in scan.marks {
         match mark.held {
@@ -85,11 +86,14 @@ fn is_of(metadata: &Metadata, what: &Marked) -> bool {
     }
 }
 
-fn sight(injection: &Injection, marks: &[&Marked], seen: &BTreeMap<String, bool>) -> Sight {
-    let metadata = &injection.metadata;
+fn sight(injection: &Injection, scan: &Scan) -> Sight {
+    let (metadata, seen) = (&injection.metadata, &scan.seen);
     let found = match metadata.evidence() {
-        Evidence::Mark => marks.iter().any(|mark| is_of(metadata, mark)),
-        Evidence::State => seen.get(&metadata.container_id) == Some(&false),
+        Evidence::Mark => scan.marks.iter().any(|mark| is_of(metadata, &mark.what)),
+        Evidence::State => {
+            let down = scan.foreign.iter().any(|one| one.stopped.as_ref() == Some(&metadata.container_id));
+            down || seen.get(&metadata.container_id) == Some(&false)
+        }
     };
     match (found, seen.contains_key(&metadata.container_id)) {
         (true, _) => Sight::Found,
@@ -118,6 +122,7 @@ mod tests {
             container_id: container.into(),
             container_started_at: "then".into(),
             daemon_id: None,
+            group: None,
             holder_image: None,
         }
     }
@@ -128,14 +133,14 @@ mod tests {
             target_ips: vec![],
             peers: vec![],
             flavour: Flavour::Nft,
+            direction: crate::chaos::network::Direction::Both,
+            reject: false,
         };
         metadata(number, container, fault)
     }
 
     fn delay(number: u32, interfaces: &[&str]) -> Metadata {
-        let interfaces: Vec<String> = interfaces.iter().map(ToString::to_string).collect();
-        let (interface, target_container) = (interfaces[0].clone(), "tikv0".into());
-        metadata(number, "c0", FaultMetadata::Latency { target_container, min_ms: 1, max_ms: 2, interface, interfaces })
+        metadata(number, "c0", FaultMetadata::latency("tikv0", 1, 2, interfaces))
     }
 
     fn fill(number: u32, container: &str, destination: &str, file: &str) -> Metadata {
@@ -165,6 +170,7 @@ mod tests {
             deadline: None,
             deadline_since_boot_ms: None,
             left: false,
+            measured: None,
             note: None,
         });
         let file = SessionFile {

@@ -33,6 +33,9 @@ pub fn distrust(injection: &mut Injection, known_image: Option<&str>) {
     };
     metadata.holder_image = metadata.holder_image.take().filter(|image| made_here(image) || known_image == Some(image));
     injection.undo = undo_commands(metadata).iter().map(ToString::to_string).collect();
+    if let Some(measured) = &mut injection.measured {
+        measured.clean();
+    }
     if let Some(note) = &mut injection.note {
         *note = note.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect();
     }

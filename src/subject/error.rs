@@ -39,6 +39,8 @@ pub enum SubjectError {
         "{target} still runs {seconds} s after {signal}; it stays in the journal, so that it is started again if it ends"
     )]
     StillRunning { target: String, signal: &'static str, seconds: u64 },
+    #[error("{id} {reason}: revert it and inject it anew")]
+    NotChangeable { id: String, reason: String },
     /// Nothing was done, so nothing is to be undone.
     #[error("{0}")]
     NotBegun(Box<SubjectError>),
@@ -60,6 +62,7 @@ impl SubjectError {
             | Self::SeveralClusters { .. }
             | Self::NotRunning { .. }
             | Self::NoPeers { .. }
+            | Self::NotChangeable { .. }
             | Self::Refused { .. } => ErrorKind::Refused,
             Self::Fault { failure, .. } if failure.cause != protocol::Cause::Failed => ErrorKind::Refused,
             Self::NotBegun(error) => error.kind(),

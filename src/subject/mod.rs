@@ -12,7 +12,10 @@ pub use scan::{Foreign, Helper, Left, Mark, Marked, Scan, Unseen};
 use std::{future::Future, time::Duration};
 
 use crate::{
-    chaos::{Command, Fault, FaultType, Metadata},
+    chaos::{
+        Command, Fault, FaultType, Metadata,
+        measured::{Look, Moment, Reading},
+    },
     safety::Verdict,
 };
 
@@ -23,9 +26,16 @@ pub trait Subject: Send + Sync {
         FaultType::ALL.map(FaultType::name).to_vec()
     }
 
-    /// What injecting the fault would do. Changes nothing in the target. Without a target a random running TiKV node
-    /// is taken.
-    fn plan(&self, fault: &Fault, target: Option<&str>) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
+    /// What injecting the fault would do: a plan for each target, and more where the fault is one of several nodes; these
+    /// are made all or none. Changes nothing in the targets. Without a target a random running TiKV node is taken.
+    fn plan(&self, fault: &Fault, targets: &[String]) -> impl Future<Output = Result<Vec<Plan>, SubjectError>> + Send;
+
+    /// What changing a fault that holds into another of its type would do, as far as it can be changed.
+    fn replan(&self, held: &Metadata, fault: &Fault) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
+
+    /// Puts the fault in the place of the one of the same id that holds, in one step, and reads it back. On an error the
+    /// former holds as before.
+    fn change(&self, metadata: &Metadata) -> impl Future<Output = Result<(), SubjectError>> + Send;
 
     /// Makes the fault, reads it back, and gives the metadata with what was really done. The fault ends by itself
     /// after `ttl` where it has a holder.
@@ -34,6 +44,18 @@ pub trait Subject: Send + Sync {
         metadata: &Metadata,
         ttl: Option<Duration>,
     ) -> impl Future<Output = Result<Metadata, SubjectError>> + Send;
+
+    /// What the fault does to the network, as seen from inside its target; `None` where it is nothing that can be seen
+    /// there. The peers are those of a former look, if one is known. Takes its time, and never more than some seconds.
+    fn measure(
+        &self,
+        metadata: &Metadata,
+        moment: Moment,
+        known: Option<&Reading>,
+    ) -> impl Future<Output = Option<Look>> + Send {
+        let _ = (metadata, moment, known);
+        std::future::ready(None)
+    }
 
     /// Undoes the fault and reads back that it is gone. Nothing left to undo is not an error, and twice is as good as
     /// once.
@@ -58,6 +80,23 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What it would leave of the cluster.
     pub verdict: Verdict,
+}
+
+impl Plan {
+    /// Several plans that are one, for whoever looks at them: everything that will run, and the worst verdict.
+    pub fn together(plans: Vec<Self>) -> Option<Self> {
+        plans.into_iter().reduce(|mut all, one| {
+            all.commands.extend(one.commands);
+            all.undo.extend(one.undo);
+            all.warnings
+                .extend(one.warnings.into_iter().filter(|text| !all.warnings.contains(text)).collect::<Vec<_>>());
+            // Each is judged with those before it, so the last of the worst says it all.
+            if one.verdict.grade >= all.verdict.grade {
+                all.verdict = one.verdict;
+            }
+            all
+        })
+    }
 }
 
 /// How a clean-up ended.

@@ -38,6 +38,7 @@ pub enum Left {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and the large one is the usual one")]
 pub enum Marked {
     /// A fault, as far as it can be told from what is there.
     Fault(Metadata),

@@ -20,7 +20,10 @@ use tokio::{
 
 use super::{Effect, Level, Live, Message};
 use crate::{
-    chaos::{Fault, InjectionId},
+    chaos::{
+        Fault, InjectionId,
+        measured::{Asked, Moment},
+    },
     cluster::ClusterState,
     config::Config,
     safety::Limits,
@@ -60,6 +63,8 @@ struct Shared {
     tried: Arc<Mutex<HashMap<InjectionId, Option<Instant>>>>,
     /// When a guard was last started, or tried to.
     guarded: Arc<Mutex<Option<Instant>>>,
+    /// A look at what the injections do is under way.
+    measuring: Arc<AtomicBool>,
     /// A look at the journal is under way.
     looking: Arc<AtomicBool>,
     /// What was last told of the journal.
@@ -81,7 +86,7 @@ pub struct Executor {
     /// Injections and reverts, which the end waits for.
     work: JoinSet<()>,
     /// Everything else, which ends with the program.
-    _watchers: JoinSet<()>,
+    watchers: JoinSet<()>,
 }
 
 impl Executor {
@@ -99,6 +104,7 @@ impl Executor {
             reverting: Arc::default(),
             tried: Arc::default(),
             guarded: Arc::default(),
+            measuring: Arc::default(),
             looking: Arc::default(),
             told: Arc::default(),
         };
@@ -121,7 +127,7 @@ impl Executor {
             look,
             reader,
             work: JoinSet::new(),
-            _watchers: watchers,
+            watchers,
         }
     }
 
@@ -170,9 +176,33 @@ impl Executor {
         }
     }
 
+    /// Once a second while somebody looks: what the injections of this program do, unless a look is still under way.
+    fn watch_effects(&mut self) {
+        let shared = self.shared.clone();
+        if !*self.look.borrow() || shared.measuring.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.watchers.spawn(async move {
+            let mine = {
+                let told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+                let open = told.as_ref().map(Loaded::open).unwrap_or_default();
+                let active = open.into_iter().filter(|(seen, one)| seen.mine && one.state == Life::Active);
+                active.map(|(_, one)| one.metadata.clone()).collect::<Vec<_>>()
+            };
+            for metadata in mine {
+                if let Some(look) = shared.subject.measure(&metadata, Moment::Watching, None).await {
+                    shared.send(Message::Measured { id: metadata.id, look }).await;
+                }
+            }
+            shared.measuring.store(false, Ordering::Release);
+        });
+    }
+
     /// Once a second: the journal is looked at, what is overdue is ended, dead holders are replaced.
     pub fn tick(&mut self) {
         while self.work.try_join_next().is_some() {}
+        while self.watchers.try_join_next().is_some() {}
+        self.watch_effects();
         let shared = self.shared.clone();
         if shared.looking.swap(true, Ordering::AcqRel) {
             return;
@@ -243,7 +273,7 @@ impl Executor {
 
 impl Shared {
     fn request(&self, fault: Fault, target: String, ttl: Option<Duration>, force: bool) -> Request {
-        Request { fault, target: Some(target), ttl, command: "tui", limits: self.limits.clone(), force }
+        Request { fault, targets: vec![target], ttl, command: "tui", limits: self.limits.clone(), force }
     }
 
     async fn send(&self, message: Message) {
@@ -290,7 +320,32 @@ impl Shared {
         }
         self.tell_sessions().await;
         let result = result.map(|injected| Box::new(injected.injection)).map_err(|error| error.to_string());
+        let injected = result.as_ref().ok().cloned();
         self.send(Message::Injected { result }).await;
+        if let Some(injection) = injected {
+            // The end of the program does not wait for it.
+            let shared = self.clone();
+            tokio::spawn(async move { shared.measure(&injection).await });
+        }
+    }
+
+    /// What it does goes to its record, and to the log where that is not what was asked.
+    async fn measure(&self, injection: &Injection) {
+        let measured = session::measure(&*self.subject, &self.store, injection).await;
+        self.tell_sessions().await;
+        let Some(asked) = injection.metadata.network().map(|fault| Asked::of(&fault)) else { return };
+        if let Some(judgement) = measured.and_then(|measured| measured.judgement(&asked)) {
+            let level = if judgement.outcome.is_bad() { Level::Warn } else { Level::Info };
+            self.say(level, format!("{}: {judgement}", name(injection))).await;
+        }
+    }
+
+    /// What is left of it goes to the log.
+    async fn measure_over(&self, injection: &Injection) {
+        if let Some(over) = session::measure_over(&*self.subject, &self.store, injection).await {
+            let level = if over.outcome.is_bad() { Level::Warn } else { Level::Info };
+            self.say(level, format!("{} is undone; {over}", name(injection))).await;
+        }
     }
 
     /// Replaces a guard that died, so that deadlines are kept if we die too.
@@ -338,6 +393,10 @@ impl Shared {
         }
         let result = match session::revert(&*self.subject, &self.store, &injection).await {
             Ok(reverted) => {
+                if reverted.cleaned == Cleaned::Clean {
+                    let (shared, injection) = (self.clone(), injection.clone());
+                    tokio::spawn(async move { shared.measure_over(&injection).await });
+                }
                 if let Some(error) = reverted.journal_error {
                     self.say(Level::Warn, format!("{id} is undone, but the journal cannot say so: {error}")).await;
                 }

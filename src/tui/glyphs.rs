@@ -99,6 +99,13 @@ impl Glyphs {
     pub const fn waiting(self) -> &'static str {
         self.pick("·", ".")
     }
+    /// One node reaches another, or is cut off from it.
+    pub const fn reached(self) -> &'static str {
+        self.pick("✓", "+")
+    }
+    pub const fn cut(self) -> &'static str {
+        self.pick("✗", "X")
+    }
     pub const fn vertical(self) -> &'static str {
         self.pick(line::VERTICAL, "|")
     }

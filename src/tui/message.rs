@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use ratatui::crossterm::event::Event;
 
 use crate::{
-    chaos::InjectionId,
+    chaos::{InjectionId, measured::Look},
     cluster::ClusterState,
     session::{Injection, Loaded, recovery::Recovery},
     subject::{Marked, Plan, docker::Snapshot},
@@ -44,6 +44,11 @@ pub enum Message {
     Cleared {
         mark: Box<Marked>,
         result: Result<String, String>,
+    },
+    /// What was seen of an injection from inside its target, about once a second while somebody looks.
+    Measured {
+        id: InjectionId,
+        look: Look,
     },
     /// Something slow that is going on, until the next one; `None` when it is over.
     Progress(Option<String>),

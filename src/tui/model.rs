@@ -19,7 +19,7 @@ use super::{
     watched::Watched,
 };
 use crate::{
-    chaos::{Fault, InjectionId},
+    chaos::{Fault, InjectionId, measured::Look},
     session::{Loaded, recovery::Sight},
     subject::{
         Marked,
@@ -86,12 +86,15 @@ pub struct Ready {
 
 /// What lies over the panes and has the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and the large one is the usual one")]
 pub enum Dialog {
     Help,
     /// The commands and the undo of what the picker holds.
     Commands,
     /// The undo of one injection.
     Undo(InjectionId),
+    /// What was measured of one injection.
+    Measured(InjectionId),
     /// What to look for: of one injection, or of what the picker holds.
     Guide(Option<InjectionId>),
     Confirm {
@@ -126,6 +129,8 @@ pub struct Model {
     /// Whether the clusters were last asked to be read.
     pub(super) reading: bool,
     pub(super) sessions: Loaded,
+    /// What was seen last of each injection from inside its target.
+    pub(super) looks: BTreeMap<InjectionId, Look>,
     pub(super) focus: Pane,
     pub(super) node: usize,
     pub(super) picker: Picker,
@@ -167,6 +172,7 @@ impl Model {
             followed: Vec::new(),
             reading: false,
             sessions: Loaded::default(),
+            looks: BTreeMap::new(),
             focus: Pane::Nodes,
             node: 0,
             active_id: None,

@@ -31,12 +31,24 @@ pub struct Fault {
 }
 
 /// Every type of fault. A further type is a further line.
-pub const FAULTS: [Fault; 4] = [
+pub const FAULTS: [Fault; 11] = [
     Fault { name: "node_kill", node: 2, args: &[] },
     Fault { name: "network_partition", node: 0, args: &[] },
     Fault { name: "disk_pressure", node: 1, args: &["--fill-percent", "10"] },
     Fault { name: "latency", node: 3, args: &[] },
+    Fault { name: "packet_loss", node: 4, args: &[] },
+    Fault { name: "packet_duplicate", node: 5, args: &["--direction", "in"] },
+    Fault { name: "packet_corrupt", node: 6, args: &["--to", "tikv"] },
+    Fault { name: "packet_reorder", node: 7, args: &[] },
+    Fault { name: "bandwidth", node: 8, args: &["--direction", "both"] },
+    Fault { name: "node_pause", node: 9, args: &[] },
+    Fault { name: "node_stop", node: 10, args: &["--timeout-s", "1"] },
 ];
+
+/// Those that change the container's state, which a restart under the program's hands takes back.
+pub fn is_of_state(fault: &Fault) -> bool {
+    fault.name.starts_with("node_")
+}
 
 pub struct Bed {
     pub cluster: Cluster,
@@ -69,14 +81,15 @@ impl Bed {
     /// The types of fault that this kernel can make, each tried; and the nodes for them.
     pub fn possible(&mut self) -> Vec<Fault> {
         let is_possible = |fault: &Fault| {
-            // A killed node takes no other fault.
-            let fault = Fault { node: if fault.name == "node_kill" { 2 } else { fault.node % 2 }, ..*fault };
+            let fault = Fault { node: fault.node % 2, ..*fault };
             let ran = self.program.run(&[&self.inject(&fault, "10m")[..], &["--json"]].concat());
             assert!(ran.status == 0 || ran.stdout.contains("netem"), "{ran:?}");
+            if ran.status == 0 {
+                self.program.run(&["revert", ran.json()["id"].as_str().unwrap()]).ok();
+            }
             ran.status == 0
         };
         let possible: Vec<Fault> = FAULTS.into_iter().filter(is_possible).collect();
-        self.program.run(&["recover"]).ok();
         self.add_nodes(&possible);
         possible
     }

@@ -39,7 +39,8 @@ awk 'NR > 1 && $4 == 1 { print $1 }' /proc/cgroups | while read -r controller; d
 done
 
 modprobe -a bridge br_netfilter veth sch_netem ip_tables iptable_filter iptable_nat ip6_tables ip6table_filter \
-    ip6table_nat xt_addrtype xt_conntrack xt_MASQUERADE xt_nat xt_comment xt_mark xt_tcpudp
+    ip6table_nat xt_addrtype xt_conntrack xt_MASQUERADE xt_nat xt_comment xt_mark xt_tcpudp \
+    sch_prio xt_CLASSIFY xt_multiport xt_NFQUEUE nfnetlink_queue iptable_mangle ip6table_mangle ipt_REJECT ip6t_REJECT
 ip link set lo up
 
 # This kernel has no nftables for IPv4, and the host's alternatives are not ours to change.

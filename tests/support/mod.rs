@@ -12,10 +12,13 @@ pub mod fake;
 pub mod faulty;
 pub mod guest;
 pub mod http;
+pub mod netns;
+pub mod packets;
 pub mod proc;
 pub mod proxy;
 pub mod pty;
 pub mod tls;
+pub mod traffic;
 
 use std::{
     io::Write as _,

@@ -1,16 +1,17 @@
 //! From what should hold and what holds to the commands in between. An empty list means that the kernel is as it
 //! should be, which is also how an injection is found to be active and a revert to be complete.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Chain, Chains, Family, Flavour, Hook, Kernel, Netem, NetworkFault, NetworkFaults, QDISC_HANDLE, RootQdisc,
+    Class, Family, Filter, Flavour, Flow, Kernel, Loss, NetworkFault, NetworkFaults, Ppm, Queues, RootQdisc, Table,
+    Tree, Via,
+    chains::{is_netems, restore_text, wanted_chains},
+    classes,
+    fault::streams,
+    qdisc::{self, BANDS},
 };
 use crate::chaos::{Command, InjectionId};
-
-/// netem drops what is over its limit, and its default of 1000 packets is reached at 100 ms with 120 Mbit/s.
-/// 20,000 hold 2.4 Gbit/s for 100 ms at an MTU of 1500.
-const NETEM_LIMIT: &str = "20000";
 
 /// A desired state that must not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,151 +20,167 @@ pub enum Refusal {
     ForeignQdisc { interface: String, qdisc: String },
     #[error("there is no interface {interface}; there are {known}")]
     NoInterface { interface: String, known: String },
+    #[error(
+        "interface {interface} holds what a helper left that died, for faults that are not known any more; \
+         `tikv-chaos recover` removes it"
+    )]
+    LeftBehind { interface: String },
+    #[error(
+        "{} on {interface} would need more than {most} kinds of packets, which is all that netem can tell apart there; \
+         revert one, or choose --via shaper",
+        names(.ids)
+    )]
+    TooManyClasses { interface: String, ids: Vec<InjectionId>, most: u16 },
+    #[error(
+        "{one} and {two} would both lose packets of {interface} in bursts, and two kinds of bursts cannot be one; revert one"
+    )]
+    TwoBursts { interface: String, one: InjectionId, two: InjectionId },
 }
 
-/// Whether the fault can hold at all: its interfaces are there, and their root qdiscs are the kernel's or ours.
-pub fn check(fault: &NetworkFault, kernel: &Kernel) -> Result<(), Refusal> {
-    let NetworkFault::Delay { interfaces, .. } = fault else { return Ok(()) };
-    interfaces.iter().try_for_each(|interface| match kernel.qdiscs.get(interface) {
-        Some(RootQdisc::Ours(_) | RootQdisc::Default) => Ok(()),
-        Some(RootQdisc::Foreign(qdisc)) => {
-            Err(Refusal::ForeignQdisc { interface: interface.clone(), qdisc: qdisc.clone() })
-        }
-        None => {
-            let known = kernel.qdiscs.keys().cloned().collect::<Vec<_>>().join(", ");
-            Err(Refusal::NoInterface { interface: interface.clone(), known })
-        }
-    })
+fn names(ids: &[InjectionId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The commands that turn `kernel` into what `faults` ask for, at most one for each interface and family. An interface
-/// that went away or whose root qdisc somebody replaced since is left alone, so that it keeps nothing else from being
-/// undone; [`check`] is for before.
-pub fn compile(faults: &NetworkFaults, kernel: &Kernel, flavour: Flavour) -> Vec<Command> {
-    let mut commands = qdisc_commands(&wanted_netems(faults), kernel);
-    for family in [Family::V4, Family::V6] {
-        let wanted = wanted_chains(faults, family);
-        if let Some(text) = filter_text(&wanted, kernel.chains(family)) {
-            commands.push(Command::new(&flavour.restore(family), ["-w", "5", "--noflush"]).with_stdin(text));
-        }
-    }
-    commands
-}
-
-/// Delays on one interface add up, as they would on two links in a row.
-fn wanted_netems(faults: &NetworkFaults) -> BTreeMap<&str, Netem> {
-    let mut wanted = BTreeMap::new();
-    for fault in faults.values() {
-        let NetworkFault::Delay { min_ms, max_ms, interfaces } = fault else { continue };
-        for interface in interfaces {
-            let sum = wanted.entry(interface.as_str()).or_insert(Netem { delay_us: 0, jitter_us: 0 });
-            sum.delay_us += (min_ms + max_ms) * 500;
-            sum.jitter_us += (max_ms - min_ms) * 500;
-        }
-    }
-    wanted
-}
-
-fn qdisc_commands(wanted: &BTreeMap<&str, Netem>, kernel: &Kernel) -> Vec<Command> {
-    let mut commands = Vec::new();
-    for (interface, netem) in wanted {
-        let verb = match kernel.qdiscs.get(*interface) {
-            Some(RootQdisc::Ours(held)) if held == netem => continue,
-            Some(RootQdisc::Ours(_)) => "change",
-            Some(RootQdisc::Default) => "add",
-            Some(RootQdisc::Foreign(_)) | None => continue,
-        };
-        commands.push(netem_command(verb, interface, *netem));
-    }
-    let superfluous = kernel
-        .qdiscs
-        .iter()
-        .filter(|(interface, qdisc)| matches!(qdisc, RootQdisc::Ours(_)) && !wanted.contains_key(interface.as_str()));
-    for (interface, _) in superfluous {
-        commands.push(Command::new("tc", ["qdisc", "del", "dev", interface, "root", "handle", QDISC_HANDLE]));
-    }
-    commands
-}
-
-fn netem_command(verb: &str, interface: &str, netem: Netem) -> Command {
-    let (delay, jitter) = (milliseconds(netem.delay_us), milliseconds(netem.jitter_us));
-    let mut args = vec!["qdisc", verb, "dev", interface, "root", "handle", QDISC_HANDLE, "netem", "delay", &delay];
-    if netem.jitter_us > 0 || verb == "change" {
-        args.push(&jitter);
-    }
-    args.extend(["limit", NETEM_LIMIT]);
-    Command::new("tc", args)
-}
-
-/// `100ms`, `0.5ms`: as in the contract, and never in an exponent.
-fn milliseconds(micros: u64) -> String {
-    let (whole, rest) = (micros / 1000, micros % 1000);
-    if rest == 0 { format!("{whole}ms") } else { format!("{whole}.{rest:03}").trim_end_matches('0').to_owned() + "ms" }
-}
-
-fn wanted_chains(faults: &NetworkFaults, family: Family) -> BTreeMap<String, (Hook, Vec<IpAddr>)> {
-    let mut chains = BTreeMap::new();
-    for (id, fault) in faults {
-        let NetworkFault::Drop { ips } = fault else { continue };
-        let ips: Vec<IpAddr> = ips.iter().copied().filter(|ip| Family::of(ip) == family).collect();
-        if ips.is_empty() {
-            continue;
-        }
-        for hook in Hook::ALL {
-            chains.insert(hook.ours(id), (hook, ips.clone()));
-        }
-    }
-    chains
-}
-
-/// One transaction for `iptables-restore --noflush`; `None` where nothing is to be done.
-fn filter_text(wanted: &BTreeMap<String, (Hook, Vec<IpAddr>)>, held: &Chains) -> Option<String> {
-    let mut text = String::new();
-    for (name, (hook, ips)) in wanted {
-        let found = held.get(name);
-        if found.is_some_and(|chain| is_whole(chain, ips)) {
-            continue;
-        }
-        // With --noflush this line makes the chain or, where it exists, empties it.
-        writeln!(text, ":{name} - [0:0]").ok()?;
-        for ip in ips {
-            writeln!(text, "-A {name} {} {ip} -j DROP", hook.peer_option()).ok()?;
-        }
-        if found.is_none_or(|chain| chain.jumps == 0) {
-            writeln!(text, "-I {} 1 -j {name}", hook.chain()).ok()?;
-        }
-    }
-    for (name, chain) in held.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
-        let hook = Hook::of(name)?;
-        text.push_str(&removal_lines(name, hook, chain.jumps));
-    }
-    (!text.is_empty()).then(|| format!("*filter\n{text}COMMIT\n"))
-}
-
-fn is_whole(chain: &Chain, ips: &[IpAddr]) -> bool {
-    chain.jumps >= 1 && chain.drops.len() == ips.len() && ips.iter().all(|ip| chain.drops.contains(&Some(*ip)))
-}
-
-fn removal_lines(name: &str, hook: Hook, jumps: usize) -> String {
-    let jump = format!("-D {} -j {name}\n", hook.chain());
-    format!("{}-F {name}\n-X {name}\n", jump.repeat(jumps))
-}
-
-/// The transaction that removes a whole partition, for a person to pipe into `iptables-restore --noflush`.
-pub fn removal_text(id: &InjectionId) -> String {
-    let lines: String = Hook::ALL.iter().map(|hook| removal_lines(&hook.ours(id), *hook, 1)).collect();
-    format!("*filter\n{lines}COMMIT\n")
-}
-
-/// The commands that one more fault would need, beside what of ours already holds.
-pub fn preview(
+/// Whether the fault can hold at all beside the others: its interfaces are there, their root qdiscs are the kernel's or
+/// ours, and it contradicts nobody. `left` are the interfaces that nobody answers for.
+pub fn check(
     id: &InjectionId,
-    fault: &NetworkFault,
+    faults: &NetworkFaults,
     kernel: &Kernel,
-    flavour: Flavour,
-) -> Result<Vec<Command>, Refusal> {
-    check(fault, kernel)?;
-    let mut faults = kernel.as_faults();
-    faults.insert(id.clone(), fault.clone());
-    Ok(compile(&faults, kernel, flavour))
+    left: &BTreeSet<String>,
+) -> Result<(), Refusal> {
+    let Some(NetworkFault::Shape(shape)) = faults.get(id) else { return Ok(()) };
+    for interface in &shape.interfaces {
+        match kernel.qdiscs.get(interface) {
+            Some(RootQdisc::Foreign(qdisc)) if shape.via == Via::Netem => {
+                return Err(Refusal::ForeignQdisc { interface: interface.clone(), qdisc: qdisc.clone() });
+            }
+            Some(_) => {}
+            None => {
+                let known = kernel.qdiscs.keys().cloned().collect::<Vec<_>>().join(", ");
+                return Err(Refusal::NoInterface { interface: interface.clone(), known });
+            }
+        }
+        if shape.via == Via::Netem && left.contains(interface) {
+            return Err(Refusal::LeftBehind { interface: interface.clone() });
+        }
+        bursts(id, faults, interface)?;
+    }
+    let netem = classes(&streams(faults, Via::Netem));
+    match shape.interfaces.iter().find(|interface| Tree::of(&on(&netem, interface)).is_none()) {
+        Some(interface) => {
+            let here = |fault: &NetworkFault| {
+                fault.shape().is_some_and(|shape| shape.via == Via::Netem && shape.interfaces.contains(interface))
+            };
+            let ids = faults.iter().filter(|(_, fault)| here(fault)).map(|(id, _)| id.clone()).collect();
+            Err(Refusal::TooManyClasses { interface: interface.clone(), ids, most: BANDS - 1 })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Two models of bursts that meet in one packet.
+fn bursts(id: &InjectionId, faults: &NetworkFaults, interface: &str) -> Result<(), Refusal> {
+    let mine = |fault: &NetworkFault| -> Vec<(Via, Flow, Filter)> {
+        let NetworkFault::Shape(shape) = fault else { return Vec::new() };
+        let here = shape.streams().into_iter().filter(|stream| stream.interface == interface);
+        let bursts = here.filter(|stream| matches!(stream.impairment.loss, Some(Loss::Bursts(_))));
+        bursts.map(|stream| (shape.via, stream.flow, stream.filter)).collect()
+    };
+    let ours = faults.get(id).map(mine).unwrap_or_default();
+    let meets = |theirs: &(Via, Flow, Filter)| {
+        ours.iter().any(|(via, flow, filter)| (*via, *flow) == (theirs.0, theirs.1) && filter.and(&theirs.2).is_some())
+    };
+    match faults.iter().find(|(other, fault)| *other != id && mine(fault).iter().any(meets)) {
+        Some((other, _)) => {
+            Err(Refusal::TwoBursts { interface: interface.to_owned(), one: other.clone(), two: id.clone() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// What somebody should know who makes this fault beside the others.
+pub fn warnings(id: &InjectionId, faults: &NetworkFaults) -> Vec<String> {
+    let Some(NetworkFault::Shape(shape)) = faults.get(id) else { return Vec::new() };
+    let mut warnings = Vec::new();
+    if shape.filter.peers.as_ref().is_some_and(BTreeSet::is_empty) {
+        warnings.push("nobody has an address that this is for, so no packet is meant".to_owned());
+    }
+    let here = classes(&streams(faults, shape.via));
+    let hit = |class: &&Class| {
+        let mine = shape.streams();
+        mine.iter().any(|stream| {
+            (&stream.interface, stream.flow) == (&class.interface, class.flow)
+                && stream.filter.and(&class.filter).is_some()
+        })
+    };
+    let hopeless = here.iter().filter(hit).any(|class| {
+        let all = matches!(class.impairment.loss, Some(Loss::Random(chance)) if chance.share == Ppm::ALL);
+        all && class.impairment.delay.is_some()
+    });
+    if hopeless {
+        warnings.push("with a loss of 100 % a delay is not felt: the loss wins".to_owned());
+    }
+    warnings
+}
+
+/// What the commands depend on beside what is wanted and what is held.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    pub flavour: Flavour,
+    /// The interfaces with something of ours that nobody answers for: it is left as it is.
+    pub left: BTreeSet<String>,
+    pub queues: Queues,
+}
+
+/// The commands that turn `kernel` into what `faults` ask for, at most one for each interface and family. An
+/// interface that went away or whose root qdisc somebody replaced since is left alone, so that it keeps nothing else from
+/// being undone; [`check`] is for before.
+pub fn compile(faults: &NetworkFaults, kernel: &Kernel, beside: &Beside) -> Vec<Command> {
+    let Beside { flavour, left, queues } = beside;
+    let netem = classes(&streams(faults, Via::Netem));
+    let queued = super::shaper_classes(faults);
+    let interfaces: BTreeSet<&str> = netem.iter().map(|class| class.interface.as_str()).collect();
+    let mut trees = BTreeMap::new();
+    let mut classified = Vec::new();
+    for interface in interfaces.into_iter().filter(|name| !left.contains(*name)) {
+        let ours = matches!(kernel.qdiscs.get(interface), Some(RootQdisc::Ours(_) | RootQdisc::Default));
+        let Some((tree, bands)) = Tree::of(&on(&netem, interface)).filter(|_| ours) else { continue };
+        trees.insert(interface, tree);
+        classified.extend(bands);
+    }
+    let mut commands: Vec<Command> = trees
+        .iter()
+        .filter_map(|(interface, tree)| qdisc::command(tree.lines(interface, held(kernel, interface))))
+        .collect();
+    for family in Family::ALL {
+        let text = Table::ALL.map(|table| {
+            let mut wanted = wanted_chains(faults, &classified, (&queued, *queues), table, family);
+            let held = kernel.tables(family).of(table);
+            if !left.is_empty() {
+                // They belong to what is left in place.
+                let kept = held.iter().filter(|(name, _)| is_netems(name) || name.contains("-ONLY-"));
+                wanted.extend(kept.map(|(name, chain)| (name.clone(), chain.rules.clone())));
+            }
+            restore_text(table, &wanted, held).unwrap_or_default()
+        });
+        if text.iter().any(|text| !text.is_empty()) {
+            commands.push(Command::new(&flavour.restore(family), ["-w", "5", "--noflush"]).with_stdin(text.concat()));
+        }
+    }
+    let superfluous = kernel.trees().map(|(interface, _)| interface);
+    let superfluous = superfluous.filter(|name| !trees.contains_key(name) && !left.contains(*name));
+    commands.extend(superfluous.filter_map(|interface| qdisc::command(vec![qdisc::removal(interface)])));
+    commands
+}
+
+fn held<'a>(kernel: &'a Kernel, interface: &str) -> Option<&'a Tree> {
+    match kernel.qdiscs.get(interface) {
+        Some(RootQdisc::Ours(tree)) => Some(tree),
+        _ => None,
+    }
+}
+
+fn on<'a>(classes: &'a [Class], interface: &str) -> Vec<&'a Class> {
+    classes.iter().filter(|class| class.interface == interface && class.flow == Flow::Out).collect()
 }

@@ -18,6 +18,8 @@ impl Ppm {
         Self(parts.min(Self::ALL.0))
     }
 
+    pub const NONE: Self = Self(0);
+
     pub fn percent(percent: u64) -> Self {
         Self::new(u32::try_from(percent.saturating_mul(10_000)).unwrap_or(u32::MAX))
     }

@@ -121,6 +121,7 @@ mod tests {
                 container_id: "c0".into(),
                 container_started_at: String::new(),
                 daemon_id: None,
+                group: None,
                 holder_image: None,
             },
             undo: vec![],
@@ -128,6 +129,7 @@ mod tests {
             deadline: deadline.map(|left| now + left),
             deadline_since_boot_ms: None,
             left: false,
+            measured: None,
             note: None,
         }
     }

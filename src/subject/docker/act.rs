@@ -1,6 +1,8 @@
 //! Acts: the changes themselves, each read back, and their undoing whatever became of the target meanwhile.
 
-use bollard::query_parameters::{KillContainerOptionsBuilder, WaitContainerOptions};
+use std::time::Duration;
+
+use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
@@ -36,36 +38,90 @@ impl TikvSubject {
         let options = KillContainerOptionsBuilder::new().signal(signal.name()).build();
         client::ask("kill", &node.name, docker.kill_container(&node.id, Some(options))).await?;
         step(Step::Signalled);
-        let ended = self.ends(metadata).await?;
+        self.has_ended(metadata, signal.name(), client::patience()).await
+    }
+
+    /// Freezes every process of the container, and waits until Docker shows it.
+    pub(super) async fn pause(&self, metadata: &Metadata) -> Result<(), SubjectError> {
+        let node = self.unchanged(metadata).await.map_err(|error| SubjectError::NotBegun(Box::new(error)))?;
+        if node.state == State::Paused {
+            // Somebody else's pause is not ours to end.
+            return Err(SubjectError::NotBegun(Box::new(changed(metadata, "was paused by somebody else"))));
+        }
+        let docker = self.docker().await?;
+        client::ask("pause", &node.name, docker.pause_container(&node.id)).await?;
+        step(Step::Signalled);
+        match self.unchanged(metadata).await?.state {
+            State::Paused => Ok(()),
+            _ => Err(changed(metadata, "was unpaused by somebody else")),
+        }
+    }
+
+    /// Lets the processes go on. Another life of the container was never frozen by us.
+    pub(super) async fn unpause(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
+        let ours = |node: &Node| node.started_at == metadata.container_started_at && node.state == State::Paused;
+        let Some(node) = self.find_target(metadata).await? else { return Ok(lost(metadata, "was removed")) };
+        if !ours(&node) {
+            return Ok(Cleaned::Clean);
+        }
+        let docker = self.docker().await?;
+        let answer = client::ask("unpause", &node.name, docker.unpause_container(&node.id)).await;
+        step(Step::StartedAgain);
+        match self.find_target(metadata).await? {
+            None => Ok(lost(metadata, "was removed")),
+            Some(now) if !ours(&now) => Ok(Cleaned::Clean),
+            Some(now) => Err(answer.err().unwrap_or_else(|| {
+                let reason = "it was unpaused and is paused again".to_owned();
+                SubjectError::Docker { operation: "unpause", object: now.name, reason }
+            })),
+        }
+    }
+
+    /// Stops the container as an operator would, and waits until Docker shows that it has ended.
+    pub(super) async fn stop(&self, metadata: &Metadata, timeout_s: u64) -> Result<(), SubjectError> {
+        let node = self.unchanged(metadata).await.map_err(|error| SubjectError::NotBegun(Box::new(error)))?;
+        let patience = Duration::from_secs(timeout_s) + client::patience();
+        let docker = self.docker().await?.with_timeout(patience);
+        let options = StopContainerOptionsBuilder::new().t(i32::try_from(timeout_s).unwrap_or(i32::MAX)).build();
+        client::ask_for("stop", &node.name, patience, docker.stop_container(&node.id, Some(options))).await?;
+        step(Step::Signalled);
+        self.has_ended(metadata, "docker stop", client::patience()).await
+    }
+
+    async fn has_ended(&self, metadata: &Metadata, by: &'static str, patience: Duration) -> Result<(), SubjectError> {
+        let ended = self.ends(metadata, patience).await?;
         match self.find_target(metadata).await? {
             None => Err(changed(metadata, "was removed")),
             Some(now) if now.started_at != metadata.container_started_at => {
                 Err(changed(metadata, "was started again by its restart policy"))
             }
             Some(_) if !ended => {
-                let (target, seconds) = (metadata.target().to_owned(), client::patience().as_secs());
-                Err(SubjectError::StillRunning { target, signal: signal.name(), seconds })
+                let (target, seconds) = (metadata.target().to_owned(), patience.as_secs());
+                Err(SubjectError::StillRunning { target, signal: by, seconds })
             }
             Some(_) => Ok(()),
         }
     }
 
     /// Waits until the container does not run, for a while; whether it came to that.
-    async fn ends(&self, metadata: &Metadata) -> Result<bool, SubjectError> {
+    async fn ends(&self, metadata: &Metadata, patience: Duration) -> Result<bool, SubjectError> {
         let docker = self.docker().await?;
         let options = WaitContainerOptions { condition: "not-running".to_owned() };
         let mut ended = std::pin::pin!(docker.wait_container(&metadata.container_id, Some(options)));
         // An exit status other than 0 arrives as an error; either way it has ended.
-        Ok(timeout(client::patience(), ended.next()).await.is_ok())
+        Ok(timeout(patience, ended.next()).await.is_ok())
     }
 
     /// Starts the container again. One that still runs in the life that was signalled may be about to end, and then
-    /// nothing else would start it: it is given the time that the signal was given.
-    pub(super) async fn start(&self, metadata: &Metadata, signal: Signal) -> Result<Cleaned, SubjectError> {
+    /// nothing else would start it: it is given the time that it was given then.
+    pub(super) async fn start(&self, metadata: &Metadata, patience: Option<Duration>) -> Result<Cleaned, SubjectError> {
         let Some(node) = self.find_target(metadata).await? else { return Ok(lost(metadata, "was removed")) };
-        let may_end = node.started_at == metadata.container_started_at && signal != Signal::Kill;
-        if is_alive(&node) && !(may_end && self.ends(metadata).await?) {
-            return Ok(Cleaned::Clean);
+        if is_alive(&node) {
+            let patience = patience.filter(|_| node.started_at == metadata.container_started_at);
+            let Some(patience) = patience else { return Ok(Cleaned::Clean) };
+            if !self.ends(metadata, patience).await? {
+                return Ok(Cleaned::Clean);
+            }
         }
         let docker = self.docker().await?;
         client::ask("start", &node.name, docker.start_container(&node.id, None)).await?;

@@ -78,7 +78,17 @@ pub async fn ask<T>(
     object: &str,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, SubjectError> {
-    let answer = tokio::time::timeout(patience(), call).await.unwrap_or(Err(Error::RequestTimeoutError));
+    ask_for(operation, object, patience(), call).await
+}
+
+/// Like [`ask`], for what may take longer.
+pub async fn ask_for<T>(
+    operation: &'static str,
+    object: &str,
+    patience: Duration,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, SubjectError> {
+    let answer = tokio::time::timeout(patience, call).await.unwrap_or(Err(Error::RequestTimeoutError));
     answer.map_err(|error| failed(operation, object, &error))
 }
 

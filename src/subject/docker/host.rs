@@ -20,9 +20,9 @@ use super::{
     watch,
 };
 use crate::{
-    chaos::{DataMount, FaultMetadata, FaultType, InjectionId, Metadata, network::Flavour},
+    chaos::{DataMount, Evidence, FaultMetadata, InjectionId, Metadata, network::Flavour},
     cluster::{ClusterState, tls::Tls},
-    holder::protocol::{Answer, Ask, Disk},
+    holder::protocol::{Adoption, Answer, Ask, Disk},
     step::{Step, step},
     subject::SubjectError,
 };
@@ -66,6 +66,8 @@ pub struct TikvSubject {
     /// By the network's name.
     relays: Mutex<HashMap<String, Slot>>,
     pub(super) readings: Readings,
+    /// What the last plan saw.
+    pub(super) seen: std::sync::Mutex<Option<Snapshot>>,
 }
 
 impl TikvSubject {
@@ -81,6 +83,7 @@ impl TikvSubject {
             holders: Mutex::default(),
             relays: Mutex::default(),
             readings,
+            seen: std::sync::Mutex::default(),
         }
     }
 
@@ -145,6 +148,12 @@ impl TikvSubject {
         watch::snapshot(&self.docker().await?, self.options.project.as_deref()).await
     }
 
+    /// What a watch says now, else what the last plan saw.
+    pub(super) fn at_hand(&self) -> Option<Snapshot> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        live.or_else(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
     /// The one gate that everything passes which changes or makes something.
     pub(super) fn may_change(&self, object: &str) -> Result<(), SubjectError> {
         if !self.options.read_only {
@@ -196,21 +205,29 @@ impl TikvSubject {
     /// Tells a new holder what a former one held here: the delays, which bear no name in the kernel, and every deadline.
     /// What cannot be handed over stays as it is, and its record brings somebody to undo it.
     async fn hand_over(&self, holder: &Holder, node: &Node) {
+        let mut faults = Vec::new();
+        let mut asks = Vec::new();
         for (metadata, left) in (self.options.known)() {
+            if metadata.container_id != node.id {
+                continue;
+            }
             let ttl_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
             let injection = metadata.id.clone();
             let same_life = metadata.container_started_at == node.started_at;
-            let ask = match (metadata.network(), &metadata.fault) {
-                (Some(fault), _) if same_life => Ask::Adopt { injection, fault, ttl_ms },
+            match (metadata.network(), &metadata.fault) {
+                (Some(fault), _) if same_life => faults.push(Adoption { injection, fault, ttl_ms }),
                 (_, FaultMetadata::DiskPressure { fill_file, .. }) => {
-                    Ask::AdoptFill { injection, file: fill_file.clone(), ttl_ms }
+                    asks.push(Ask::AdoptFill { injection, file: fill_file.clone(), ttl_ms });
                 }
-                _ => continue,
-            };
-            if metadata.container_id == node.id
-                && let Err(error) = holder.ask(ask).await
-            {
-                tracing::warn!(%error, id = %metadata.id, "a new holder could not take it over");
+                _ => {}
+            }
+        }
+        if !faults.is_empty() {
+            asks.push(Ask::Adopt { faults });
+        }
+        for ask in asks {
+            if let Err(error) = holder.ask(ask).await {
+                tracing::warn!(%error, node = node.name, "a new holder could not take over what is recorded");
             }
         }
     }
@@ -219,7 +236,7 @@ impl TikvSubject {
     pub async fn keep(&self, metadata: &Metadata) -> Result<(), SubjectError> {
         let key = (metadata.container_id.clone(), metadata.container_started_at.clone());
         let slot = self.holders.lock().await.get(&key).cloned();
-        let Some(slot) = slot.filter(|_| metadata.fault_type() != FaultType::NodeKill) else { return Ok(()) };
+        let Some(slot) = slot.filter(|_| metadata.evidence() == Evidence::Mark) else { return Ok(()) };
         if slot.lock().await.as_ref().is_none_or(|holder| holder.is_alive()) {
             return Ok(());
         }
@@ -236,10 +253,9 @@ impl TikvSubject {
         let (docker, image) = (self.docker().await?, self.image().await?);
         let holder = Holder::open(&docker, image, &Beside::Nothing).await?;
         let found = async {
-            let netem = match holder.ask(Ask::TryNetem).await {
-                Ok(_) => Ok(()),
-                Err(SubjectError::Fault { failure, .. }) => Err(failure.message),
-                Err(error) => return Err(error),
+            let netem = match holder.ask(Ask::Ways).await? {
+                Answer::Ways { netem } => netem,
+                _ => return Err(SubjectError::Image("its holder answered something else".into())),
             };
             match holder.ask(Ask::Hello).await? {
                 Answer::Hello { flavour, .. } => Ok(Capabilities { netem, flavour }),

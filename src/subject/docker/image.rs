@@ -28,6 +28,9 @@ const TOOL_FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr
 /// iptables' match and target extensions, by distribution.
 const EXTENSIONS: [&str; 3] =
     ["/usr/lib/x86_64-linux-gnu/xtables", "/usr/lib/aarch64-linux-gnu/xtables", "/usr/lib64/xtables"];
+/// Where tc keeps the tables of its distributions, by distribution of Linux.
+const TABLES: [&str; 4] =
+    ["/usr/lib/x86_64-linux-gnu/tc", "/usr/lib/aarch64-linux-gnu/tc", "/usr/lib64/tc", "/usr/lib/tc"];
 const MULTI: [(&str, &str); 2] = [("xtables-nft-multi", "nft"), ("xtables-legacy-multi", "legacy")];
 
 /// Longer than the longest time to live.
@@ -167,7 +170,7 @@ impl Contents {
                 }
             }
         }
-        for folder in EXTENSIONS {
+        for folder in EXTENSIONS.into_iter().chain(TABLES) {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 files.insert(entry.path(), entry.path());
             }

@@ -1,9 +1,14 @@
 //! The situation before an injection, put together from what Docker shows, what the journals say and what PD says.
 //! Pure; `safety` judges it.
 
+use std::net::IpAddr;
+
 use super::node::{Node, Role, Snapshot};
 use crate::{
-    chaos::{FaultMetadata, Metadata},
+    chaos::{
+        Evidence, FaultMetadata, Metadata, Shaped,
+        network::{Direction, Loss, Ppm},
+    },
     cluster::{
         ClusterState,
         assumed::{MAX_REPLICAS, RESERVE_SHARE, RESERVE_SPACE, UP},
@@ -62,15 +67,25 @@ fn effect(
     stores: &[&Node],
 ) -> Effect {
     match fault {
-        FaultMetadata::NodeKill { .. } => Effect::Out,
-        FaultMetadata::Latency { max_ms, .. } => Effect::Slow { most_ms: *max_ms },
-        FaultMetadata::NetworkPartition { target_ips, .. } => {
-            let hit = |other: &&Node| other.ips().any(|ip| target_ips.contains(&ip));
-            let from = stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| at).collect();
-            Effect::Cut {
-                from,
-                pds: cluster.iter().copied().filter(|other| other.role == Role::Pd && hit(other)).count(),
+        FaultMetadata::NodeKill { .. } | FaultMetadata::NodePause { .. } | FaultMetadata::NodeStop { .. } => {
+            Effect::Out
+        }
+        FaultMetadata::Latency { max_ms, shaped, .. } => Effect::Slow { most_ms: late(*max_ms, shaped) },
+        FaultMetadata::NetworkPartition { .. } | FaultMetadata::PacketLoss(_) => match unreachable(fault) {
+            Some(hit) => {
+                let hit = |other: &&Node| other.id != node.id && other.ips().any(&hit);
+                Effect::Cut {
+                    from: stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| at).collect(),
+                    pds: cluster.iter().copied().filter(|other| other.role == Role::Pd && hit(other)).count(),
+                }
             }
+            None => Effect::Slow { most_ms: 0 },
+        },
+        FaultMetadata::PacketReorder(Shaped { shape, .. }) => {
+            Effect::Slow { most_ms: shape.impairment.delay.map_or(0, |delay| delay.mean_us / 1000) }
+        }
+        FaultMetadata::PacketDuplicate(_) | FaultMetadata::PacketCorrupt(_) | FaultMetadata::Bandwidth(_) => {
+            Effect::Slow { most_ms: 0 }
         }
         FaultMetadata::DiskPressure { fill_bytes, .. } => {
             let (total, available) = disk.map_or((0, 0), |disk| (disk.total, disk.available));
@@ -81,6 +96,25 @@ fn effect(
                 shared: disk.and_then(|disk| disk.shared.clone()),
             }
         }
+    }
+}
+
+/// The greatest delay of a round trip: both ways of one packet's are two.
+fn late(max_ms: u64, shaped: &Shaped) -> u64 {
+    if shaped.shape.direction == Direction::Both { 2 * max_ms } else { max_ms }
+}
+
+/// Which addresses the fault leaves no way to, if any: a partition's, and those whose packets are all lost.
+fn unreachable(fault: &FaultMetadata) -> Option<Box<dyn Fn(IpAddr) -> bool + '_>> {
+    match fault {
+        FaultMetadata::NetworkPartition { target_ips, .. } => Some(Box::new(|ip| target_ips.contains(&ip))),
+        FaultMetadata::PacketLoss(Shaped { shape, .. }) => {
+            let all = matches!(shape.impairment.loss, Some(Loss::Random(one)) if one.share == Ppm::ALL);
+            // Of some ports alone would not be of the whole node.
+            let whole = shape.filter.ports.is_none();
+            (all && whole).then(|| Box::new(|ip| shape.filter.matches(ip, None)) as Box<dyn Fn(IpAddr) -> bool>)
+        }
+        _ => None,
     }
 }
 
@@ -97,13 +131,24 @@ fn before(store: &Node, known: &Knowledge) -> StoreBefore {
     let disconnected = || seen.filter(|one| one.state_name != UP).map(|one| format!("is {} in PD", one.state_name));
     let delayed = || {
         let open = known.open.iter().filter(|one| one.container_id == store.id);
-        let slow = open.filter_map(|one| match one.fault {
-            FaultMetadata::Latency { max_ms, .. } if max_ms >= crate::safety::AS_GOOD_AS_OUT_MS => Some(max_ms),
+        let slow = open.filter_map(|one| match &one.fault {
+            FaultMetadata::Latency { max_ms, shaped, .. } => Some(late(*max_ms, shaped)),
             _ => None,
         });
+        let slow = slow.filter(|most| *most >= crate::safety::AS_GOOD_AS_OUT_MS);
         slow.max().map(|most| format!("answers {most} ms late"))
     };
-    let docker = (!store.is_running()).then(|| format!("is {}", store.state));
+    // One that is being taken out together with the target still runs.
+    let taken_out = || {
+        let open = known.open.iter().filter(|one| one.container_id == store.id && one.evidence() == Evidence::State);
+        let how = open.map(|one| match one.fault {
+            FaultMetadata::NodePause { .. } => "is paused",
+            FaultMetadata::NodeStop { .. } => "is stopped",
+            _ => "is killed",
+        });
+        how.map(str::to_owned).next_back()
+    };
+    let docker = (!store.is_running()).then(|| format!("is {}", store.state)).or_else(taken_out);
     let filled = known
         .open
         .iter()
@@ -116,10 +161,10 @@ fn before(store: &Node, known: &Knowledge) -> StoreBefore {
     }
 }
 
-/// The pairs of stores that an open partition cuts.
+/// The pairs of stores that an open injection cuts.
 fn cuts(open: &Metadata, stores: &[&Node]) -> Vec<(usize, usize)> {
-    let FaultMetadata::NetworkPartition { target_ips, .. } = &open.fault else { return Vec::new() };
+    let Some(hit) = unreachable(&open.fault) else { return Vec::new() };
     let Some(target) = stores.iter().position(|store| store.id == open.container_id) else { return Vec::new() };
-    let hit = |store: &&Node| store.ips().any(|ip| target_ips.contains(&ip));
+    let hit = |store: &&Node| store.id != open.container_id && store.ips().any(&hit);
     stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| (target, at)).collect()
 }

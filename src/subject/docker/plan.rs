@@ -8,13 +8,13 @@ use super::{
     disk,
     host::TikvSubject,
     judge::DiskBefore,
-    node::{Node, Role, Snapshot},
-    target,
+    node::{Node, Snapshot},
+    scope,
 };
 use crate::{
     chaos::{
-        Command, FaultMetadata, InjectionId, Metadata, ParamError, Signal,
-        network::{Flavour, Kernel, NetworkFault, preview},
+        Command, FaultMetadata, FaultType, InjectionId, Metadata, ParamError, Scope, Shaped, Signal,
+        network::{Cut, Direction, Flavour, Impairment, NetworkFault, Shape, Via},
     },
     holder::protocol::{Answer, Ask, Cause, Failure, Interface},
     subject::SubjectError,
@@ -30,10 +30,7 @@ pub(super) struct Planned {
 }
 
 pub(super) fn plan_kill(node: &Node, signal: Signal) -> Result<Planned, SubjectError> {
-    if node.auto_remove {
-        let reason = "was started with --rm: Docker would remove it, and its anonymous volumes, as soon as it ends";
-        return Err(SubjectError::Refused { target: node.name.clone(), reason: reason.to_owned() });
-    }
+    will_stay(node)?;
     Ok(Planned {
         fault: FaultMetadata::NodeKill { target_container: node.name.clone(), signal },
         commands: vec![Command::new("docker", ["kill", "--signal", signal.name(), &node.name])],
@@ -42,11 +39,45 @@ pub(super) fn plan_kill(node: &Node, signal: Signal) -> Result<Planned, SubjectE
     })
 }
 
+pub(super) fn plan_pause(node: &Node) -> Planned {
+    Planned {
+        fault: FaultMetadata::NodePause { target_container: node.name.clone() },
+        commands: vec![Command::new("docker", ["pause", &node.name])],
+        warnings: Vec::new(),
+        disk: None,
+    }
+}
+
+pub(super) fn plan_stop(node: &Node, timeout_s: u64) -> Result<Planned, SubjectError> {
+    will_stay(node)?;
+    Ok(Planned {
+        fault: FaultMetadata::NodeStop { target_container: node.name.clone(), timeout_s },
+        commands: vec![Command::new("docker", ["stop", "--time", &timeout_s.to_string(), &node.name])],
+        warnings: Vec::new(),
+        disk: None,
+    })
+}
+
+fn will_stay(node: &Node) -> Result<(), SubjectError> {
+    if !node.auto_remove {
+        return Ok(());
+    }
+    let reason = "was started with --rm: Docker would remove it, and its anonymous volumes, as soon as it ends";
+    Err(SubjectError::Refused { target: node.name.clone(), reason: reason.to_owned() })
+}
+
 /// The target's namespace as its holder shows it.
 struct Namespace {
     flavour: Flavour,
     interfaces: Vec<Interface>,
-    kernel: Kernel,
+}
+
+/// A partition's rules on one node.
+pub(super) struct Cutting<'a> {
+    pub(super) node: &'a Node,
+    pub(super) peers: Vec<&'a Node>,
+    pub(super) direction: Direction,
+    pub(super) reject: bool,
 }
 
 impl TikvSubject {
@@ -55,53 +86,70 @@ impl TikvSubject {
             return Err(SubjectError::Refused { target: node.name.clone(), reason: reason.to_owned() });
         }
         match self.ask(node, Ask::Hello).await? {
-            Answer::Hello { flavour, interfaces, kernel, .. } => Ok(Namespace { flavour, interfaces, kernel }),
-            _ => Err(SubjectError::Holder { target: node.name.clone(), reason: "it answered something else".into() }),
+            Answer::Hello { flavour, interfaces, .. } => Ok(Namespace { flavour, interfaces }),
+            other => Err(odd_answer(node, &other)),
         }
     }
 
-    pub(super) async fn plan_latency(
-        &self,
-        id: &InjectionId,
-        node: &Node,
-        (min_ms, max_ms): (u64, u64),
-        only: Option<&str>,
-    ) -> Result<Planned, SubjectError> {
-        let mut namespace = self.namespace(node).await?;
-        // Somebody else may have changed a qdisc since the holder looked.
-        if let Answer::Network { kernel, .. } = self.ask(node, Ask::Qdiscs).await? {
-            namespace.kernel = kernel;
-        }
-        let interfaces = interfaces_of(node, &namespace.interfaces, only)?;
-        let fault = FaultMetadata::Latency {
-            target_container: node.name.clone(),
-            min_ms,
-            max_ms,
-            interface: interfaces.first().cloned().unwrap_or_default(),
-            interfaces: interfaces.clone(),
-        };
-        planned_network(id, node, fault, &NetworkFault::Delay { min_ms, max_ms, interfaces }, &namespace)
-    }
-
-    pub(super) async fn plan_partition(
+    pub(super) async fn plan_shape(
         &self,
         id: &InjectionId,
         (snapshot, node): (&Snapshot, &Node),
-        named: &[String],
-        include_pd: bool,
+        kind: FaultType,
+        impairment: Impairment,
+        scope: &Scope,
     ) -> Result<Planned, SubjectError> {
+        let namespace = self.namespace(node).await?;
+        let interfaces = interfaces_of(node, &namespace.interfaces, scope.interface.as_deref())?;
         let cluster = snapshot.clone().only(Some(&node.cluster));
-        let named = named.iter().map(|name| target::find(&cluster, name)).collect::<Result<Vec<&Node>, _>>()?;
-        let others = || cluster.nodes.iter().filter(|other| other.id != node.id);
-        let mut peers: Vec<&Node> = if named.is_empty() {
-            others().filter(|other| other.role == Role::Tikv).collect()
-        } else {
-            named.into_iter().filter(|other| other.id != node.id).collect()
-        };
-        if include_pd {
-            let more: Vec<&Node> = others().filter(|other| other.role == Role::Pd && !peers.contains(other)).collect();
-            peers.extend(more);
+        let (filter, mut warnings) = scope::filter(&cluster, node, scope)?;
+        let via = self.way(node, scope, filter.is_everything()).await?;
+        if via == Via::Netem && impairment.rate.is_some() {
+            warnings.push("netem lets a rate's packets go one by one: burst_kb is the shaper's alone".to_owned());
         }
+        let interface = interfaces.first().cloned().unwrap_or_default();
+        let shape = Shape { interfaces, via, direction: scope.direction, filter, impairment };
+        let shaped = Shaped {
+            target_container: node.name.clone(),
+            interface,
+            shape: shape.clone(),
+            to: scope.to.clone(),
+            flavour: namespace.flavour,
+        };
+        let fault = FaultMetadata::of_shaped(kind, shaped);
+        let mut planned = self.planned_network(id, node, fault, NetworkFault::Shape(shape)).await?;
+        planned.warnings.extend(warnings);
+        Ok(planned)
+    }
+
+    /// netem where the kernel has it and the packets are all those that leave, else the shaper, which tells packets apart
+    /// by itself; what was asked for by name is refused where it cannot be.
+    async fn way(&self, node: &Node, scope: &Scope, everything: bool) -> Result<Via, SubjectError> {
+        let is_netems = scope.direction == Direction::Out && everything;
+        if scope.via == Some(Via::Shaper) || (scope.via.is_none() && !is_netems) {
+            return Ok(Via::Shaper);
+        }
+        let refused = |cause: Cause, message: String| {
+            Err(SubjectError::Fault { target: node.name.clone(), failure: Failure { cause, message } })
+        };
+        if scope.direction != Direction::Out {
+            let message = format!(
+                "netem works on packets that leave, and the direction is {}: choose --via shaper",
+                scope.direction.name()
+            );
+            return refused(Cause::Refused, message);
+        }
+        match self.ask(node, Ask::Ways).await? {
+            Answer::Ways { netem: Ok(()) } => Ok(Via::Netem),
+            Answer::Ways { netem: Err(message) } if scope.via == Some(Via::Netem) => refused(Cause::NoNetem, message),
+            Answer::Ways { .. } => Ok(Via::Shaper),
+            other => Err(odd_answer(node, &other)),
+        }
+    }
+
+    /// One node's part of a partition.
+    pub(super) async fn plan_cut(&self, id: &InjectionId, cutting: Cutting<'_>) -> Result<Planned, SubjectError> {
+        let Cutting { node, peers, direction, reject } = cutting;
         let (reachable, silent): (Vec<&Node>, Vec<&Node>) =
             peers.into_iter().partition(|peer| peer.ips().next().is_some());
         let mut target_ips: Vec<IpAddr> = reachable.iter().flat_map(|peer| peer.ips()).collect();
@@ -116,12 +164,29 @@ impl TikvSubject {
             target_ips: target_ips.clone(),
             flavour: namespace.flavour,
             peers: reachable.iter().map(|peer| peer.name.clone()).collect(),
+            direction,
+            reject,
         };
-        let mut planned = planned_network(id, node, fault, &NetworkFault::Drop { ips: target_ips }, &namespace)?;
+        let network = NetworkFault::Drop(Cut { ips: target_ips, direction, reject });
+        let mut planned = self.planned_network(id, node, fault, network).await?;
         planned.warnings.extend(silent.iter().map(|peer| {
             format!("{} is {} and has no address now; it is not cut off if it starts meanwhile", peer.name, peer.state)
         }));
         Ok(planned)
+    }
+
+    /// The holder knows what else holds there, so it says what would run.
+    async fn planned_network(
+        &self,
+        id: &InjectionId,
+        node: &Node,
+        fault: FaultMetadata,
+        network: NetworkFault,
+    ) -> Result<Planned, SubjectError> {
+        match self.ask(node, Ask::Preview { injection: id.clone(), fault: network }).await? {
+            Answer::Preview { commands, warnings } => Ok(Planned { fault, commands, warnings, disk: None }),
+            other => Err(odd_answer(node, &other)),
+        }
     }
 
     pub(super) async fn plan_disk(
@@ -150,19 +215,8 @@ impl TikvSubject {
     }
 }
 
-fn planned_network(
-    id: &InjectionId,
-    node: &Node,
-    fault: FaultMetadata,
-    network: &NetworkFault,
-    namespace: &Namespace,
-) -> Result<Planned, SubjectError> {
-    let commands =
-        preview(id, network, &namespace.kernel, namespace.flavour).map_err(|refusal| SubjectError::Fault {
-            target: node.name.clone(),
-            failure: Failure { cause: Cause::Refused, message: refusal.to_string() },
-        })?;
-    Ok(Planned { fault, commands, warnings: Vec::new(), disk: None })
+fn odd_answer(node: &Node, answer: &Answer) -> SubjectError {
+    SubjectError::Holder { target: node.name.clone(), reason: format!("it answered {answer:?}") }
 }
 
 /// The interfaces that carry the node's networks, told by their addresses; all, or the one that is named by network

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     chaos::{
-        DataMount, FaultMetadata, InjectionId, Metadata,
-        network::{NetworkFault, RootQdisc},
+        DataMount, FaultMetadata, FaultType, InjectionId, Metadata, Shaped,
+        network::{Cut, Impairment, NetworkFault, RootQdisc, Shape, Via},
     },
     holder::protocol::{Answer, Ask, FillFile, Held, HeldThing, Survey},
     subject::{Cleaned, Foreign, Helper, Left, Mark, Marked, Scan, SubjectError, Unseen},
@@ -205,23 +205,19 @@ impl<'a> Sightings<'a> {
         self.take_files(&target, &survey);
         let metadata = |id: &InjectionId, fault: &NetworkFault| network_metadata(&target, id, fault, &survey);
         let present = survey.kernel.as_faults();
-        let shows = |id: &InjectionId, fault: &NetworkFault| match fault {
-            NetworkFault::Drop { .. } => present.contains_key(id),
-            NetworkFault::Delay { interfaces, .. } => interfaces.iter().any(|name| delays(&survey, name)),
-        };
-        let mut kept = BTreeSet::new();
+        let mut kept: BTreeSet<(Via, String)> = BTreeSet::new();
         for Held { injection, left_ms, what } in &survey.held {
             if let HeldThing::Network(fault) = what
-                && shows(injection, fault)
+                && survey.kernel.shows(injection, fault)
             {
-                kept.extend(interfaces(fault).iter().cloned());
+                kept.extend(places(fault));
                 let what = Marked::Fault(metadata(injection, fault));
                 self.scan.marks.push(Mark { what, held: Some(left(*left_ms)) });
             }
         }
         let unheld = present.iter().filter(|(id, fault)| match fault {
-            NetworkFault::Drop { .. } => !survey.held.iter().any(|held| held.injection == **id),
-            NetworkFault::Delay { .. } => !interfaces(fault).iter().any(|name| kept.contains(name)),
+            NetworkFault::Drop(_) => !survey.held.iter().any(|held| held.injection == **id),
+            NetworkFault::Shape(_) => !places(fault).iter().any(|place| kept.contains(place)),
         });
         let unheld = unheld.map(|(id, fault)| Mark { what: Marked::Fault(metadata(id, fault)), held: None });
         self.scan.marks.extend(unheld);
@@ -297,36 +293,45 @@ fn left(left_ms: Option<u64>) -> Left {
     left_ms.map_or(Left::ForEver, |ms| Left::Until(Duration::from_millis(ms)))
 }
 
-fn delays(survey: &Survey, interface: &str) -> bool {
-    matches!(survey.kernel.qdiscs.get(interface), Some(RootQdisc::Ours(_)))
-}
-
-fn interfaces(fault: &NetworkFault) -> &[String] {
-    match fault {
-        NetworkFault::Delay { interfaces, .. } => interfaces,
-        NetworkFault::Drop { .. } => &[],
-    }
+/// Where a shaped fault stands.
+fn places(fault: &NetworkFault) -> Vec<(Via, String)> {
+    let shape = fault.shape();
+    shape.into_iter().flat_map(|shape| shape.interfaces.iter().map(|name| (shape.via, name.clone()))).collect()
 }
 
 /// The metadata of a fault that only the kernel or a holder tells of.
 fn network_metadata(target: &Target, id: &InjectionId, fault: &NetworkFault, survey: &Survey) -> Metadata {
     let name = target.name.to_owned();
     let fault = match fault.clone() {
-        NetworkFault::Delay { min_ms, max_ms, interfaces } => FaultMetadata::Latency {
-            target_container: name,
-            min_ms,
-            max_ms,
-            interface: interfaces.first().cloned().unwrap_or_default(),
-            interfaces,
-        },
-        NetworkFault::Drop { ips } => FaultMetadata::NetworkPartition {
+        NetworkFault::Shape(shape) => {
+            let interface = shape.interfaces.first().cloned().unwrap_or_default();
+            let kind = kind_of(&shape);
+            let (to, flavour) = (Vec::new(), survey.flavour);
+            FaultMetadata::of_shaped(kind, Shaped { target_container: name, interface, shape, to, flavour })
+        }
+        NetworkFault::Drop(Cut { ips, direction, reject }) => FaultMetadata::NetworkPartition {
             isolated_container: name,
             target_ips: ips,
             peers: Vec::new(),
             flavour: survey.flavour,
+            direction,
+            reject,
         },
     };
     bare(target, id, fault)
+}
+
+/// The type that does this to packets; a queue alone does not say what was done to those in it.
+fn kind_of(shape: &Shape) -> FaultType {
+    match shape.impairment {
+        Impairment { reorder: Some(_), .. } => FaultType::PacketReorder,
+        Impairment { delay: Some(_), .. } => FaultType::Latency,
+        Impairment { loss: Some(_), .. } => FaultType::PacketLoss,
+        Impairment { duplicate: Some(_), .. } => FaultType::PacketDuplicate,
+        Impairment { corrupt: Some(_), .. } => FaultType::PacketCorrupt,
+        Impairment { rate: Some(_), .. } => FaultType::Bandwidth,
+        _ => FaultType::Latency,
+    }
 }
 
 fn bare(target: &Target, id: &InjectionId, fault: FaultMetadata) -> Metadata {
@@ -336,6 +341,7 @@ fn bare(target: &Target, id: &InjectionId, fault: FaultMetadata) -> Metadata {
         container_id: target.id.to_owned(),
         container_started_at: target.started_at.to_owned(),
         daemon_id: None,
+        group: None,
         holder_image: None,
     }
 }

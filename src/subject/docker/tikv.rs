@@ -11,50 +11,89 @@ use super::{
     host::{DEFAULT_DATA_DIR, TikvSubject},
     judge::{self, Knowledge},
     node::{Node, Role, Snapshot},
-    plan::{Planned, plan_kill},
+    plan::{Cutting, Planned, plan_kill, plan_pause, plan_stop},
     target,
 };
 use crate::{
-    chaos::{Fault, FaultMetadata, Metadata, undo_commands},
+    chaos::{
+        Fault, FaultMetadata, InjectionId, Metadata, Partition, Scope, Signal,
+        measured::{Look, Moment, Reading},
+        network::Direction,
+        undo_commands,
+    },
     holder::protocol::{Answer, Ask, Cause},
     safety::{self, Verdict},
     subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError},
 };
 
 impl Subject for TikvSubject {
-    async fn plan(&self, fault: &Fault, target: Option<&str>) -> Result<Plan, SubjectError> {
+    async fn plan(&self, fault: &Fault, targets: &[String]) -> Result<Vec<Plan>, SubjectError> {
         let snapshot = self.snapshot().await?;
-        let node = self.choose(&snapshot, target).await?;
-        self.may_change(&node.name)?;
-        let what = fault.fault_type().name();
-        if !node.is_running() {
-            return Err(SubjectError::NotRunning { target: node.name, state: node.state.to_string(), what });
+        self.remember(&snapshot);
+        let mut chosen: Vec<Node> = Vec::new();
+        for node in self.chosen(&snapshot, fault, targets).await? {
+            self.may_change(&node.name)?;
+            if !node.is_running() {
+                let what = fault.fault_type().name();
+                return Err(SubjectError::NotRunning { target: node.name, state: node.state.to_string(), what });
+            }
+            if chosen.iter().all(|other| other.id != node.id) {
+                chosen.push(node);
+            }
         }
-        let id = self.next_id();
-        let planned = match fault {
-            Fault::NodeKill { signal } => plan_kill(&node, *signal)?,
-            Fault::Latency { min_ms, max_ms, interface } => {
-                self.plan_latency(&id, &node, (*min_ms, *max_ms), interface.as_deref()).await?
+        let parts = match fault {
+            Fault::NetworkPartition { shape, peers, include_pd, reject } => {
+                let [node] = &chosen[..] else {
+                    return match shape {
+                        Partition::Isolate | Partition::OneWayIn | Partition::OneWayOut => {
+                            self.plan_each(&snapshot, fault, &chosen).await
+                        }
+                        _ => Err(too_many(*shape, &chosen)),
+                    };
+                };
+                self.cuttings(&snapshot, node, *shape, peers, *include_pd)?
+                    .into_iter()
+                    .map(|(node, peers)| Part::Cut { node, peers, direction: shape.direction(), reject: *reject })
+                    .collect()
             }
-            Fault::NetworkPartition { peers, include_pd } => {
-                self.plan_partition(&id, (&snapshot, &node), peers, *include_pd).await?
-            }
-            Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
-                let folder = target_path.as_deref().or(node.data_dir.as_deref()).unwrap_or(DEFAULT_DATA_DIR);
-                self.plan_disk(&snapshot, &node, *fill_percent, folder, *fill_shared).await?
-            }
+            _ => return self.plan_each(&snapshot, fault, &chosen).await,
         };
-        let verdict = self.judge(&snapshot, &node, &planned).await;
-        let metadata = Metadata {
-            fault: planned.fault,
-            id,
-            container_id: node.id,
-            container_started_at: node.started_at,
-            daemon_id: Some(self.daemon().await?),
-            holder_image: self.image.get().cloned(),
+        self.plan_parts(&snapshot, fault, parts).await
+    }
+
+    async fn replan(&self, held: &Metadata, fault: &Fault) -> Result<Plan, SubjectError> {
+        let stays = |reason: &str| SubjectError::NotChangeable { id: held.id.to_string(), reason: reason.to_owned() };
+        let Fault::Shape { kind, impairment, scope } = fault else {
+            return Err(stays("is of a kind that cannot be changed while it holds"));
         };
+        let Some(before) = held.fault.shaped().filter(|_| held.fault_type() == *kind) else {
+            return Err(stays("is of another kind"));
+        };
+        self.may_change(held.target())?;
+        let node = self.unchanged(held).await?;
+        let snapshot = self.snapshot().await?;
+        // Where it stands and what does it stay as they are.
+        let scope = Scope { via: Some(before.shape.via), interface: None, ..scope.clone() };
+        let mut planned = self.plan_shape(&held.id, (&snapshot, &node), *kind, *impairment, &scope).await?;
+        let mut metadata = held.clone();
+        if let Some(shaped) = planned.fault.shaped() {
+            let mut shaped = shaped.clone();
+            shaped.shape.interfaces.clone_from(&before.shape.interfaces);
+            shaped.interface.clone_from(&before.interface);
+            metadata.fault = FaultMetadata::of_shaped(*kind, shaped);
+        }
+        planned.fault = metadata.fault.clone();
+        let open = self.open_but(&held.id);
+        let verdict = self.judge(&snapshot, &node, &planned, &open).await;
         let undo = undo_commands(&metadata);
         Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
+    }
+
+    async fn change(&self, metadata: &Metadata) -> Result<(), SubjectError> {
+        self.may_change(metadata.target())?;
+        let Some(fault) = metadata.network() else { return Ok(()) };
+        let ask = Ask::Change { injection: metadata.id.clone(), fault };
+        self.ask_beside(metadata, ask).await.map(|_| ())
     }
 
     async fn inject(&self, metadata: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
@@ -68,16 +107,10 @@ impl Subject for TikvSubject {
                 let signal = *signal;
                 self.kill(metadata, signal).await?;
             }
-            FaultMetadata::Latency { .. } | FaultMetadata::NetworkPartition { .. } => {
-                if let Some(fault) = metadata.network() {
-                    let ask = Ask::Add { injection, fault, ttl_ms };
-                    let answer = self.ask_beside(metadata, ask).await.map_err(not_begun)?;
-                    if let (Answer::Network { flavour: used, .. }, FaultMetadata::NetworkPartition { flavour, .. }) =
-                        (answer, &mut made.fault)
-                    {
-                        *flavour = used;
-                    }
-                }
+            FaultMetadata::NodePause { .. } => self.pause(metadata).await?,
+            FaultMetadata::NodeStop { timeout_s, .. } => {
+                let timeout_s = *timeout_s;
+                self.stop(metadata, timeout_s).await?;
             }
             FaultMetadata::DiskPressure { fill_percent, fill_file, fill_bytes, whole, .. } => {
                 let (file, bytes, to_the_last_byte) = (fill_file.clone(), *fill_bytes, *whole && *fill_percent == 100);
@@ -87,8 +120,21 @@ impl Subject for TikvSubject {
                     other => return Err(unexpected(metadata, &other)),
                 }
             }
+            network => {
+                if let Some(fault) = metadata.network() {
+                    let ask = Ask::Add { injection, fault, ttl_ms };
+                    let answer = self.ask_beside(metadata, ask).await.map_err(not_begun)?;
+                    if let Answer::Network { flavour, .. } = answer {
+                        network.set_flavour(flavour);
+                    }
+                }
+            }
         }
         Ok(made)
+    }
+
+    async fn measure(&self, metadata: &Metadata, moment: Moment, known: Option<&Reading>) -> Option<Look> {
+        self.look_inside(metadata, moment, known).await
     }
 
     async fn cleanup(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
@@ -101,13 +147,16 @@ impl Subject for TikvSubject {
             return Err(SubjectError::Refused { target: metadata.target().to_owned(), reason });
         }
         let cleaned = match &metadata.fault {
-            FaultMetadata::NodeKill { signal, .. } => self.start(metadata, *signal).await?,
-            FaultMetadata::Latency { .. } | FaultMetadata::NetworkPartition { .. } => {
-                self.end_network(metadata).await?
+            FaultMetadata::NodeKill { signal: Signal::Kill, .. } => self.start(metadata, None).await?,
+            FaultMetadata::NodeKill { .. } => self.start(metadata, Some(client::patience())).await?,
+            FaultMetadata::NodeStop { timeout_s, .. } => {
+                self.start(metadata, Some(Duration::from_secs(*timeout_s) + client::patience())).await?
             }
+            FaultMetadata::NodePause { .. } => self.unpause(metadata).await?,
             FaultMetadata::DiskPressure { fill_file, mount, .. } => {
                 self.remove_fill(metadata, fill_file, mount).await?
             }
+            _ => self.end_network(metadata).await?,
         };
         let target = self.find_target(metadata).await?;
         let same_life = target.as_ref().is_some_and(|node| node.started_at == metadata.container_started_at);
@@ -138,13 +187,192 @@ fn not_begun(error: SubjectError) -> SubjectError {
     }
 }
 
+/// A part of a plan: what is done to one node.
+enum Part<'a> {
+    Whole(&'a Node),
+    Cut { node: &'a Node, peers: Vec<&'a Node>, direction: Direction, reject: bool },
+}
+
+fn too_many(shape: Partition, chosen: &[Node]) -> SubjectError {
+    let names: Vec<&str> = chosen.iter().map(|node| node.name.as_str()).collect();
+    let reason = format!("are {} targets, and {} is seen from one node", names.len(), shape.name());
+    SubjectError::Refused { target: names.join(", "), reason }
+}
+
 impl TikvSubject {
+    /// The targets, in the order in which they were named.
+    async fn chosen(&self, snapshot: &Snapshot, fault: &Fault, names: &[String]) -> Result<Vec<Node>, SubjectError> {
+        if names.is_empty() {
+            let leads = matches!(fault, Fault::NetworkPartition { shape: Partition::Primaries, .. });
+            return Ok(vec![if leads { self.primary(snapshot).await? } else { self.choose(snapshot, None).await? }]);
+        }
+        let mut nodes = Vec::new();
+        for name in names {
+            nodes.push(self.choose(snapshot, Some(name)).await?);
+        }
+        Ok(nodes)
+    }
+
+    /// The store that leads most, as PD says.
+    async fn primary(&self, snapshot: &Snapshot) -> Result<Node, SubjectError> {
+        target::only_cluster(snapshot, self.options.project.as_deref())?;
+        let heard = self.heard(snapshot).await;
+        let leaders = |node: &Node| {
+            let state = heard.iter().find(|state| state.cluster == node.cluster)?;
+            Some(state.nodes.get(&node.id)?.store.as_ref()?.leaders)
+        };
+        let stores = snapshot.nodes.iter().filter(|node| node.role == Role::Tikv && node.is_running());
+        let most = stores.filter_map(|node| Some((leaders(node)?, node))).max_by_key(|(count, _)| *count);
+        most.map(|(_, node)| node.clone()).ok_or_else(|| {
+            let reason = "does not say which store leads most, so primaries needs --target".to_owned();
+            SubjectError::Refused { target: "PD".to_owned(), reason }
+        })
+    }
+
+    /// Who drops whom on which node for a partition of that shape.
+    fn cuttings<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        node: &'a Node,
+        shape: Partition,
+        named: &[String],
+        include_pd: bool,
+    ) -> Result<Vec<(&'a Node, Vec<&'a Node>)>, SubjectError> {
+        let cluster = snapshot.clone().only(Some(&node.cluster));
+        let in_cluster =
+            |role: Role| snapshot.nodes.iter().filter(move |other| other.cluster == node.cluster && other.role == role);
+        let mut named_nodes: Vec<&Node> = Vec::new();
+        for name in named {
+            let id = target::find(&cluster, name)?.id.clone();
+            named_nodes.extend(snapshot.by_id(&id).filter(|other| other.id != node.id));
+        }
+        if !shape.is_of_one() || shape == Partition::Primaries {
+            let stores: Vec<&Node> = in_cluster(Role::Tikv).collect();
+            let place = |wanted: &Node| stores.iter().position(|store| store.id == wanted.id);
+            let refused = |reason: String| SubjectError::Refused { target: node.name.clone(), reason };
+            let at = place(node).ok_or_else(|| refused("is no TiKV node, and this shape is about those".to_owned()))?;
+            let peer = named_nodes.first().and_then(|peer| place(peer));
+            let running = stores.iter().filter(|store| store.is_running()).count();
+            if running < stores.len() && shape != Partition::Pair && shape != Partition::Primaries {
+                let why =
+                    format!("is one of {} TiKV nodes of which {running} run: {} needs all", stores.len(), shape.name());
+                return Err(refused(why));
+            }
+            let members = shape.members(stores.len(), at, peer).map_err(|reason| SubjectError::Refused {
+                target: node.cluster.clone(),
+                reason: format!("cannot be split: {reason}"),
+            })?;
+            let mut cuttings: Vec<(&Node, Vec<&Node>)> = members
+                .into_iter()
+                .map(|member| (stores[member.node], member.from.iter().map(|other| stores[*other]).collect()))
+                .collect();
+            if include_pd {
+                cuttings.iter_mut().for_each(|(_, peers)| peers.extend(in_cluster(Role::Pd)));
+            }
+            return Ok(cuttings);
+        }
+        let mut peers: Vec<&Node> = if named.is_empty() {
+            in_cluster(Role::Tikv).filter(|other| other.id != node.id).collect()
+        } else {
+            named_nodes
+        };
+        if include_pd {
+            let more: Vec<&Node> =
+                in_cluster(Role::Pd).filter(|other| other.id != node.id && !peers.contains(other)).collect();
+            peers.extend(more);
+        }
+        Ok(vec![(node, peers)])
+    }
+
+    /// The same fault on each of them.
+    async fn plan_each(&self, snapshot: &Snapshot, fault: &Fault, nodes: &[Node]) -> Result<Vec<Plan>, SubjectError> {
+        let mut parts = Vec::new();
+        for node in nodes {
+            match fault {
+                Fault::NetworkPartition { shape, peers, include_pd, reject } => {
+                    let cuttings = self.cuttings(snapshot, node, *shape, peers, *include_pd)?;
+                    let direction = shape.direction();
+                    parts.extend(cuttings.into_iter().map(|(node, peers)| Part::Cut {
+                        node,
+                        peers,
+                        direction,
+                        reject: *reject,
+                    }));
+                }
+                _ => parts.push(Part::Whole(node)),
+            }
+        }
+        self.plan_parts(snapshot, fault, parts).await
+    }
+
+    /// Each part judged beside those before it. Several are a group, which bears the first one's id.
+    async fn plan_parts(
+        &self,
+        snapshot: &Snapshot,
+        fault: &Fault,
+        parts: Vec<Part<'_>>,
+    ) -> Result<Vec<Plan>, SubjectError> {
+        let first = self.next_id();
+        let group = (parts.len() > 1).then(|| first.clone());
+        let mut open = self.open_but(&first);
+        let mut plans = Vec::new();
+        for (part, offset) in parts.into_iter().zip(0..) {
+            let id = InjectionId::from_number(first.number().wrapping_add(offset));
+            let (node, planned) = match part {
+                Part::Whole(node) => (node, self.plan_one(&id, snapshot, node, fault).await?),
+                Part::Cut { node, peers, direction, reject } => {
+                    (node, self.plan_cut(&id, Cutting { node, peers, direction, reject }).await?)
+                }
+            };
+            let verdict = self.judge(snapshot, node, &planned, &open).await;
+            let metadata = Metadata {
+                fault: planned.fault,
+                id,
+                container_id: node.id.clone(),
+                container_started_at: node.started_at.clone(),
+                daemon_id: Some(self.daemon().await?),
+                group: group.clone(),
+                holder_image: self.image.get().cloned(),
+            };
+            open.push(metadata.clone());
+            let undo = undo_commands(&metadata);
+            plans.push(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict });
+        }
+        Ok(plans)
+    }
+
+    async fn plan_one(
+        &self,
+        id: &InjectionId,
+        snapshot: &Snapshot,
+        node: &Node,
+        fault: &Fault,
+    ) -> Result<Planned, SubjectError> {
+        match fault {
+            Fault::NodeKill { signal } => plan_kill(node, *signal),
+            Fault::NodePause => Ok(plan_pause(node)),
+            Fault::NodeStop { timeout_s } => plan_stop(node, *timeout_s),
+            Fault::Shape { kind, impairment, scope } => {
+                self.plan_shape(id, (snapshot, node), *kind, *impairment, scope).await
+            }
+            Fault::NetworkPartition { .. } => Err(SubjectError::NoPeers { target: node.name.clone() }),
+            Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
+                let folder = target_path.as_deref().or(node.data_dir.as_deref()).unwrap_or(DEFAULT_DATA_DIR);
+                self.plan_disk(snapshot, node, *fill_percent, folder, *fill_shared).await
+            }
+        }
+    }
+
+    /// Every open injection but one.
+    fn open_but(&self, id: &InjectionId) -> Vec<Metadata> {
+        (self.options.known)().into_iter().map(|(metadata, _)| metadata).filter(|one| one.id != *id).collect()
+    }
+
     /// By what Docker shows, what the journals say and what the cluster said last.
-    async fn judge(&self, snapshot: &Snapshot, node: &Node, planned: &Planned) -> Verdict {
-        let open: Vec<Metadata> = (self.options.known)().into_iter().map(|(metadata, _)| metadata).collect();
+    async fn judge(&self, snapshot: &Snapshot, node: &Node, planned: &Planned, open: &[Metadata]) -> Verdict {
         let heard = self.heard(&snapshot.clone().only(Some(&node.cluster))).await;
         let cluster = heard.iter().find(|state| state.cluster == node.cluster);
-        let known = Knowledge { open: &open, cluster };
+        let known = Knowledge { open, cluster };
         let situation = judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known);
         safety::judge(&situation)
     }

@@ -26,10 +26,13 @@ fn one_of_mine() -> Message {
 }
 
 fn latency_fault(screen: &Screen) -> (u64, u64) {
-    match screen.model.picker.fault() {
-        Ok(Fault::Latency { min_ms, max_ms, .. }) => (min_ms, max_ms),
-        other => panic!("{other:?}"),
-    }
+    bounds(&screen.model.picker.fault().unwrap())
+}
+
+fn bounds(fault: &Fault) -> (u64, u64) {
+    let Fault::Shape { kind: FaultType::Latency, impairment, .. } = fault else { panic!("{fault:?}") };
+    let delay = impairment.delay.unwrap();
+    ((delay.mean_us - delay.jitter_us) / 1000, (delay.mean_us + delay.jitter_us) / 1000)
 }
 
 fn greatest(screen: &Screen) -> Value {
@@ -41,7 +44,7 @@ fn a_changed_slider_asks_for_a_new_plan_and_old_answers_do_not_count() {
     let mut screen = Screen::ready(80, 24);
     screen.keys("2jl");
     let [Effect::Plan { seq, fault, target, .. }] = &screen.effects[..] else { panic!("{:?}", screen.effects) };
-    assert_eq!(*fault, Fault::Latency { min_ms: 60, max_ms: 150, interface: None });
+    assert_eq!(bounds(fault), (60, 150));
     assert_eq!(target, "demo-demo-tikv0-1-id");
     let old = seq - 1;
     screen.send(Message::Planned { seq: old, result: Err("old".into()) });
@@ -60,7 +63,7 @@ fn latency_begins_at_once_and_a_second_key_waits_for_the_answer() {
     let injection = injection(1, Life::Active, latency("demo-tikv0-1"), 0, Some(600));
     screen.send(Message::Injected { result: Ok(Box::new(injection)) });
     let last = screen.model.log.entries.back().unwrap();
-    assert_eq!(last.text, "injected latency into demo-tikv0-1: 50-150 ms on eth0 (00000001)");
+    assert_eq!(last.text, "injected latency into demo-tikv0-1: 50-150 ms on eth0, by netem (00000001)");
     screen.keys("i");
     assert_eq!(screen.taken().len(), 1);
 }
@@ -192,8 +195,8 @@ fn while_a_text_is_typed_letters_are_letters() {
     screen.keys("qir2");
     screen.press(KeyCode::Enter);
     assert!(screen.taken().is_empty());
-    let Ok(Fault::Latency { interface, .. }) = screen.model.picker.fault() else { panic!() };
-    assert_eq!(interface.as_deref(), Some("qir2"));
+    let Ok(Fault::Shape { scope, .. }) = screen.model.picker.fault() else { panic!() };
+    assert_eq!(scope.interface.as_deref(), Some("qir2"));
 }
 
 #[test]

@@ -95,6 +95,7 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
         container_id: String::new(),
         container_started_at: String::new(),
         daemon_id: None,
+        group: None,
         holder_image: Some("tikv-chaos-holder:0.1.0".into()),
     };
     metadata.container_id = format!("demo-{}-id", metadata.target());
@@ -110,18 +111,13 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
         deadline: left.map(at),
         deadline_since_boot_ms: None,
         left: false,
+        measured: None,
         note: None,
     }
 }
 
 pub fn latency(target: &str) -> FaultMetadata {
-    FaultMetadata::Latency {
-        target_container: target.into(),
-        min_ms: 50,
-        max_ms: 150,
-        interface: "eth0".into(),
-        interfaces: vec!["eth0".into()],
-    }
+    FaultMetadata::latency(target, 50, 150, &["eth0"])
 }
 
 pub fn kill(target: &str) -> FaultMetadata {
@@ -134,6 +130,8 @@ pub fn partition(target: &str) -> FaultMetadata {
         isolated_container: target.into(),
         target_ips: (10..14).map(|last| [172, 28, 0, last].into()).collect(),
         peers: vec!["demo-tikv1-1".into(), "demo-tikv2-1".into()],
+        direction: crate::chaos::network::Direction::Both,
+        reject: false,
     }
 }
 

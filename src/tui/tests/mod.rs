@@ -4,6 +4,7 @@ mod behaviour;
 mod cluster_behaviour;
 mod cluster_screens;
 mod fixtures;
+mod measured_screens;
 mod random;
 mod screens;
 mod states;

@@ -183,9 +183,12 @@ fn allowed(screen: &Screen, effect: &Effect) {
         assert!(screen.model.is_up());
         assert!(ttl.is_some_and(|ttl| (60..=1_800).contains(&ttl.as_secs())));
         match fault {
-            Fault::Latency { min_ms, max_ms, .. } => assert!(min_ms <= max_ms && *max_ms <= 10_000),
+            Fault::Shape { impairment, .. } => {
+                let delay = impairment.delay.map_or((0, 0), |delay| (delay.jitter_us, delay.mean_us));
+                assert!(delay.0 <= delay.1 && delay.0 + delay.1 <= 20_000_000);
+            }
             Fault::DiskPressure { fill_percent, .. } => assert!(*fill_percent <= 100),
-            Fault::NodeKill { .. } | Fault::NetworkPartition { .. } => {}
+            Fault::NodeKill { .. } | Fault::NetworkPartition { .. } | Fault::NodePause | Fault::NodeStop { .. } => {}
         }
     }
 }

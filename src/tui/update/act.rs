@@ -23,6 +23,11 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 dialog::open(model, Dialog::Undo(id));
             }
         }
+        Action::Measured => {
+            if let Some(id) = model.selected_open().map(|(_, open)| open.id().clone()) {
+                dialog::open(model, Dialog::Measured(id));
+            }
+        }
         Action::Guide => {
             // In the picker it is about what one is about to do.
             let selected = model.selected_open().filter(|_| model.focus != Pane::Picker);

@@ -89,7 +89,7 @@ impl Field {
 impl Dialog {
     pub fn context(&self, model: &Model) -> Context {
         match self {
-            Self::Help | Self::Commands | Self::Undo(_) | Self::Guide(_) => Context::Popup,
+            Self::Help | Self::Commands | Self::Undo(_) | Self::Measured(_) | Self::Guide(_) => Context::Popup,
             Self::Confirm { name: None, .. } => Context::Confirm,
             Self::Confirm { name: Some(_), .. } => Context::ConfirmName,
             Self::Quit { .. } => match (&model.options.demo, model.has_own_open()) {

@@ -14,7 +14,10 @@ mod sessions;
 
 pub use input::{contexts, pane_contexts};
 
+use std::collections::BTreeSet;
+
 use super::{Effect, Level, Message, Model};
+use crate::chaos::InjectionId;
 
 /// Takes the message into the model and says what should be done.
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
@@ -51,6 +54,13 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Cleared { mark, result } => {
             sessions::cleared(model, &mark, result);
             return dialog::overtaken(model);
+        }
+        Message::Measured { id, look } => {
+            let news = model.looks.get(&id) != Some(&look);
+            model.dirty |= news;
+            model.looks.insert(id, look);
+            let open: BTreeSet<InjectionId> = model.open().iter().map(|one| one.id().clone()).collect();
+            model.looks.retain(|id, _| open.contains(id));
         }
         Message::Progress(progress) => {
             model.dirty |= model.progress != progress;

@@ -2,7 +2,7 @@
 
 use ratatui::{layout::Rect, style::Style, text::Span};
 
-use super::{guide, layout::PaneArea, pen::Pen};
+use super::{guide, layout::PaneArea, measured, pen::Pen};
 use crate::{
     session::Life,
     tui::{
@@ -68,8 +68,14 @@ fn injection(pen: &mut Pen, area: Rect, one: &Open, selected: bool) {
     let sign = if one.standing.is_bad() { "!" } else { glyphs.on() };
     let state = format!("{sign} {}", one.standing.word());
     let state_style = standing_style(pen, one.standing);
-    let params = metadata.fault.to_string();
     let left = one.left(now);
+    let whose = format!("{} {}", one.owner.word(), one.age(now));
+    let tail = format!("{}, {} old, {left}", one.owner.word(), one.age(now));
+    let beside = if area.height >= 3 { &whose } else { &tail };
+    let room = usize::from(area.width).saturating_sub(beside.len() + 3);
+    // What it does, once that is known, is worth more than what was asked alone.
+    let (params, params_style) =
+        measured::line(pen, one, room).unwrap_or_else(|| (metadata.fault.to_string(), theme.plain()));
     let inside = |row| {
         let row = Pen::row(area, row);
         Rect { x: row.x + 2, width: row.width.saturating_sub(2), ..row }
@@ -77,15 +83,13 @@ fn injection(pen: &mut Pen, area: Rect, one: &Open, selected: bool) {
     let kind = metadata.fault_type();
     if area.height >= 3 {
         pen.sides(area, (&format!("{mark} {kind}"), theme.strong()), (&state, state_style));
-        let whose = format!("{} {}", one.owner.word(), one.age(now));
         let target = fit_end(glyphs, metadata.target(), usize::from(area.width).saturating_sub(left.len() + 3));
         pen.sides(inside(1), (&target, theme.plain()), (&left, left_style(pen, one)));
-        pen.sides(inside(2), (&params, theme.plain()), (&whose, owner_style(pen, one.owner)));
+        pen.sides(inside(2), (&params, params_style), (&whose, owner_style(pen, one.owner)));
     } else {
         let head = format!("{mark} {} {}", pad(glyphs, kind.name(), 17), fit_end(glyphs, metadata.target(), 40));
         pen.sides(area, (&head, theme.strong()), (&state, state_style));
-        let tail = format!("{}, {} old, {left}", one.owner.word(), one.age(now));
-        pen.sides(inside(1), (&params, theme.plain()), (&tail, owner_style(pen, one.owner)));
+        pen.sides(inside(1), (&params, params_style), (&tail, owner_style(pen, one.owner)));
     }
     if selected {
         let focused = pen.is_focused(Pane::Active);

@@ -88,7 +88,9 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
             }
             (format!("{} left behind", counted(open.len() + model.unrecorded.len(), "injection")), lines)
         }
-        Dialog::Help | Dialog::Commands | Dialog::Undo(_) | Dialog::Guide(_) => (String::new(), Vec::new()),
+        Dialog::Help | Dialog::Commands | Dialog::Undo(_) | Dialog::Measured(_) | Dialog::Guide(_) => {
+            (String::new(), Vec::new())
+        }
     }
 }
 

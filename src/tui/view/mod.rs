@@ -10,6 +10,7 @@ mod header;
 mod help;
 mod layout;
 mod log;
+mod measured;
 mod node_table;
 mod nodes;
 mod pen;
@@ -54,6 +55,7 @@ pub fn view(model: &Model, frame: &mut Frame) -> HitMap {
         Some(Dialog::Help) => help::draw(&mut pen, area),
         Some(Dialog::Commands) => popup::commands(&mut pen, area),
         Some(Dialog::Guide(id)) => guide::popup(&mut pen, area, id.as_ref()),
+        Some(Dialog::Measured(id)) => measured::popup(&mut pen, area, id),
         Some(Dialog::Undo(id)) => popup::undo(&mut pen, area, id),
         Some(question) => dialog::draw(&mut pen, area, question),
     }

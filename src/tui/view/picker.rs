@@ -1,5 +1,7 @@
 //! The fault that is being put together, and exactly what injecting it would run.
 
+use std::ops::RangeInclusive;
+
 use ratatui::{layout::Rect, style::Style, text::Span};
 
 use super::{field, guide, layout::PaneArea, pen::Pen};
@@ -16,6 +18,15 @@ use crate::{
     },
 };
 
+/// Of the pane's height the types take this share where they have not all room.
+const TYPES_SHARE: u16 = 4;
+/// And the plan this one, or a few rows, where the values have not all room.
+const PLAN_SHARE: u16 = 4;
+const LEAST_PLAN: u16 = 2;
+/// The longest type, with its mark.
+const COLUMN: usize = 19;
+const LEAST_VALUES: usize = 2;
+
 /// What the frame, the pane's title and `target` take of the first row.
 const BESIDE_TARGET: usize = 22;
 
@@ -29,12 +40,25 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
     let last_value = model.picker.fields().len() - 2;
     let mut below = inner;
     let gap = u16::from(inner.height >= 14);
+    let type_rows = usize::from(inner.height / TYPES_SHARE).max(1);
+    let mut values = 1..=last_value;
     for (at, one) in model.picker.fields().into_iter().enumerate() {
         let has_keys = focused && at == model.picker.field;
         let taken = match one {
-            Field::Kind => types(pen, below, has_keys),
+            Field::Kind => {
+                let taken = types(pen, below, has_keys, type_rows);
+                let plan = (inner.height / PLAN_SHARE).max(LEAST_PLAN);
+                let kept = plan + 1 + u16::from(focused) + 3 * gap;
+                values = window(last_value, usize::from(below.height.saturating_sub(taken + kept)), model.picker.field);
+                taken
+            }
+            Field::Value(_) if !values.contains(&at) => 0,
             Field::Value(spec) => {
-                field::draw(pen, Pen::row(below, 0), at, spec, has_keys);
+                let row = Pen::row(below, 0);
+                field::draw(pen, row, at, spec, has_keys);
+                let hidden = if at == *values.end() { last_value - at } else { 0 };
+                let above = if at == *values.start() { at - 1 } else { 0 };
+                more(pen, row, hidden.max(above));
                 1
             }
             Field::Button => button(pen, below, has_keys),
@@ -55,16 +79,38 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
     }
 }
 
+/// The values that are shown where not all have room, counted from 1: those around the one that has the keys.
+fn window(all: usize, room: usize, field: usize) -> RangeInclusive<usize> {
+    let shown = room.clamp(LEAST_VALUES.min(all), all);
+    let last = field.min(all).max(shown);
+    last + 1 - shown..=last
+}
+
+/// How many more there are beyond the edge of what is shown.
+fn more(pen: &mut Pen, row: Rect, hidden: usize) {
+    if hidden == 0 {
+        return;
+    }
+    let text = format!(" +{hidden}");
+    let taken = u16::try_from(text.len()).unwrap_or(0).min(row.width);
+    let place = Rect { x: row.right() - taken, width: taken, ..row };
+    pen.line(place, Span::styled(text, pen.theme.dim()));
+}
+
 fn rest(area: Rect, taken: u16) -> Rect {
     let taken = taken.min(area.height);
     Rect { y: area.y + taken, height: area.height - taken, ..area }
 }
 
-/// All types, in one row where they fit and in two columns where not.
-fn types(pen: &mut Pen, area: Rect, focused: bool) -> u16 {
+/// The types, in one row where they fit and in columns where not; of more rows than there may be, those around the
+/// chosen one.
+fn types(pen: &mut Pen, area: Rect, focused: bool, most: usize) -> u16 {
     let all = FaultType::ALL;
     let needed: usize = all.iter().map(|kind| kind.name().len() + 4).sum();
-    let in_a_row = if needed <= usize::from(area.width) { all.len() } else { 2 };
+    let columns = (usize::from(area.width.saturating_sub(2)) / (COLUMN + 1)).max(2);
+    // Two have to do without a space between.
+    let column = if columns > 2 { COLUMN + 1 } else { COLUMN };
+    let in_a_row = if needed <= usize::from(area.width) { all.len() } else { columns };
     let cell = |kind: FaultType, pen: &Pen| {
         let chosen = pen.model.picker.kind == kind;
         let mark = if chosen { pen.glyphs.on() } else { pen.glyphs.off() };
@@ -75,23 +121,33 @@ fn types(pen: &mut Pen, area: Rect, focused: bool) -> u16 {
         };
         (format!("{mark} {kind}"), style)
     };
-    for (at, kind) in all.into_iter().enumerate() {
+    let rows = all.len().div_ceil(in_a_row);
+    let shown = rows.min(most);
+    let chosen = all.iter().position(|kind| *kind == pen.model.picker.kind).unwrap_or(0) / in_a_row;
+    let first = (chosen + 1).saturating_sub(shown);
+    for (at, kind) in all.into_iter().enumerate().filter(|(at, _)| (first..first + shown).contains(&(at / in_a_row))) {
         let (text, style) = cell(kind, pen);
-        let row = Pen::row(area, u16::try_from(at / in_a_row).unwrap_or(0));
+        let row = Pen::row(area, u16::try_from(at / in_a_row - first).unwrap_or(0));
         let before: usize = if in_a_row == all.len() {
             all[..at].iter().map(|kind| kind.name().len() + 4).sum()
         } else {
-            at % in_a_row * 19
+            at % in_a_row * column
         };
         let x = row.x + 2 + u16::try_from(before).unwrap_or(0);
         let place = Rect { x, width: u16::try_from(width(&text)).unwrap_or(0), ..row }.intersection(row);
         pen.line(place, Span::styled(text, style));
         pen.hits.add(place, Hit::Kind(kind));
     }
+    // In the margin, since the names take the whole width.
+    let hidden = all.len().saturating_sub(shown * in_a_row);
+    if hidden > 0 {
+        let last = Pen::row(area, u16::try_from(shown - 1).unwrap_or(0));
+        pen.line(Rect { width: last.width.min(2), ..last }, Span::styled(format!("+{hidden}"), pen.theme.dim()));
+    }
     if focused {
         pen.line(area, Span::styled(pen.glyphs.selected(), pen.theme.title(true)));
     }
-    u16::try_from(all.len().div_ceil(in_a_row)).unwrap_or(1)
+    u16::try_from(shown).unwrap_or(1)
 }
 
 fn button(pen: &mut Pen, area: Rect, focused: bool) -> u16 {

@@ -1,0 +1,208 @@
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::*;
+use crate::chaos::measured::Burst;
+use crate::chaos::network::{Chance, Delay, Distribution, Filter, GilbertElliott, Impairment, Loss, Ppm, Rate};
+
+const PEER: &str = "10.0.0.2";
+const OTHER: &str = "10.0.0.3";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn times(mean_us: u64, deviation_us: u64) -> Option<Times> {
+    Some(Times { mean_us, deviation_us, least_us: 0, median_us: mean_us, p99_us: mean_us, most_us: mean_us })
+}
+
+fn tally(sent: u32, answered: u32, mean_us: u64, deviation_us: u64) -> Tally {
+    let times = times(mean_us, deviation_us).filter(|_| answered > 0);
+    Tally { sent, answered, refused: 0, duplicates: 0, times }
+}
+
+fn peer(address: &str, connect: Tally, echo: Option<Tally>) -> PeerReading {
+    PeerReading { name: "tikv1".into(), address: ip(address), port: 20160, connect, echo, burst: None }
+}
+
+fn both(tally: Tally) -> PeerReading {
+    peer(PEER, tally, Some(tally))
+}
+
+fn reading(peers: &[PeerReading]) -> Reading {
+    Reading { peers: peers.to_vec() }
+}
+
+fn well() -> Reading {
+    reading(&[both(tally(10, 10, 100, 20))])
+}
+
+fn impaired(impairment: Impairment, ways: u32) -> Asked {
+    Asked { filter: Filter::default(), effect: Effect::Impaired { impairment, ways } }
+}
+
+fn delay_of(mean_ms: u64, jitter_ms: u64) -> Asked {
+    let delay = Delay {
+        mean_us: mean_ms * 1000,
+        jitter_us: jitter_ms * 1000,
+        correlation: Ppm::default(),
+        distribution: Distribution::Uniform,
+    };
+    impaired(Impairment { delay: Some(delay), ..Impairment::default() }, 1)
+}
+
+fn loss_of(percent: u64) -> Asked {
+    let chance = Chance { share: Ppm::percent(percent), correlation: Ppm::default() };
+    impaired(Impairment { loss: Some(Loss::Random(chance)), ..Impairment::default() }, 1)
+}
+
+fn cut_off(ips: &[&str]) -> Asked {
+    let peers = ips.iter().map(|one| ip(one)).collect();
+    Asked { filter: Filter { peers: Some(peers), ..Filter::default() }, effect: Effect::Cut { rejected: false } }
+}
+
+fn said(asked: &Asked, before: Option<&Reading>, during: &[PeerReading]) -> String {
+    judge(asked, before, &Look::Seen(reading(during))).to_string()
+}
+
+#[test]
+fn a_delay_is_what_came_on_top_of_the_round_trip_before() {
+    let asked = delay_of(100, 50);
+    let text = said(&asked, Some(&well()), &[both(tally(40, 40, 98_100, 29_000))]);
+    assert_eq!(text, "asked 100 ± 50 ms, measured 98 ± 50 ms over 40: as asked");
+    let slow = reading(&[both(tally(10, 10, 40_000, 20))]);
+    let text = said(&delay_of(20, 0), Some(&slow), &[both(tally(40, 40, 60_100, 300))]);
+    assert_eq!(text, "asked 20 ms, measured 20 ms over 40: as asked");
+}
+
+#[test]
+fn a_delay_that_is_not_there_is_no_success() {
+    let text = said(&delay_of(100, 50), Some(&well()), &[both(tally(40, 40, 110, 30))]);
+    assert_eq!(text, "asked 100 ± 50 ms, measured 0.01 ± 0.05 ms over 40: no effect");
+    let text = said(&delay_of(100, 0), Some(&well()), &[both(tally(40, 40, 60_000, 30))]);
+    assert!(text.ends_with("measured 60 ms over 40: differs"), "{text}");
+    let text = said(&delay_of(1, 0), None, &[both(tally(40, 40, 90, 30))]);
+    assert!(text.ends_with("no effect"), "{text}");
+}
+
+#[test]
+fn two_ways_are_twice_the_delay() {
+    let Effect::Impaired { impairment, .. } = delay_of(50, 10).effect else { panic!() };
+    let text = said(&impaired(impairment, 2), Some(&well()), &[both(tally(40, 40, 100_100, 8160))]);
+    assert_eq!(text, "asked 100 ± 20 ms, measured 100 ± 20 ms over 40: as asked");
+}
+
+#[test]
+fn a_share_is_judged_by_what_so_many_samples_can_say() {
+    let lost = |answered, sent, asked| said(&loss_of(asked), Some(&well()), &[both(tally(sent, answered, 100, 20))]);
+    assert_eq!(lost(36, 40, 10), "asked 10 % lost, measured 10 % over 40: as asked");
+    assert!(lost(32, 40, 10).ends_with("20 % over 40: as asked"));
+    assert!(lost(20, 40, 10).ends_with("50 % over 40: differs"));
+    assert!(lost(40, 40, 30).ends_with("0 % over 40: no effect"));
+    assert!(lost(40, 40, 1).ends_with("0 % over 40: too few samples to tell"));
+    assert!(lost(0, 40, 100).ends_with("100 % over 40: as asked"));
+}
+
+#[test]
+fn bursts_leave_more_room_than_independent_losses() {
+    let model =
+        GilbertElliott { p: Ppm::percent(1), r: Ppm::percent(10), bad: Ppm::percent(100), good: Ppm::default() };
+    let asked = impaired(Impairment { loss: Some(Loss::Bursts(model)), ..Impairment::default() }, 1);
+    let text = said(&asked, Some(&well()), &[both(tally(40, 24, 100, 20))]);
+    assert_eq!(text, "asked 9.1 % lost, measured 40 % over 40: as asked");
+    assert!(said(&loss_of(9), Some(&well()), &[both(tally(40, 24, 100, 20))]).ends_with("differs"));
+}
+
+#[test]
+fn corruption_shows_as_loss_and_duplicates_as_second_answers() {
+    let chance = Some(Chance { share: Ppm::percent(50), correlation: Ppm::default() });
+    let asked = impaired(Impairment { corrupt: chance, duplicate: chance, ..Impairment::default() }, 1);
+    let echo = Tally { duplicates: 9, ..tally(40, 20, 100, 20) };
+    let text = said(&asked, Some(&well()), &[peer(PEER, tally(8, 8, 100, 20), Some(echo))]);
+    let expected = "asked 50 % lost, measured 50 % over 40; asked 50 % twice, measured 45 % over 20: as asked";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_partition_is_judged_by_those_who_answered_before() {
+    let (here, away) = (tally(8, 8, 100, 20), tally(8, 0, 0, 0));
+    let before = reading(&[both(here), peer(OTHER, here, Some(here)), peer("10.0.0.4", away, Some(away))]);
+    let asked = cut_off(&[PEER, OTHER, "10.0.0.4"]);
+    let now = |one, two| [both(one), peer(OTHER, two, Some(two)), peer("10.0.0.4", away, Some(away))];
+    let text = said(&asked, Some(&before), &now(away, away));
+    let expected = "asked 3 addresses out of reach, measured 2 of 2 out of reach, 1 did not answer before: as asked";
+    assert_eq!(text, expected);
+    assert!(said(&asked, Some(&before), &now(away, here)).ends_with("differs"));
+    assert!(said(&asked, Some(&before), &now(here, here)).ends_with("no effect"));
+    let only_away = reading(&[peer("10.0.0.4", away, Some(away))]);
+    let text = said(&cut_off(&["10.0.0.4"]), Some(&only_away), &only_away.peers);
+    assert!(text.ends_with("not measured"), "{text}");
+}
+
+#[test]
+fn a_refusal_where_there_was_a_connection_is_a_cut() {
+    let refused = Tally { refused: 8, ..tally(8, 8, 100, 20) };
+    let now = peer(PEER, refused, Some(tally(40, 0, 0, 0)));
+    assert!(said(&cut_off(&[PEER]), Some(&well()), std::slice::from_ref(&now)).ends_with("as asked"));
+    let never_listened = reading(&[peer(PEER, refused, Some(tally(8, 8, 100, 20)))]);
+    assert!(said(&cut_off(&[PEER]), Some(&never_listened), &[now]).ends_with("no effect"));
+}
+
+#[test]
+fn only_what_a_filter_means_is_judged() {
+    let mut asked = delay_of(100, 0);
+    asked.filter.peers = Some(BTreeSet::from([ip(PEER)]));
+    let during = [both(tally(40, 40, 100_100, 200)), peer(OTHER, tally(8, 8, 100, 20), Some(tally(40, 40, 100, 20)))];
+    let text = said(&asked, None, &during);
+    assert_eq!(text, "asked 100 ms, measured 100 ms over 40: as asked");
+
+    asked.filter = Filter { ports: Some(BTreeSet::from([20160])), ..Filter::default() };
+    let by_port = [peer(PEER, tally(8, 8, 100_100, 200), Some(tally(40, 40, 100, 20)))];
+    assert_eq!(said(&asked, None, &by_port), "asked 100 ms, measured 100 ms over 8: as asked");
+
+    asked.filter.ports = Some(BTreeSet::from([9]));
+    let text = said(&asked, None, &by_port);
+    assert_eq!(text, "no effect: its filter means none of the 1 addresses that were tried");
+    asked.filter = Filter { except_peers: BTreeSet::from([ip(PEER)]), ..Filter::default() };
+    assert!(said(&asked, None, &by_port).starts_with("not measured: it means none of the cluster's nodes"));
+}
+
+#[test]
+fn a_peer_that_answers_no_echo_is_judged_by_its_connections() {
+    let silent = Some(tally(10, 0, 0, 0));
+    let before = reading(&[peer(PEER, tally(5, 5, 100, 20), silent)]);
+    let during = [peer(PEER, tally(8, 8, 50_100, 20), Some(tally(40, 0, 0, 0)))];
+    assert_eq!(said(&delay_of(50, 0), Some(&before), &during), "asked 50 ms, measured 50 ms over 8: as asked");
+}
+
+#[test]
+fn a_rate_is_judged_by_a_burst() {
+    let rate = Rate { bits_per_second: 1_000_000, burst_bytes: 16_000 };
+    let asked = impaired(Impairment { rate: Some(rate), ..Impairment::default() }, 1);
+    let during = |answered_bytes, took_us| {
+        let burst = Some(Burst { sent_bytes: answered_bytes, answered_bytes, took_us });
+        [PeerReading { burst, ..both(tally(4, 4, 100, 20)) }]
+    };
+    let text = said(&asked, None, &during(100_000, 800_000));
+    assert_eq!(text, "asked 1 Mbit/s, measured 1 Mbit/s over 100 kB: as asked");
+    assert!(said(&asked, None, &during(100_000, 2000)).ends_with("400 Mbit/s over 100 kB: no effect"));
+    assert!(said(&asked, None, &during(100_000, 400_000)).ends_with("differs"));
+}
+
+#[test]
+fn what_was_undone_is_over_when_nothing_of_it_is_seen() {
+    let over = |asked: &Asked, now: &PeerReading| {
+        judge_over(asked, Some(&well()), &Look::Seen(reading(std::slice::from_ref(now)))).to_string()
+    };
+    let fine = both(tally(10, 10, 110, 20));
+    assert_eq!(over(&delay_of(100, 0), &fine), "measured 0.01 ms over 10: it is over");
+    assert_eq!(over(&cut_off(&[PEER]), &fine), "measured 0 of 1 out of reach: it is over");
+    assert!(over(&delay_of(100, 0), &both(tally(10, 10, 100_000, 20))).ends_with("still there"));
+    assert!(over(&cut_off(&[PEER]), &both(tally(10, 0, 0, 0))).ends_with("still there"));
+    assert!(over(&loss_of(1), &fine).ends_with("too few samples to tell"));
+}
+
+#[test]
+fn what_could_not_be_measured_says_why() {
+    let text = judge(&loss_of(1), None, &Look::failed("its helper did not answer")).to_string();
+    assert_eq!(text, "not measured: its helper did not answer");
+}

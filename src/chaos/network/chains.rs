@@ -1,0 +1,359 @@
+//! Our chains: which there should be, what stands in them, and the transaction from what is held to that.
+//!
+//! A rule is kept as the text that `iptables-save` prints of it, which is also how it is written, so that what was read
+//! back is compared word for word.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    net::IpAddr,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Class, Cut, Direction, Family, Filter, Flow, NetworkFault, NetworkFaults, qdisc::QDISC_HANDLE};
+use crate::chaos::InjectionId;
+
+/// A partition's chains are named `TIKV-CHAOS-<id>-IN` and `-OUT`: 23 of the 28 characters that iptables allows.
+pub const CHAIN_PREFIX: &str = "TIKV-CHAOS-";
+const QUEUE_IN: &str = "TIKV-CHAOS-QUEUE-IN";
+const QUEUE_OUT: &str = "TIKV-CHAOS-QUEUE-OUT";
+const CLASSIFY: &str = "TIKV-CHAOS-CLASSIFY";
+/// Begins the names of chains that leave some packets out.
+const ONLY: &str = "TIKV-CHAOS-ONLY-";
+
+/// The queues that packets wait in for the shaper, one for each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queues {
+    pub inward: u16,
+    pub outward: u16,
+}
+
+/// The numbers that the shaper tries first: our qdisc's, which nobody uses by default.
+impl Default for Queues {
+    fn default() -> Self {
+        Self { inward: 0xc4a0, outward: 0xc4a1 }
+    }
+}
+
+/// multiport takes fifteen ports.
+const PORTS_IN_A_RULE: usize = 15;
+
+/// One of our chains as the kernel has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// What follows the chain's name in each rule.
+    pub rules: Vec<String>,
+    /// How often its hook jumps to it: once, when whole. A chain that only other chains of ours jump to has none.
+    pub jumps: usize,
+}
+
+/// Our chains in one table, by name.
+pub type Chains = BTreeMap<String, Chain>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    Filter,
+    /// Where a packet that the shaper lets go has the filter's rules still before it: a verdict skips the rest of its
+    /// own hook alone.
+    Mangle,
+}
+
+impl Table {
+    pub const ALL: [Self; 2] = [Self::Filter, Self::Mangle];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Mangle => "mangle",
+        }
+    }
+}
+
+/// The table that a chain of ours is in and the hook that jumps to it, by its name; `None` where it is not ours.
+pub(super) fn place(chain: &str) -> Option<(Table, Option<&'static str>)> {
+    match chain {
+        QUEUE_IN => Some((Table::Mangle, Some("INPUT"))),
+        QUEUE_OUT => Some((Table::Mangle, Some("OUTPUT"))),
+        CLASSIFY => Some((Table::Mangle, Some("POSTROUTING"))),
+        name if name.starts_with(ONLY) => name[ONLY.len()..].parse::<u16>().is_ok().then_some((Table::Mangle, None)),
+        name => match split_cut(name)?.1 {
+            Flow::In => Some((Table::Filter, Some("INPUT"))),
+            Flow::Out => Some((Table::Filter, Some("OUTPUT"))),
+        },
+    }
+}
+
+fn cut_chain(id: &InjectionId, flow: Flow) -> String {
+    let end = match flow {
+        Flow::In => "IN",
+        Flow::Out => "OUT",
+    };
+    format!("{CHAIN_PREFIX}{id}-{end}")
+}
+
+/// The injection and the way in the name of a partition's chain.
+fn split_cut(chain: &str) -> Option<(InjectionId, Flow)> {
+    let (id, end) = chain.strip_prefix(CHAIN_PREFIX)?.split_once('-')?;
+    let flow = match end {
+        "IN" => Flow::In,
+        "OUT" => Flow::Out,
+        _ => return None,
+    };
+    Some((id.parse().ok()?, flow))
+}
+
+/// The option that matches the peer's address: its source on the way in, its destination on the way out.
+const fn peer_option(flow: Flow) -> &'static str {
+    match flow {
+        Flow::In => "-s",
+        Flow::Out => "-d",
+    }
+}
+
+const fn interface_option(flow: Flow) -> &'static str {
+    match flow {
+        Flow::In => "-i",
+        Flow::Out => "-o",
+    }
+}
+
+/// The chains that should be in a table, by name, each with its rules.
+pub type Wanted = BTreeMap<String, Vec<String>>;
+
+/// What each table should hold of ours for these faults: `classified` are the classes of netem's bands, `queued` those of
+/// the shaper.
+pub fn wanted_chains(
+    faults: &NetworkFaults,
+    classified: &[(u16, Class)],
+    (queued, queues): (&[Class], Queues),
+    table: Table,
+    family: Family,
+) -> Wanted {
+    match table {
+        Table::Filter => faults.iter().flat_map(|(id, fault)| cut_chains(id, fault, family)).collect(),
+        Table::Mangle => mangle_chains(classified, (queued, queues), family),
+    }
+}
+
+fn cut_chains(id: &InjectionId, fault: &NetworkFault, family: Family) -> Vec<(String, Vec<String>)> {
+    let NetworkFault::Drop(cut) = fault else { return Vec::new() };
+    let ips: Vec<&IpAddr> = cut.ips.iter().filter(|ip| Family::of(ip) == family).collect();
+    if ips.is_empty() {
+        return Vec::new();
+    }
+    let flows = [Flow::In, Flow::Out].into_iter().filter(|flow| cut.direction.has(*flow));
+    let rules = |flow| ips.iter().flat_map(|ip| cut_rules(**ip, flow, cut.reject)).collect();
+    flows.map(|flow| (cut_chain(id, flow), rules(flow))).collect()
+}
+
+/// A refusal is a reset, or for what is not TCP an ICMP message. The resets by which peers are refused leave by the way
+/// out, so they are let through there.
+fn cut_rules(ip: IpAddr, flow: Flow, reject: bool) -> Vec<String> {
+    let peer = format!("{} {}", peer_option(flow), host(ip));
+    if !reject {
+        return vec![format!("{peer} -j DROP")];
+    }
+    let unreachable = if ip.is_ipv4() { "icmp-port-unreachable" } else { "icmp6-port-unreachable" };
+    let resets = format!("{peer} -p tcp -m tcp --tcp-flags RST RST -j RETURN");
+    vec![
+        resets,
+        format!("{peer} -p tcp -j REJECT --reject-with tcp-reset"),
+        format!("{peer} -j REJECT --reject-with {unreachable}"),
+    ]
+}
+
+/// As iptables-save prints one host.
+fn host(ip: IpAddr) -> String {
+    format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })
+}
+
+/// Whether a partition of that name is there.
+pub(super) fn has_cut(chains: &Chains, id: &InjectionId) -> bool {
+    [Flow::In, Flow::Out].iter().any(|flow| chains.contains_key(&cut_chain(id, *flow)))
+}
+
+/// The partitions that these chains are.
+pub(super) fn cuts(families: &[&Chains]) -> NetworkFaults {
+    let mut cuts: BTreeMap<InjectionId, (BTreeSet<IpAddr>, BTreeSet<Flow>, bool)> = BTreeMap::new();
+    for (name, chain) in families.iter().flat_map(|chains| chains.iter()) {
+        let Some((id, flow)) = split_cut(name) else { continue };
+        let (ips, flows, reject) = cuts.entry(id).or_default();
+        flows.insert(flow);
+        for rule in &chain.rules {
+            ips.extend(peer_of(rule, flow));
+            *reject |= rule.contains("-j REJECT");
+        }
+    }
+    let as_fault = |(ips, flows, reject): (BTreeSet<IpAddr>, BTreeSet<Flow>, bool)| {
+        let direction = match (flows.contains(&Flow::In), flows.contains(&Flow::Out)) {
+            (true, false) => Direction::In,
+            (false, true) => Direction::Out,
+            _ => Direction::Both,
+        };
+        NetworkFault::Drop(Cut { ips: ips.into_iter().collect(), direction, reject })
+    };
+    cuts.into_iter().map(|(id, found)| (id, as_fault(found))).collect()
+}
+
+fn peer_of(rule: &str, flow: Flow) -> Option<IpAddr> {
+    let address = rule.strip_prefix(peer_option(flow))?.split_whitespace().next()?;
+    address.split_once('/')?.0.parse().ok()
+}
+
+/// The interfaces that our queues' rules name.
+pub fn owned_interfaces(families: &[&Chains]) -> BTreeSet<String> {
+    let queues =
+        families.iter().flat_map(|chains| [QUEUE_IN, QUEUE_OUT].into_iter().filter_map(|name| chains.get(name)));
+    let rules = queues.flat_map(|chain| &chain.rules);
+    let name = |rule: &String| {
+        let words: Vec<&str> = rule.split(' ').collect();
+        let at = words.iter().position(|word| matches!(*word, "-i" | "-o"))?;
+        words.get(at + 1).map(|name| (*name).to_owned())
+    };
+    rules.filter_map(name).collect()
+}
+
+fn mangle_chains(classified: &[(u16, Class)], (queued, queues): (&[Class], Queues), family: Family) -> Wanted {
+    let mut wanted = Wanted::new();
+    for (band, class) in classified {
+        // As iptables-save prints it.
+        let target = format!("CLASSIFY --set-class {QDISC_HANDLE}{band:04x}");
+        add_class(&mut wanted, CLASSIFY, class, &target, family);
+    }
+    for class in queued {
+        let (chain, number) =
+            if class.flow == Flow::In { (QUEUE_IN, queues.inward) } else { (QUEUE_OUT, queues.outward) };
+        let target = format!("NFQUEUE --queue-num {number} --queue-bypass");
+        // The shaper looks at each packet again, so a wider class brings it all that a narrower one would.
+        let wider = |other: &&Class| other.flow == class.flow && other.interface == class.interface;
+        let brought = queued.iter().filter(wider).any(|other| other != class && other.filter.is_everything());
+        if !brought {
+            add_class(&mut wanted, chain, class, &target, family);
+        }
+    }
+    wanted
+}
+
+/// The rules that send a class's packets to the target. What is to be left out of it is left out in a chain of its own.
+fn add_class(wanted: &mut Wanted, chain: &str, class: &Class, target: &str, family: Family) {
+    let matches = matches(class, family);
+    if matches.is_empty() {
+        return;
+    }
+    let exceptions = exceptions(&class.filter, class.flow, family);
+    let target = if exceptions.is_empty() {
+        target.to_owned()
+    } else {
+        let only = format!("{ONLY}{}", wanted.keys().filter(|name| name.starts_with(ONLY)).count());
+        let last = format!("-j {target}");
+        wanted.insert(only.clone(), exceptions.into_iter().chain([last]).collect());
+        only
+    };
+    let rules = matches.into_iter().map(|one| format!("{one} -j {target}"));
+    wanted.entry(chain.to_owned()).or_default().extend(rules);
+}
+
+fn matches(class: &Class, family: Family) -> Vec<String> {
+    let interface = format!("{} {}", interface_option(class.flow), class.interface);
+    let peers: Vec<String> = match &class.filter.peers {
+        None => vec![interface],
+        Some(peers) => {
+            let peers = peers.iter().filter(|ip| Family::of(ip) == family);
+            peers.map(|ip| format!("{} {} {interface}", peer_option(class.flow), host(*ip))).collect()
+        }
+    };
+    match &class.filter.ports {
+        None => peers,
+        Some(ports) => {
+            let ports = port_matches(ports);
+            peers.iter().flat_map(|peer| ports.iter().map(move |ports| format!("{peer} {ports}"))).collect()
+        }
+    }
+}
+
+fn exceptions(filter: &Filter, flow: Flow, family: Family) -> Vec<String> {
+    let peers = filter.except_peers.iter().filter(|ip| Family::of(ip) == family);
+    let peers = peers.map(|ip| format!("{} {} -j RETURN", peer_option(flow), host(*ip)));
+    peers.chain(port_matches(&filter.except_ports).into_iter().map(|ports| format!("{ports} -j RETURN"))).collect()
+}
+
+fn port_matches(ports: &BTreeSet<u16>) -> Vec<String> {
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let of = |protocol: &'static str| {
+        ports.chunks(PORTS_IN_A_RULE).map(move |some| format!("-p {protocol} -m multiport --ports {}", some.join(",")))
+    };
+    of("tcp").chain(of("udp")).collect()
+}
+
+/// One transaction for `iptables-restore --noflush`; `None` where nothing is to be done.
+pub fn restore_text(table: Table, wanted: &Wanted, held: &Chains) -> Option<String> {
+    let whole = |name: &str, rules: &Vec<String>| held.get(name).is_some_and(|chain| chain.rules == *rules);
+    let (mut made, mut filled, mut jumps) = (String::new(), String::new(), String::new());
+    for (name, rules) in wanted {
+        let hook = place(name)?.1;
+        if !whole(name, rules) {
+            // With --noflush this line makes the chain or, where it exists, empties it.
+            writeln!(made, ":{name} - [0:0]").ok()?;
+            for rule in rules {
+                writeln!(filled, "-A {name} {rule}").ok()?;
+            }
+        }
+        if let Some(hook) = hook
+            && held.get(name).is_none_or(|chain| chain.jumps == 0)
+        {
+            writeln!(jumps, "-I {hook} 1 -j {name}").ok()?;
+        }
+    }
+    let gone = held.iter().filter(|(name, _)| !wanted.contains_key(*name));
+    let gone: Vec<(&str, usize)> = gone.map(|(name, chain)| (name.as_str(), chain.jumps)).collect();
+    let text = [made, filled, jumps, removal_lines(&gone)].concat();
+    (!text.is_empty()).then(|| transaction(table, &text))
+}
+
+fn transaction(table: Table, lines: &str) -> String {
+    format!("*{}\n{lines}COMMIT\n", table.name())
+}
+
+/// Chains can be removed when nothing jumps to them any more.
+fn removal_lines(chains: &[(&str, usize)]) -> String {
+    let mut text = String::new();
+    for (name, jumps) in chains {
+        if let Some((_, Some(hook))) = place(name) {
+            text += &format!("-D {hook} -j {name}\n").repeat(*jumps);
+        }
+        text += &format!("-F {name}\n");
+    }
+    chains.iter().for_each(|(name, _)| text += &format!("-X {name}\n"));
+    text
+}
+
+/// The transaction that removes a whole partition, for a person to pipe into `iptables-restore --noflush`.
+pub fn cut_removal_text(id: &InjectionId, direction: Direction) -> String {
+    let flows = [Flow::In, Flow::Out].into_iter().filter(|flow| direction.has(*flow));
+    let names: Vec<String> = flows.map(|flow| cut_chain(id, flow)).collect();
+    let chains: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    transaction(Table::Filter, &removal_lines(&chains))
+}
+
+/// The transaction that removes the chains that a fault of this kind stands in, with those of every other such fault on
+/// the node.
+pub fn shape_removal_text(chains: &[&str]) -> String {
+    let chains: Vec<(&str, usize)> = chains.iter().map(|name| (*name, 1)).collect();
+    transaction(Table::Mangle, &removal_lines(&chains))
+}
+
+/// The chains by which packets of these ways come to the shaper.
+pub fn queue_chains(flows: &BTreeSet<Flow>) -> Vec<&'static str> {
+    flows.iter().map(|flow| if *flow == Flow::In { QUEUE_IN } else { QUEUE_OUT }).collect()
+}
+
+/// The chain that puts packets to netem's bands.
+pub fn netem_chains() -> Vec<&'static str> {
+    vec![CLASSIFY]
+}
+
+pub(super) fn is_netems(chain: &str) -> bool {
+    chain == CLASSIFY
+}

@@ -1,0 +1,130 @@
+//! A queue of the kernel's (NFQUEUE), over netlink: packets come one a message, verdicts go many a message.
+//!
+//! Own, and not the crate `nfq`: that gives no descriptor to wait on, so that a due time can only be met by spinning or
+//! by sleeping blindly, and it sends a system call for each verdict.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{
+        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
+        sockopt::RcvBufForce,
+    },
+};
+
+use super::wire::{self, Config, Message, Verdict};
+
+/// Enough for some 10,000 packets that wait to be read; the kernel doubles it.
+const RECEIVE_BUFFER: usize = 16 << 20;
+/// The largest packet, and what stands around it.
+const MESSAGE: usize = (64 << 10) + 1024;
+const BATCH: usize = 8 << 10;
+const CONFIGURE: u32 = 1;
+
+pub struct Queue {
+    socket: OwnedFd,
+    pub number: u16,
+    config: Config,
+    /// Verdicts that are not sent yet.
+    verdicts: Vec<u8>,
+}
+
+/// A buffer for one message.
+pub fn buffer() -> Vec<u8> {
+    vec![0; MESSAGE]
+}
+
+impl Queue {
+    /// Takes the first queue from this number on that nobody has.
+    pub fn open(first: u16, config: Config) -> io::Result<Self> {
+        let mut taken = Errno::EBUSY;
+        for number in (first..).take(64) {
+            match Self::bind(number, config) {
+                Ok(queue) => return Ok(queue),
+                // EPERM is what the kernel says of another socket's queue, and to whoever may not have any.
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(errno @ (Errno::EBUSY | Errno::EPERM)) => taken = errno,
+                    _ => return Err(error),
+                },
+            }
+        }
+        Err(taken.into())
+    }
+
+    fn bind(number: u16, config: Config) -> io::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkNetFilter)?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+        setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER)?;
+        let queue = Self { socket, number, config, verdicts: Vec::with_capacity(2 * BATCH) };
+        let mut request = Vec::new();
+        wire::configure(&mut request, number, CONFIGURE, true, config);
+        send(queue.socket.as_raw_fd(), &request, MsgFlags::empty())?;
+        let mut buffer = buffer();
+        loop {
+            let count = recv(queue.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+            for message in wire::messages(&buffer[..count]) {
+                match message {
+                    Message::Answer { errno: 0, .. } => return Ok(queue),
+                    Message::Answer { errno, .. } => return Err(io::Error::from_raw_os_error(errno)),
+                    // Rules of a former holder's may lead here already.
+                    Message::Packet(packet) => {
+                        let mut accept = Vec::new();
+                        wire::verdict(&mut accept, number, packet.id, Verdict::Accept, None);
+                        send(queue.socket.as_raw_fd(), &accept, MsgFlags::empty())?;
+                    }
+                    Message::Other => {}
+                }
+            }
+        }
+    }
+
+    /// Asks for another configuration; an error comes as an [`Message::Answer`].
+    pub fn configure(&mut self, config: Config) -> io::Result<()> {
+        if config != self.config {
+            let mut request = Vec::new();
+            wire::configure(&mut request, self.number, CONFIGURE, false, config);
+            send(self.socket.as_raw_fd(), &request, MsgFlags::empty())?;
+            self.config = config;
+        }
+        Ok(())
+    }
+
+    /// The next message; `None` where none waits.
+    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
+        loop {
+            match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(count) => return Ok(Some(&buffer[..count])),
+                Err(Errno::EAGAIN) => return Ok(None),
+                // The buffer ran over. The kernel counts what it dropped, where it is read.
+                Err(Errno::ENOBUFS | Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Sends it with others, at the next [`Self::flush`] at the latest.
+    pub fn verdict(&mut self, id: u32, verdict: Verdict, payload: Option<&[u8]>) -> io::Result<()> {
+        wire::verdict(&mut self.verdicts, self.number, id, verdict, payload);
+        if self.verdicts.len() < BATCH { Ok(()) } else { self.flush() }
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        if !self.verdicts.is_empty() {
+            let sent = send(self.socket.as_raw_fd(), &self.verdicts, MsgFlags::empty());
+            self.verdicts.clear();
+            sent?;
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,221 @@
+//! The bytes of nfnetlink_queue (include/uapi/linux/netfilter/nfnetlink_queue.h): netlink messages of attributes, lengths
+//! and types in the machine's own order, values in the network's. Pure.
+
+/// A packet of the queue, as far as the kernel copied it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'a> {
+    pub id: u32,
+    pub mark: u32,
+    pub interface_in: u32,
+    pub interface_out: u32,
+    pub payload: &'a [u8],
+    /// Of the whole packet, from its IP header on.
+    pub bytes: u32,
+}
+
+impl Packet<'_> {
+    pub fn is_whole(&self) -> bool {
+        self.payload.len() == self.bytes as usize
+    }
+}
+
+/// What the kernel sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    Packet(Packet<'a>),
+    /// The answer to the request with this sequence number; 0 is no error.
+    Answer {
+        sequence: u32,
+        errno: i32,
+    },
+    Other,
+}
+
+/// How a queue should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes of each packet that are copied.
+    pub copy: u32,
+    pub max_len: u32,
+    /// Packets as they are, which may be 64 KiB of segments whose checksum is still to be made; else the kernel cuts them
+    /// and makes their checksums first.
+    pub unsegmented: bool,
+}
+
+const NETLINK_HEADER: usize = 16;
+const FAMILY_HEADER: usize = 4;
+const ERROR: u16 = 2;
+const SUBSYSTEM: u16 = 3 << 8;
+const PACKET: u16 = SUBSYSTEM;
+const VERDICT: u16 = SUBSYSTEM | 1;
+const CONFIG: u16 = SUBSYSTEM | 2;
+const REQUEST: u16 = 1;
+const ACK: u16 = 4;
+
+const NFQA_PACKET_HDR: u16 = 1;
+const NFQA_VERDICT_HDR: u16 = 2;
+const NFQA_MARK: u16 = 3;
+const NFQA_IFINDEX_INDEV: u16 = 5;
+const NFQA_IFINDEX_OUTDEV: u16 = 6;
+const NFQA_PAYLOAD: u16 = 10;
+const NFQA_CAP_LEN: u16 = 13;
+
+const NFQA_CFG_CMD: u16 = 1;
+const NFQA_CFG_PARAMS: u16 = 2;
+const NFQA_CFG_QUEUE_MAXLEN: u16 = 3;
+const NFQA_CFG_MASK: u16 = 4;
+const NFQA_CFG_FLAGS: u16 = 5;
+const CMD_BIND: u8 = 1;
+const COPY_PACKET: u8 = 2;
+const FLAG_GSO: u32 = 4;
+
+/// Whether a packet goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Drop = 0,
+    Accept = 1,
+}
+
+/// Appends a request that binds the queue (where it is new) and says how it should be; answered.
+pub fn configure(out: &mut Vec<u8>, queue: u16, sequence: u32, bind: bool, config: Config) {
+    message(out, CONFIG, REQUEST | ACK, sequence, queue, |out| {
+        if bind {
+            attribute(out, NFQA_CFG_CMD, &[&[CMD_BIND, 0, 0, 0]]);
+        }
+        attribute(out, NFQA_CFG_PARAMS, &[&config.copy.to_be_bytes(), &[COPY_PACKET]]);
+        attribute(out, NFQA_CFG_QUEUE_MAXLEN, &[&config.max_len.to_be_bytes()]);
+        let flags = if config.unsegmented { FLAG_GSO } else { 0 };
+        attribute(out, NFQA_CFG_MASK, &[&FLAG_GSO.to_be_bytes()]);
+        attribute(out, NFQA_CFG_FLAGS, &[&flags.to_be_bytes()]);
+    });
+}
+
+/// Appends a verdict; several are one send. A payload takes the place of the packet's own.
+pub fn verdict(out: &mut Vec<u8>, queue: u16, id: u32, verdict: Verdict, payload: Option<&[u8]>) {
+    message(out, VERDICT, REQUEST, 0, queue, |out| {
+        attribute(out, NFQA_VERDICT_HDR, &[&(verdict as u32).to_be_bytes(), &id.to_be_bytes()]);
+        if let Some(payload) = payload {
+            attribute(out, NFQA_PAYLOAD, &[payload]);
+        }
+    });
+}
+
+fn message(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, queue: u16, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend(0_u32.to_ne_bytes());
+    out.extend(kind.to_ne_bytes());
+    out.extend(flags.to_ne_bytes());
+    out.extend(sequence.to_ne_bytes());
+    out.extend(0_u32.to_ne_bytes());
+    out.extend([0, 0]);
+    out.extend(queue.to_be_bytes());
+    body(out);
+    let length = (out.len() - start) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+}
+
+fn attribute(out: &mut Vec<u8>, kind: u16, parts: &[&[u8]]) {
+    let length = 4 + parts.iter().map(|part| part.len()).sum::<usize>();
+    // A payload is an IP packet, which 16 bits bound.
+    out.extend((length as u16).to_ne_bytes());
+    out.extend(kind.to_ne_bytes());
+    parts.iter().for_each(|part| out.extend(*part));
+    out.resize(out.len().next_multiple_of(4), 0);
+}
+
+/// The messages of one datagram.
+pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let header: &[u8; NETLINK_HEADER] = bytes.first_chunk()?;
+        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let kind = u16::from_ne_bytes([header[4], header[5]]);
+        let body = bytes.get(NETLINK_HEADER..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(match kind {
+            PACKET => packet(body).map_or(Message::Other, Message::Packet),
+            ERROR => answer(body).unwrap_or(Message::Other),
+            _ => Message::Other,
+        })
+    })
+}
+
+fn answer(body: &[u8]) -> Option<Message<'_>> {
+    let errno = i32::from_ne_bytes(*body.first_chunk()?);
+    // The request's own header follows; its sequence number is the third word.
+    let sequence = u32::from_ne_bytes(*body.get(12..)?.first_chunk()?);
+    Some(Message::Answer { sequence, errno: -errno })
+}
+
+fn packet(body: &[u8]) -> Option<Packet<'_>> {
+    let mut rest = body.get(FAMILY_HEADER..)?;
+    let mut packet = Packet { id: 0, mark: 0, interface_in: 0, interface_out: 0, payload: &[], bytes: 0 };
+    let (mut id, mut whole) = (None, None);
+    while let Some(header) = rest.first_chunk::<4>() {
+        let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
+        let kind = u16::from_ne_bytes([header[2], header[3]]) & 0x3fff;
+        let value = rest.get(4..length)?;
+        let number = || value.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+        match kind {
+            NFQA_PACKET_HDR => id = number(),
+            NFQA_MARK => packet.mark = number()?,
+            NFQA_IFINDEX_INDEV => packet.interface_in = number()?,
+            NFQA_IFINDEX_OUTDEV => packet.interface_out = number()?,
+            NFQA_PAYLOAD => packet.payload = value,
+            NFQA_CAP_LEN => whole = number(),
+            _ => {}
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    packet.id = id?;
+    packet.bytes = whole.unwrap_or(packet.payload.len() as u32);
+    Some(packet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_kernel(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        message(&mut out, PACKET, 0, 0, 7, |out| {
+            for (kind, value) in attributes {
+                attribute(out, *kind, &[value]);
+            }
+        });
+        out
+    }
+
+    #[test]
+    fn a_packet_is_read_in_any_order_of_attributes() {
+        let bytes = from_kernel(&[
+            (NFQA_CAP_LEN, &1500_u32.to_be_bytes()),
+            (NFQA_IFINDEX_INDEV, &3_u32.to_be_bytes()),
+            (99, b"something new"),
+            (NFQA_PACKET_HDR, &[0, 0, 1, 2, 8, 0, 1]),
+            (NFQA_PAYLOAD, b"abcde"),
+        ]);
+        let expected = Packet { id: 258, mark: 0, interface_in: 3, interface_out: 0, payload: b"abcde", bytes: 1500 };
+        assert_eq!(messages(&bytes).collect::<Vec<_>>(), [Message::Packet(expected)]);
+        assert!(!expected.is_whole());
+    }
+
+    #[test]
+    fn what_is_cut_short_is_no_packet_and_no_panic() {
+        let bytes = from_kernel(&[(NFQA_PACKET_HDR, &[0, 0, 1, 2, 8, 0, 1]), (NFQA_PAYLOAD, b"abcde")]);
+        for length in 0..bytes.len() - 3 {
+            assert_eq!(messages(&bytes[..length]).count(), 0, "{length}");
+        }
+        let mut odd = bytes.clone();
+        odd[20..22].copy_from_slice(&1_u16.to_ne_bytes());
+        assert_eq!(messages(&odd).collect::<Vec<_>>(), [Message::Other]);
+    }
+
+    #[test]
+    fn verdicts_stand_one_after_another() {
+        let mut out = Vec::new();
+        verdict(&mut out, 5, 1, Verdict::Accept, Some(b"xyz"));
+        verdict(&mut out, 5, 2, Verdict::Drop, None);
+        assert_eq!(messages(&out).count(), 2);
+        assert_eq!(out.len(), 20 + 12 + 8 + 20 + 12);
+    }
+}
