@@ -30,6 +30,7 @@ mod tests;
 
 pub use effect::Effect;
 pub use hits::HitMap;
+pub use keys::Keymap;
 pub use message::{Level, Live, Message};
 pub use model::{Model, Options};
 pub use runtime::{Ended, run};

@@ -12,6 +12,7 @@ use super::{
     follow::Followed,
     glyphs::Glyphs,
     hits::{Hit, HitMap},
+    keys::Keymap,
     log::Log,
     open::Owner,
     picker::Picker,
@@ -40,6 +41,7 @@ pub struct Options {
     pub read_only: bool,
     /// How long an injection lasts where nothing is said.
     pub ttl: Option<Duration>,
+    pub keys: Keymap,
     pub utf8: bool,
     pub colours: bool,
     /// For the times in the log.
@@ -118,6 +120,7 @@ pub enum Dialog {
 pub struct Model {
     pub(super) options: Options,
     pub(super) glyphs: Glyphs,
+    pub(super) keys: Keymap,
     pub(super) theme: Theme,
     pub(super) now: Timestamp,
     pub(super) link: Link,
@@ -162,6 +165,7 @@ impl Model {
     pub fn new(options: Options, now: Timestamp) -> Self {
         Self {
             glyphs: Glyphs::new(options.utf8),
+            keys: options.keys.clone(),
             theme: Theme::new(options.colours),
             picker: Picker::lasting(options.ttl),
             options,

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Effect, Message, Model, Options,
+    Effect, Keymap, Message, Model, Options,
     executor::Executor,
     terminal::{self, Screen},
     update,
@@ -148,6 +148,7 @@ fn options(config: &Config, demo: Option<String>) -> Options {
         demo,
         read_only: config.read_only,
         ttl: config.ttl,
+        keys: Keymap::default(),
         utf8: !config.ascii && (locale.contains("utf-8") || locale.contains("utf8")),
         // https://no-color.org: present and not empty.
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),

@@ -20,7 +20,7 @@ use crate::{
         Plan,
         docker::{self, Health, Network, Node, Role, Snapshot, State},
     },
-    tui::{Effect, Live, Message, Model, Options, hits::Hit, update, view},
+    tui::{Effect, Keymap, Live, Message, Model, Options, hits::Hit, update, view},
 };
 
 pub const NOW: i64 = 1_770_000_000;
@@ -37,6 +37,7 @@ pub fn options() -> Options {
         read_only: false,
         ttl: None,
         utf8: true,
+        keys: Keymap::default(),
         colours: true,
         time_zone: TimeZone::UTC,
     }

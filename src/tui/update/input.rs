@@ -7,7 +7,7 @@ use crate::{
     chaos::Kind,
     tui::{
         Effect, Model,
-        keys::{self, Context},
+        keys::{Action, Context},
         model::{Dialog, Pane},
         picker::Field,
     },
@@ -30,9 +30,9 @@ pub fn event(model: &mut Model, event: &Event) -> Vec<Effect> {
 }
 
 fn pressed(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
-    let Some(action) = keys::lookup(&contexts(model), key) else { return Vec::new() };
+    let Some(action) = model.keys.lookup(&contexts(model), key) else { return Vec::new() };
     model.dirty = true;
-    if let (keys::Action::Insert, Some(c)) = (action, key.code.as_char()) {
+    if let (Action::Insert, Some(c)) = (action, key.code.as_char()) {
         act::insert(model, c.encode_utf8(&mut [0; 4]));
         return Vec::new();
     }

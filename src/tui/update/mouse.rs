@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
-use super::{act, pane};
+use super::{act, contexts, pane};
 use crate::{
     chaos::{Kind, Value},
     tui::{Effect, Model, hits::Hit, keys::Action, model::Pane, picker::Field, widgets::slider::Slider},
@@ -49,8 +49,7 @@ fn clicked(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
             slide(model, column);
         }
         Hit::Act(action) => {
-            let known = super::input::contexts(model);
-            if crate::tui::keys::KEYS.iter().any(|key| key.action == action && known.contains(&key.context)) {
+            if model.keys.knows(&contexts(model), action) {
                 return act::act(model, action);
             }
         }

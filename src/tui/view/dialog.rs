@@ -9,7 +9,6 @@ use super::{header::counted, pen::Pen, popup};
 use crate::{
     session::recovery::Sight,
     tui::{
-        keys::groups,
         model::Dialog,
         open::{Open, Owner},
         text::{fit, fit_end, pad, width, wrap},
@@ -21,7 +20,8 @@ const COLUMNS: u16 = 76;
 pub fn draw(pen: &mut Pen, screen: Rect, dialog: &Dialog) {
     let room = usize::from(COLUMNS.min(screen.width.saturating_sub(4)).saturating_sub(4));
     let (title, lines) = said(pen, dialog, room);
-    let choices = u16::try_from(groups(dialog.context(pen.model), |binding| binding.label).len()).unwrap_or(0);
+    let choices =
+        u16::try_from(pen.model.keys.groups(dialog.context(pen.model), |binding| binding.label).len()).unwrap_or(0);
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(choices + 3);
     let inner = pen.popup(screen, &title, COLUMNS, rows);
     let body = Rect { height: inner.height.saturating_sub(choices + 1), ..inner };

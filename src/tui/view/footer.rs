@@ -8,7 +8,7 @@ use ratatui::{
 use super::pen::Pen;
 use crate::tui::{
     hits::Hit,
-    keys::{Action, Binding, Context, groups},
+    keys::{Action, Binding, Context},
     text::width,
     update::contexts,
 };
@@ -17,7 +17,7 @@ pub fn draw(pen: &mut Pen, area: Rect) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let contexts = contexts(pen.model);
     let found: Vec<Vec<&Binding>> =
-        contexts.iter().flat_map(|context| groups(*context, |binding| binding.label)).collect();
+        contexts.iter().flat_map(|context| pen.model.keys.groups(*context, |binding| binding.label)).collect();
     // The way to the rest of the keys, and the way out, are always there.
     let (ends, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|group| is_end(group));
     let room: usize = ends.iter().map(|group| width(&name(pen, group)) + 2).sum();

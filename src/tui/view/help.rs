@@ -6,11 +6,7 @@ use ratatui::{
 };
 
 use super::{pen::Pen, popup};
-use crate::tui::{
-    keys::{Context, groups},
-    text::pad,
-    update::pane_contexts,
-};
+use crate::tui::{keys::Context, text::pad, update::pane_contexts};
 
 const KEYS: usize = 20;
 
@@ -27,9 +23,9 @@ pub fn draw(pen: &mut Pen, screen: Rect) {
             }
             lines.push(Line::from(Span::styled(heading, pen.theme.strong())));
         }
-        for group in groups(context, |binding| binding.help) {
+        for group in pen.model.keys.groups(context, |binding| binding.help) {
             let names: Vec<String> =
-                group.iter().flat_map(|binding| binding.keys).map(|key| key.name(pen.glyphs)).collect();
+                group.iter().flat_map(|binding| binding.keys.iter()).map(|key| key.name(pen.glyphs)).collect();
             let keys = Span::styled(format!("  {}", pad(pen.glyphs, &names.join(" "), KEYS)), pen.theme.accent());
             let help = group.first().map_or("", |binding| binding.help);
             lines.push(Line::from(vec![keys, Span::raw(format!(" {help}"))]));

@@ -14,7 +14,7 @@ use crate::{
     chaos::InjectionId,
     tui::{
         hits::Hit,
-        keys::{Action, Context, groups},
+        keys::{Action, Context},
         text::wrap,
     },
 };
@@ -133,7 +133,7 @@ pub fn scrolled(pen: &mut Pen, area: Rect, lines: Vec<Line>) {
 
 /// The last so many of the context's entries as `[key] label`, to press or to click.
 fn buttons(pen: &mut Pen, area: Rect, context: Context, offered: usize, style: Style) {
-    let groups = groups(context, |binding| binding.label);
+    let groups = pen.model.keys.groups(context, |binding| binding.label);
     let skipped = groups.len().saturating_sub(offered);
     let mut x = area.x;
     for group in groups.into_iter().skip(skipped) {
@@ -154,7 +154,7 @@ fn buttons(pen: &mut Pen, area: Rect, context: Context, offered: usize, style: S
 
 /// The context's entries one below the other.
 pub fn choices(pen: &mut Pen, area: Rect, context: Context) {
-    for (group, row) in groups(context, |binding| binding.label).into_iter().zip(0..) {
+    for (group, row) in pen.model.keys.groups(context, |binding| binding.label).into_iter().zip(0..) {
         let Some(first) = group.first() else { continue };
         let names: Vec<String> = first.keys.iter().map(|key| key.name(pen.glyphs)).collect();
         let key = Span::styled(format!("[{}]", names.join("/")), pen.theme.accent().patch(pen.theme.strong()));

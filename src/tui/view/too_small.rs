@@ -3,7 +3,7 @@
 use ratatui::{layout::Rect, text::Span};
 
 use super::{LEAST_HEIGHT, LEAST_WIDTH, nodes, pen::Pen, strip};
-use crate::tui::{keys::groups, text::wrap};
+use crate::tui::text::wrap;
 
 /// The least on which a glance at the nodes is of use.
 const GLANCE: (u16, u16) = (40, 10);
@@ -14,7 +14,7 @@ pub fn draw(pen: &mut Pen, area: Rect) {
         format!("tikv-chaos needs {LEAST_WIDTH}x{LEAST_HEIGHT}, this terminal has {}x{}", area.width, area.height);
     // A question that cannot be shown as a dialog still has to be answered.
     if let Some(dialog) = &pen.model.dialog {
-        for group in groups(dialog.context(pen.model), |binding| binding.label) {
+        for group in pen.model.keys.groups(dialog.context(pen.model), |binding| binding.label) {
             if let Some((first, key)) = group.first().and_then(|first| first.keys.first().map(|key| (first, key))) {
                 text.push_str(&format!("  [{}] {}", key.name(pen.glyphs), first.label));
             }

@@ -1,134 +1,11 @@
-//! The one table of keys. The footer, the `?` help and the buttons of the dialogs are made from it, so that none of them
-//! can say what is not so.
+//! The keys where nobody said otherwise.
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::borrow::Cow;
 
-use super::{glyphs::Glyphs, model::Pane};
+use ratatui::crossterm::event::{KeyCode, KeyModifiers};
 
-/// Where a key means something. The innermost one that knows the key decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Context {
-    /// Everywhere, whatever lies on top.
-    Always,
-    /// In every pane.
-    Panes,
-    Nodes,
-    Picker,
-    Types,
-    Slider,
-    Choice,
-    Switch,
-    Text,
-    Button,
-    TypingNumber,
-    TypingText,
-    Active,
-    Log,
-    Popup,
-    Confirm,
-    /// As `Confirm`, by typing the node's name.
-    ConfirmName,
-    Quit,
-    /// As `Quit`, where the demo would stay behind: with nothing open, and with injections open.
-    QuitDemo,
-    QuitDemoOpen,
-    Reverting,
-    Recover,
-    TooSmall,
-}
-
-impl Context {
-    /// In the order and with the headings of the help.
-    pub const HELP: [(Self, &'static str); 22] = [
-        (Self::Panes, "Everywhere"),
-        (Self::Always, ""),
-        (Self::Nodes, "Nodes"),
-        (Self::Picker, "Chaos"),
-        (Self::Types, "Chaos: type"),
-        (Self::Slider, "Chaos: number"),
-        (Self::TypingNumber, "Chaos: typing a number"),
-        (Self::Choice, "Chaos: choice"),
-        (Self::Switch, "Chaos: switch"),
-        (Self::Text, "Chaos: text"),
-        (Self::TypingText, "Chaos: typing a text"),
-        (Self::Button, "Chaos: Inject button"),
-        (Self::Active, "Active"),
-        (Self::Log, "Log"),
-        (Self::Popup, "Popup"),
-        (Self::Confirm, "Dialog: before an injection"),
-        (Self::ConfirmName, "Dialog: before an injection that is refused otherwise"),
-        (Self::Quit, "Dialog: quit"),
-        (Self::QuitDemo, "Dialog: quit with the demo up"),
-        (Self::QuitDemoOpen, "Dialog: quit with the demo up and injections open"),
-        (Self::Reverting, "Dialog: while reverting"),
-        (Self::Recover, "Dialog: injections left behind"),
-    ];
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    Quit,
-    Interrupt,
-    Help,
-    NextPane,
-    PreviousPane,
-    Focus(Pane),
-    Inject,
-    Revert,
-    RevertAll,
-    Undo,
-    Guide,
-    Measured,
-    Commands,
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    First,
-    Last,
-    Less,
-    More,
-    MuchLess,
-    MuchMore,
-    Least,
-    Most,
-    Edit,
-    Insert,
-    Erase,
-    Accept,
-    AcceptUp,
-    AcceptDown,
-    Cancel,
-    Close,
-    Confirm,
-    Refuse,
-    RevertAndQuit,
-    LeaveAndQuit,
-    TakeDownAndQuit,
-    Stay,
-    RevertLeftBehind,
-    KeepLeftBehind,
-    Panic,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    Is(KeyCode, KeyModifiers),
-    Digit,
-    AnyChar,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct Binding {
-    pub context: Context,
-    pub keys: &'static [Key],
-    pub action: Action,
-    /// For the footer and for buttons; empty where there is no room for it. Neighbours with the same one share an
-    /// entry.
-    pub label: &'static str,
-    /// For the help; neighbours with the same one share a line.
-    pub help: &'static str,
-}
+use super::{Action, Binding, Context, Key};
+use crate::tui::model::Pane;
 
 const fn key(code: KeyCode) -> Key {
     Key::Is(code, KeyModifiers::NONE)
@@ -146,7 +23,7 @@ const fn bind(
     label: &'static str,
     help: &'static str,
 ) -> Binding {
-    Binding { context, keys, action, label, help }
+    Binding { context, keys: Cow::Borrowed(keys), action, label, help }
 }
 
 const UP: &[Key] = &[key(KeyCode::Up), char('k')];
@@ -162,7 +39,7 @@ const ENTER_SPACE: &[Key] = &[key(KeyCode::Enter), char(' ')];
 const ESC: &[Key] = &[key(KeyCode::Esc)];
 const BACKSPACE: &[Key] = &[key(KeyCode::Backspace)];
 
-pub const KEYS: &[Binding] = {
+pub static KEYS: &[Binding] = {
     use Action as A;
     use Context as C;
     &[
@@ -312,100 +189,3 @@ pub const KEYS: &[Binding] = {
         bind(C::TooSmall, &[char('q')], A::Quit, "quit", "quit"),
     ]
 };
-
-/// What the key means in the first of the contexts that knows it.
-pub fn lookup(contexts: &[Context], event: &KeyEvent) -> Option<Action> {
-    contexts.iter().find_map(|context| {
-        let here = KEYS.iter().filter(|binding| binding.context == *context);
-        here.into_iter().find(|binding| binding.keys.iter().any(|key| key.matches(event))).map(|binding| binding.action)
-    })
-}
-
-impl Key {
-    fn matches(self, event: &KeyEvent) -> bool {
-        let held = event.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
-        // Shift is already in a capital letter and in a back tab.
-        let besides_shift = held - KeyModifiers::SHIFT;
-        match (self, event.code) {
-            (Self::Is(KeyCode::Char(wanted), modifiers), KeyCode::Char(c)) => wanted == c && besides_shift == modifiers,
-            (Self::Is(KeyCode::BackTab, _), code) => code == KeyCode::BackTab,
-            (Self::Is(wanted, modifiers), code) => wanted == code && held == modifiers,
-            (Self::Digit, KeyCode::Char(c)) => c.is_ascii_digit() && besides_shift.is_empty(),
-            (Self::AnyChar, KeyCode::Char(_)) => besides_shift.is_empty(),
-            (Self::Digit | Self::AnyChar, _) => false,
-        }
-    }
-
-    pub fn name(self, glyphs: Glyphs) -> String {
-        match self {
-            Self::Digit => "0-9".to_owned(),
-            Self::AnyChar => "a character".to_owned(),
-            Self::Is(code, modifiers) => {
-                let plain = match code {
-                    KeyCode::Char(' ') => "Space".to_owned(),
-                    KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => c.to_uppercase().to_string(),
-                    KeyCode::Char(c) => c.to_string(),
-                    KeyCode::Up => glyphs.up_key().to_owned(),
-                    KeyCode::Down => glyphs.down_key().to_owned(),
-                    KeyCode::Left => glyphs.left_key().to_owned(),
-                    KeyCode::Right => glyphs.right_key().to_owned(),
-                    KeyCode::PageUp => "PgUp".to_owned(),
-                    KeyCode::PageDown => "PgDn".to_owned(),
-                    KeyCode::BackTab => "Shift-Tab".to_owned(),
-                    other => other.to_string(),
-                };
-                let held = [(KeyModifiers::CONTROL, "Ctrl-"), (KeyModifiers::SHIFT, "Shift-")];
-                let prefix: String =
-                    held.iter().filter(|(flag, _)| modifiers.contains(*flag)).map(|(_, name)| *name).collect();
-                prefix + &plain
-            }
-        }
-    }
-}
-
-/// Neighbouring bindings of one context that say the same, with `text` choosing what they say.
-pub fn groups(context: Context, text: fn(&Binding) -> &'static str) -> Vec<Vec<&'static Binding>> {
-    let mut groups: Vec<Vec<&Binding>> = Vec::new();
-    for binding in KEYS.iter().filter(|binding| binding.context == context && !text(binding).is_empty()) {
-        match groups.last_mut() {
-            Some(group) if group.last().is_some_and(|last| text(last) == text(binding)) => group.push(binding),
-            _ => groups.push(vec![binding]),
-        }
-    }
-    groups
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_key_means_two_things_in_one_context() {
-        for (at, one) in KEYS.iter().enumerate() {
-            for other in KEYS[at + 1..].iter().filter(|other| other.context == one.context) {
-                for key in one.keys {
-                    assert!(!other.keys.contains(key), "{key:?} is {:?} and {:?}", one.action, other.action);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_binding_has_help_and_every_context_but_one_is_in_the_help() {
-        for binding in KEYS {
-            assert!(!binding.help.is_empty(), "{:?}", binding.action);
-            let listed = Context::HELP.iter().any(|(context, _)| *context == binding.context);
-            assert!(listed || binding.context == Context::TooSmall, "{:?}", binding.context);
-        }
-    }
-
-    #[test]
-    fn shift_matters_for_arrows_and_not_for_letters() {
-        let press = |code, modifiers| lookup(&[Context::Slider, Context::Panes], &KeyEvent::new(code, modifiers));
-        assert_eq!(press(KeyCode::Left, KeyModifiers::NONE), Some(Action::Less));
-        assert_eq!(press(KeyCode::Left, KeyModifiers::SHIFT), Some(Action::MuchLess));
-        assert_eq!(press(KeyCode::Char('R'), KeyModifiers::SHIFT), Some(Action::RevertAll));
-        assert_eq!(press(KeyCode::Char('r'), KeyModifiers::CONTROL), None);
-        assert_eq!(press(KeyCode::Char('2'), KeyModifiers::NONE), Some(Action::Insert));
-    }
-}
