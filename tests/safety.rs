@@ -5,7 +5,7 @@ mod support;
 use support::{
     Program,
     cluster::{Cluster, Options},
-    docker_is_here,
+    docker_is_here, run,
 };
 
 #[test]
@@ -39,6 +39,28 @@ fn the_second_of_three_nodes_is_refused_unless_forced() {
     assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "exited");
     assert_eq!(forced["state"], "active");
     program.run(&["revert", "--all"]).ok();
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_change_is_judged_among_the_nodes_of_its_cluster() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    let late = program.inject(&["latency", "--target", "tikv1", "--via", "shaper", "--mean-ms", "10"]);
+    run("docker", &["stop", "-t", "0", &cluster.nodes[0]]);
+    let id = late["id"].as_str().unwrap();
+    let refused = program.run(&["change", id, "--mean-ms", "9000"]);
+    assert_eq!(refused.status, 3, "{refused:?}");
+    let words = ["this leaves 1 of 3 stores reachable", "tikv0", "is exited", "writes stop", "--force"];
+    assert!(words.iter().all(|word| refused.stderr.contains(word)), "{refused:?}");
+    assert_eq!(program.active()[0]["metadata"], late["metadata"]);
+    let forced = program.run(&["change", id, "--mean-ms", "9000", "--force", "--json"]).ok().json();
+    assert_eq!(forced["metadata"]["min_ms"], 9000);
+    program.run(&["revert", "--all"]).ok();
+    run("docker", &["start", &cluster.nodes[0]]);
     cluster.assert_clean();
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     args::{Change, match_id},
-    inject::forcible,
+    inject::{forcible, warn},
     measured,
     output::{self, Failure},
     progress,
@@ -14,7 +14,8 @@ use super::{
 use crate::{
     chaos::{Fault, InjectionId},
     config::Config,
-    session,
+    session::{self, ChangeRequest},
+    subject::Plan,
 };
 
 pub async fn run(config: &Config, change: Change) -> Result<ExitCode, Failure> {
@@ -45,7 +46,13 @@ pub async fn run(config: &Config, change: Change) -> Result<ExitCode, Failure> {
     let params = params.over(kind, given).map_err(usage)?;
     let fault = Fault::from_params(kind, &params).map_err(usage)?;
     let subject = config.subject(progress());
-    let changed = session::change(&subject, &config.store, &id, &fault, change.force).await.map_err(forcible);
+    let request = ChangeRequest { fault: Some(fault), ttl: None, limits: config.limits.clone(), force: change.force };
+    let mut commands = Vec::new();
+    let before = |plan: &Plan| {
+        warn(plan);
+        commands = plan.commands.iter().map(ToString::to_string).collect();
+    };
+    let changed = session::change(&subject, &config.store, &id, &request, before).await.map_err(forcible);
     let measured = match &changed {
         Ok(changed) => session::measure(&subject, &config.store, &changed.injection).await,
         Err(_) => None,
@@ -54,14 +61,12 @@ pub async fn run(config: &Config, change: Change) -> Result<ExitCode, Failure> {
     let changed = changed?;
     let metadata = &changed.injection.metadata;
     if config.json {
-        let commands: Vec<String> = changed.commands.iter().map(ToString::to_string).collect();
         output::document(&json!({
             "id": metadata.id, "state": changed.injection.state, "metadata": metadata, "commands": commands,
             "undo": changed.injection.undo, "warnings": changed.warnings, "deadline": changed.injection.deadline,
             "measured": measured::to_json(metadata, measured.as_ref()),
         }));
     } else {
-        changed.warnings.iter().for_each(|warning| eprintln!("tikv-chaos: careful: {warning}"));
         output::lines([format!("{id} {kind} on {}: now {}", metadata.target(), metadata.fault)]);
         output::lines(measured::text(metadata, measured.as_ref()));
     }

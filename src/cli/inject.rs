@@ -126,7 +126,7 @@ pub fn forcible(error: LifeError) -> Failure {
     failure
 }
 
-fn warn(plan: &Plan) {
+pub fn warn(plan: &Plan) {
     let reasons = plan.verdict.reasons.iter().filter(|_| plan.verdict.grade == Grade::Careful);
     for warning in plan.warnings.iter().chain(reasons) {
         eprintln!("tikv-chaos: careful: {warning}");

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Raised when a line changes its meaning; the image's name carries it, so that old and new never talk.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -36,10 +36,8 @@ pub enum Ask {
     Ways,
     /// What making a network fault beside the others would run.
     Preview { injection: InjectionId, fault: NetworkFault },
-    /// Make a network fault hold until `ttl_ms` from now.
+    /// Make a network fault hold until `ttl_ms` from now; one of that injection that holds becomes this one in one step.
     Add { injection: InjectionId, fault: NetworkFault, ttl_ms: Option<u64> },
-    /// Put this in the place of a network fault that holds, in one step; its deadline stays.
-    Change { injection: InjectionId, fault: NetworkFault },
     /// Take over the network faults that a former holder made, as far as the kernel shows them, and their deadlines: all
     /// at once, so that none is missing while another is taken over.
     Adopt { faults: Vec<Adoption> },

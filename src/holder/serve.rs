@@ -124,18 +124,6 @@ impl Holder {
                 self.hold(injection, HeldThing::Network(fault), ttl_ms);
                 Ok(self.network())
             }
-            Ask::Change { injection, fault } => {
-                self.prober.changing();
-                let Some((held, deadline)) = self.held.get(&injection).cloned() else {
-                    return Err(Failure::failed(format!("{injection} does not hold here, so it cannot be changed")));
-                };
-                if !matches!(held, HeldThing::Network(_)) {
-                    return Err(Failure::failed(format!("{injection} is no fault of the network")));
-                }
-                self.faults.add(&injection, fault.clone())?;
-                self.held.insert(injection, (HeldThing::Network(fault), deadline));
-                Ok(self.network())
-            }
             Ask::Adopt { faults } => {
                 let adopted = self.faults.adopt(faults)?;
                 let held = !adopted.is_empty();

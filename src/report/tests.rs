@@ -30,6 +30,7 @@ fn injection(number: u32, target: &str, state: Life, asked: i64) -> Injection {
         deadline_since_boot_ms: None,
         left: false,
         note: None,
+        former: None,
         measured: None,
     }
 }

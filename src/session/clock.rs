@@ -94,6 +94,7 @@ mod tests {
             deadline: Some(at(60)),
             deadline_since_boot_ms: Some(160_000),
             left: false,
+            former: None,
             measured: None,
             note: None,
         };

@@ -23,7 +23,7 @@ use super::{
     trust,
 };
 use crate::{
-    chaos::InjectionId,
+    chaos::{InjectionId, Metadata},
     step::{Step, step},
 };
 
@@ -129,19 +129,21 @@ impl Store {
         probe.as_file().sync_all().map_err(io("write in", &self.folder))
     }
 
-    /// Writes a new injection down, in this program's session. When this returns, it is on the disk.
-    pub fn record(&self, command: &str, injection: Injection) -> Result<(), JournalError> {
+    /// Writes new injections down, in this program's session: all of them or none. When this returns, they are on the disk.
+    pub fn record(&self, command: &str, injections: Vec<Injection>) -> Result<(), JournalError> {
         self.make_folder()?;
         let _lock = self.lock()?;
         let session = self.own_session()?;
         let path = self.path(&session);
         let mut file = if path.exists() { read(&path)? } else { self.new_file(&session, command) };
-        if file.injections.iter().any(|other| other.metadata.id == injection.metadata.id) {
-            let reason = format!("it has an injection {} already", injection.metadata.id);
-            return Err(JournalError::Unreadable { path, reason });
+        for injection in injections {
+            if file.injections.iter().any(|other| other.metadata.id == injection.metadata.id) {
+                let reason = format!("it has an injection {} already", injection.metadata.id);
+                return Err(JournalError::Unreadable { path, reason });
+            }
+            file.history.changes.push(self.change(&injection));
+            file.injections.push(injection);
         }
-        file.history.changes.push(self.change(&injection));
-        file.injections.push(injection);
         self.write(&path, &file, Durability::Synced)
     }
 
@@ -168,13 +170,14 @@ impl Store {
             };
             let before = injection.clone();
             change(injection);
-            let after = injection.clone();
+            let mut after = injection.clone();
             if after != before {
                 if after.state != before.state {
                     file.history.changes.push(self.change(&after));
                 }
                 self.write(&path, &file, durability)?;
             }
+            trust::distrust(&mut after, self.image());
             return Ok(Some(after));
         }
         Ok(None)
@@ -415,8 +418,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<SessionFile, JournalError
         None => return Err(unreadable("no journal of tikv-chaos: it has no schema".to_owned())),
     }
     let file: SessionFile = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
-    let bad =
-        file.injections.iter().find_map(|one| Some(format!("{}: {}", one.metadata.id, one.metadata.check().err()?)));
+    let check = |one: &Metadata| Some(format!("{}: {}", one.id, one.check().err()?));
+    let bad = file.injections.iter().flat_map(Injection::either).find_map(check);
     if let Some(reason) = bad {
         return Err(unreadable(reason));
     }
@@ -467,7 +470,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::chaos::{FaultMetadata, Metadata, Signal};
+    use crate::chaos::{FaultMetadata, Signal};
 
     fn injection(number: u32) -> Injection {
         let fault = FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill };
@@ -487,6 +490,7 @@ mod tests {
             deadline: None,
             deadline_since_boot_ms: None,
             left: false,
+            former: None,
             measured: None,
             note: None,
         }
@@ -501,7 +505,7 @@ mod tests {
     #[test]
     fn what_is_recorded_is_read_by_another_and_private() {
         let (_folder, store) = store();
-        store.record("inject", injection(1)).unwrap();
+        store.record("inject", vec![injection(1)]).unwrap();
         let other = Store::at(store.folder.parent().unwrap());
         let loaded = other.load().unwrap();
         assert_eq!(loaded.sessions.len(), 1);
@@ -515,7 +519,7 @@ mod tests {
     #[test]
     fn a_session_whose_program_is_gone_is_dead_and_keeps_what_is_open() {
         let (_folder, store) = store();
-        store.record("inject", injection(1)).unwrap();
+        store.record("inject", vec![injection(1)]).unwrap();
         store.end().unwrap();
         let loaded = store.load().unwrap();
         assert_eq!(loaded.sessions.len(), 1);
@@ -531,7 +535,7 @@ mod tests {
     fn an_ended_session_is_laid_aside_with_who_did_what_when() {
         let (_folder, store) = store();
         let store = store.doing("tui");
-        store.record("tui", injection(1)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
         store.note_throughput(200);
         let other = Store::at(store.folder.parent().unwrap()).doing("revert");
         other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Active)).unwrap();
@@ -568,8 +572,8 @@ mod tests {
     #[test]
     fn another_program_may_write_that_it_reverted_ours() {
         let (_folder, store) = store();
-        store.record("tui", injection(1)).unwrap();
-        store.record("tui", injection(2)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
+        store.record("tui", vec![injection(2)]).unwrap();
         let other = Store::at(store.folder.parent().unwrap());
         other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Clean)).unwrap();
         let open: Vec<_> = store.load().unwrap().open().iter().map(|(_, one)| one.metadata.id.to_string()).collect();
@@ -580,7 +584,7 @@ mod tests {
     #[test]
     fn an_unreadable_file_is_named_kept_and_stops_nobody() {
         let (_folder, store) = store();
-        store.record("tui", injection(1)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
         let cases = [("cut.json", "{\"schema\": 1, \"sess"), ("newer.json", "{\"schema\": 99}"), ("notes.json", "[1]")];
         for (name, text) in cases {
             fs::write(store.folder.join(name), text).unwrap();
@@ -597,7 +601,7 @@ mod tests {
     #[test]
     fn a_journal_cut_anywhere_is_never_taken_for_a_whole_one() {
         let (_folder, store) = store();
-        store.record("tui", injection(1)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
         let path = store.files().unwrap().remove(0);
         let text = fs::read_to_string(&path).unwrap();
         for end in 0..text.trim_end().len() {
@@ -612,7 +616,7 @@ mod tests {
     #[test]
     fn a_journal_that_others_can_write_or_own_is_refused_with_a_sentence() {
         let (_folder, store) = store();
-        store.record("tui", injection(1)).unwrap();
+        store.record("tui", vec![injection(1)]).unwrap();
         let path = store.files().unwrap().remove(0);
         let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         mode(&path, 0o620);
@@ -623,7 +627,7 @@ mod tests {
         mode(&store.folder, 0o702);
         let error = store.load().unwrap_err().to_string();
         assert!(error.contains("others can write it (mode 702)"), "{error}");
-        assert!(store.record("tui", injection(2)).is_err());
+        assert!(store.record("tui", vec![injection(2)]).is_err());
         mode(&store.folder, 0o700);
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(&path, Some(1), None).unwrap();
@@ -642,7 +646,7 @@ mod tests {
         tampered.undo = vec!["rm -rf /".into()];
         tampered.note = Some("fine\u{1b}[2J".into());
         tampered.metadata.holder_image = Some("evil/image:1".into());
-        store.record("tui", tampered).unwrap();
+        store.record("tui", vec![tampered]).unwrap();
         let one = store.load().unwrap().sessions.remove(0).file.injections.remove(0);
         assert_eq!(one.undo, ["docker start c"]);
         assert_eq!(one.note.as_deref(), Some("fine\u{fffd}[2J"));
@@ -653,15 +657,23 @@ mod tests {
 
         let mut bad = injection(2);
         bad.metadata.container_id = "../../images".into();
-        store.record("tui", bad).unwrap();
+        store.record("tui", vec![bad]).unwrap();
         let loaded = store.load().unwrap();
         assert!(loaded.unreadable[0].reason.contains("00000002: a container's id cannot be"), "{loaded:?}");
     }
 
     #[test]
+    fn several_are_written_down_all_or_none() {
+        let (_folder, store) = store();
+        store.record("inject", vec![injection(1), injection(2)]).unwrap();
+        assert!(store.record("inject", vec![injection(3), injection(2)]).is_err());
+        assert_eq!(store.load().unwrap().open().len(), 2);
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
         let store = Store::at(Path::new("/proc/nowhere"));
-        let error = store.record("inject", injection(1)).unwrap_err().to_string();
+        let error = store.record("inject", vec![injection(1)]).unwrap_err().to_string();
         assert!(error.contains("/proc/nowhere/sessions"), "{error}");
     }
 }

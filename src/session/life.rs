@@ -5,7 +5,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, FutureExt as _, join_all, select};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     claim::Claim,
@@ -15,9 +15,8 @@ use super::{
 };
 use crate::{
     chaos::{
-        Command, Fault, InjectionId, Metadata,
+        Fault, Metadata,
         measured::{Look, Measured, Moment},
-        undo_commands,
     },
     safety::{Asked, Grade, Limits, Verdict},
     step::{Step, step},
@@ -44,24 +43,38 @@ pub enum LifeError {
     Pending { cause: SubjectError },
     #[error("{id} could not be reverted: {cause}. By hand: {undo}")]
     NotReverted { id: String, cause: SubjectError, undo: String },
-    #[error("not changed, because it could not be written down first: {0}")]
-    NotChanged(JournalError),
-    #[error("{error}; what was made on other nodes is undone{}", stay(.stays))]
-    NotAll { error: Box<LifeError>, stays: Vec<String> },
     #[error("{0} {OVERTAKEN}, and is undone")]
     Overtaken(String),
+    #[error("{id} was not changed: {reason}")]
+    NotChanged { id: String, reason: String },
+    #[error("{id} was not changed: {cause}; it is as it was")]
+    ChangedBack { id: String, cause: SubjectError },
+    #[error(
+        "{id} was not changed: {cause}; and changing it back failed: {back_error}. It may be either: `tikv-chaos revert {id}`"
+    )]
+    HalfChanged { id: String, cause: SubjectError, back_error: SubjectError },
+    /// Some of an act that is made whole or not at all.
+    #[error("{why}; it is all {of} or none{}", told(taken, left))]
+    Act { kind: ErrorKind, of: usize, why: String, taken: Vec<String>, left: Vec<String> },
 }
 
-fn stay(stays: &[String]) -> String {
-    if stays.is_empty() { String::new() } else { format!(", but not all: {}", stays.join("; ")) }
+/// What became of the rest of an act.
+fn told(taken: &[String], left: &[String]) -> String {
+    let taken = if taken.is_empty() { String::new() } else { format!(": taken back on {}", taken.join(", ")) };
+    let left = if left.is_empty() { String::new() } else { format!("; but {}", left.join("; ")) };
+    taken + &left
 }
 
 impl LifeError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unsafe(_) => ErrorKind::Refused,
-            Self::NotAll { error, stays } if stays.is_empty() => error.kind(),
-            Self::Subject(error) | Self::RolledBack { cause: error } | Self::Pending { cause: error } => error.kind(),
+            Self::NotChanged { .. } => ErrorKind::Refused,
+            Self::Subject(error)
+            | Self::RolledBack { cause: error }
+            | Self::ChangedBack { cause: error, .. }
+            | Self::Pending { cause: error } => error.kind(),
+            Self::Act { kind, left, .. } if left.is_empty() => *kind,
             _ => ErrorKind::Failed,
         }
     }
@@ -144,130 +157,100 @@ pub async fn inject_all<S: Subject>(
     Ok(made.into_iter().zip(before).map(with).collect())
 }
 
+/// All are on the disk before the first is made; they are made at the same time; where one fails, the others are taken
+/// back.
 async fn make_all<S: Subject>(
     subject: &S,
     store: &Store,
     request: &Request,
     plans: &[Plan],
 ) -> Result<Vec<Injected>, LifeError> {
-    let mut made: Vec<Injected> = Vec::new();
+    let clock = Clock::now();
+    let injections = plans.iter().map(|plan| planned_at(&clock, request, plan)).collect();
+    step(Step::Planned);
+    store.record(request.command, injections).map_err(LifeError::NotRecorded)?;
+    step(Step::Recorded);
+    // After the record, or it would find nothing to guard; before the act, or our death in between would leave it to
+    // nobody.
+    let unguarded = store.start_guard().err().map(|error| {
+        tracing::error!(%error, "no guard");
+        format!("{error}; its deadline is kept by this program and its helper alone")
+    });
+    step(Step::GuardStarted);
     for plan in plans {
-        match inject_one(subject, store, request, plan).await {
-            Ok(injected) => made.push(injected),
-            Err(error) => {
-                let mut stays = Vec::new();
-                for one in made.iter().rev() {
-                    if let Err(error) = revert(subject, store, &one.injection).await {
-                        stays.push(error.to_string());
-                    }
-                }
-                return Err(if made.is_empty() { error } else { LifeError::NotAll { error: Box::new(error), stays } });
-            }
-        }
+        store.update(&plan.metadata.id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
     }
-    Ok(made)
+    step(Step::ApplyingWritten);
+    let act = plans.iter().map(|plan| async move {
+        match subject.inject(&plan.metadata, request.ttl).await {
+            Ok(metadata) => activate(subject, store, metadata).await,
+            Err(cause) => Err(roll_back(subject, store, &plan.metadata, cause).await),
+        }
+    });
+    let made = all_or_none(subject, store, plans, join_all(act).await).await?;
+    let warnings = plans.iter().map(|plan| plan.warnings.iter().chain(&unguarded).cloned().collect());
+    Ok(made.into_iter().zip(warnings).map(|(injection, warnings)| Injected { injection, warnings }).collect())
 }
 
-async fn inject_one<S: Subject>(
-    subject: &S,
-    store: &Store,
-    request: &Request,
-    plan: &Plan,
-) -> Result<Injected, LifeError> {
-    let clock = Clock::now();
-    let created_at = clock.wall;
-    let ttl_ms = request.ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
-    let injection = Injection {
+fn planned_at(clock: &Clock, request: &Request, plan: &Plan) -> Injection {
+    let (deadline, deadline_since_boot_ms) = deadline(clock, request.ttl);
+    Injection {
         state: Life::Planned,
         metadata: plan.metadata.clone(),
+        former: None,
         undo: plan.undo.iter().map(ToString::to_string).collect(),
-        created_at,
-        deadline: request.ttl.and_then(|ttl| SignedDuration::try_from(ttl).ok()).map(|ttl| created_at + ttl),
-        deadline_since_boot_ms: ttl_ms.and_then(|ttl| clock.since_boot_ms?.checked_add(ttl)),
+        created_at: clock.wall,
+        deadline,
+        deadline_since_boot_ms,
         left: false,
         measured: None,
         note: None,
-    };
-    step(Step::Planned);
-    store.record(request.command, injection).map_err(LifeError::NotRecorded)?;
-    step(Step::Recorded);
-    let mut warnings = plan.warnings.clone();
-    // After the record, or it would find nothing to guard; before the act, or our death in between would leave it to
-    // nobody.
-    if let Err(error) = store.start_guard() {
-        tracing::error!(%error, "no guard");
-        warnings.push(format!("{error}; its deadline is kept by this program and its helper alone"));
     }
-    step(Step::GuardStarted);
-    let id = &plan.metadata.id;
-    store.update(id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
-    step(Step::ApplyingWritten);
-    let made = match subject.inject(&plan.metadata, request.ttl).await {
-        Ok(metadata) => activate(subject, store, metadata).await,
-        Err(cause) => Err(roll_back(subject, store, &plan.metadata, cause).await),
-    };
-    made.map(|injection| Injected { injection, warnings })
 }
 
-/// An injection that was changed while it holds.
-#[derive(Debug, Clone)]
-pub struct Changed {
-    pub injection: Injection,
-    pub commands: Vec<Command>,
-    pub warnings: Vec<String>,
+/// When so much time from now is over, by the wall clock and by the time since the machine's start.
+pub(super) fn deadline(clock: &Clock, ttl: Option<Duration>) -> (Option<Timestamp>, Option<u64>) {
+    let ttl_ms = ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
+    let wall = ttl.and_then(|ttl| SignedDuration::try_from(ttl).ok()).map(|ttl| clock.wall + ttl);
+    (wall, ttl_ms.and_then(|ttl| clock.since_boot_ms?.checked_add(ttl)))
 }
 
-/// Puts another fault of its type in the place of one that holds: written down first, made in one step, read back. Its
-/// deadline stays. On an error the former holds, and stands in the journal.
-pub async fn change<S: Subject>(
+/// Every injection of the act, if none failed. What did fail was rolled back already; the others are taken back here, as
+/// carefully.
+async fn all_or_none<S: Subject>(
     subject: &S,
     store: &Store,
-    id: &InjectionId,
-    fault: &Fault,
-    force: bool,
-) -> Result<Changed, LifeError> {
-    let loaded = store.load().map_err(LifeError::NotRecorded)?;
-    let held = loaded.open().into_iter().map(|(_, one)| one).find(|one| one.metadata.id == *id).cloned();
-    let not_active = |reason: &str| SubjectError::NotChangeable { id: id.to_string(), reason: reason.to_owned() };
-    let held = held.ok_or_else(|| not_active("is not active"))?;
-    if held.state != Life::Active {
-        return Err(not_active(&format!("is {}", held.state)).into());
-    }
-    let plan = subject.replan(&held.metadata, fault).await?;
-    if plan.verdict.grade == Grade::Refused && !force {
-        return Err(LifeError::Unsafe(plan.verdict));
-    }
-    // Two that change one at once do so one after the other, and nobody reverts it in between.
-    let claimed = Claim::take(store.folder(), id).await;
-    if let Err(error) = &claimed {
-        tracing::warn!(%error, %id, "changing without having claimed it");
-    }
-    let mut open = false;
-    let wanted = |injection: &mut Injection| {
-        open = injection.state == Life::Active;
-        if open {
-            injection.metadata = plan.metadata.clone();
-            // What was measured is of the former.
-            if let Some(measured) = &mut injection.measured {
-                measured.during = None;
-            }
-            injection.undo = plan.undo.iter().map(ToString::to_string).collect();
+    plans: &[Plan],
+    results: Vec<Result<Injection, LifeError>>,
+) -> Result<Vec<Injection>, LifeError> {
+    let of = results.len();
+    let (mut made, mut errors) = (Vec::new(), Vec::new());
+    for (plan, result) in plans.iter().zip(results) {
+        match result {
+            Ok(one) => made.push(one),
+            Err(error) => errors.push((plan.metadata.target(), error)),
         }
+    }
+    let kind = match errors.first() {
+        None => return Ok(made),
+        Some(_) if of == 1 => return Err(errors.remove(0).1),
+        Some((_, error)) => error.kind(),
     };
-    let written = store.update(id, Durability::Synced, wanted).map_err(LifeError::NotChanged)?;
-    let Some(injection) = written.filter(|_| open) else { return Err(not_active("was reverted meanwhile").into()) };
-    if let Err(cause) = subject.change(&plan.metadata).await {
-        let restore = |injection: &mut Injection| {
-            injection.metadata = held.metadata.clone();
-            injection.undo.clone_from(&held.undo);
-        };
-        if let Err(error) = store.update(id, Durability::Synced, restore) {
-            // Its undo is the same, so the record still brings somebody to it.
-            tracing::error!(%error, %id, "the journal says what could not be made");
+    // Most name their target already.
+    let named = |(target, error): &(&str, LifeError)| match error.to_string() {
+        text if text.contains(target) => text,
+        text => format!("on {target}: {text}"),
+    };
+    let why = errors.iter().map(named).collect::<Vec<_>>().join("; ");
+    let back = made.iter().map(|one| async { (one.metadata.target(), revert(subject, store, one).await) });
+    let (mut taken, mut left) = (Vec::new(), Vec::new());
+    for (target, result) in join_all(back).await {
+        match result {
+            Ok(_) => taken.push(target.to_owned()),
+            Err(error) => left.push(error.to_string()),
         }
-        return Err(cause.into());
     }
-    Ok(Changed { injection, commands: plan.commands, warnings: plan.warnings })
+    Err(LifeError::Act { kind, of, why, taken, left })
 }
 
 /// Active, unless somebody reverted it in the meantime: then what was made is undone again.
@@ -275,7 +258,7 @@ async fn activate<S: Subject>(subject: &S, store: &Store, metadata: Metadata) ->
     step(Step::Made);
     let update = store.update(&metadata.id, Durability::Synced, |injection| {
         injection.metadata = metadata.clone();
-        injection.undo = undo_commands(&metadata).iter().map(ToString::to_string).collect();
+        injection.undo = injection.undo_by_hand();
         if injection.state == Life::Applying {
             injection.state = Life::Active;
         }
@@ -356,17 +339,21 @@ pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injectio
             injection.note = None;
         }
     };
-    match store.update(&metadata.id, Durability::Visible, begin) {
+    let now = match store.update(&metadata.id, Durability::Visible, begin) {
         Ok(Some(done)) if injection.is_open() && !done.is_open() => {
             let how = done.note.unwrap_or_else(|| "it was reverted".to_owned());
             let cleaned = if done.state == Life::Clean { Cleaned::Clean } else { Cleaned::Lost(how) };
             return Ok(Reverted { cleaned, journal_error: None });
         }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, id = %metadata.id, "reverting without having written so"),
-    }
+        // It may have been changed since the caller looked.
+        Ok(now) => now,
+        Err(error) => {
+            tracing::warn!(%error, id = %metadata.id, "reverting without having written so");
+            None
+        }
+    };
     step(Step::RevertingWritten);
-    match subject.cleanup(metadata).await {
+    match undo_either(subject, now.as_ref().unwrap_or(injection)).await {
         Ok(cleaned) => {
             step(Step::Undone);
             let (state, text) = match &cleaned {
@@ -384,10 +371,22 @@ pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injectio
     }
 }
 
+/// What it is, and what it was where a change was under way.
+async fn undo_either<S: Subject>(subject: &S, injection: &Injection) -> Result<Cleaned, SubjectError> {
+    let cleaned = subject.cleanup(&injection.metadata).await?;
+    match &injection.former {
+        Some(former) => subject.cleanup(former).await.map(|_| cleaned),
+        None => Ok(cleaned),
+    }
+}
+
 fn note(store: &Store, metadata: &Metadata, state: Life, text: Option<String>) -> Option<String> {
     let update = store.update(&metadata.id, Durability::Synced, |injection| {
         injection.state = state;
         injection.note = text;
+        if !injection.is_open() {
+            injection.former = None;
+        }
     });
     let error = update.err()?;
     tracing::error!(%error, id = %metadata.id, %state, "the journal could not be written");
@@ -400,221 +399,4 @@ pub fn recoverable(loaded: &Loaded) -> Vec<&Injection> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::{
-        chaos::{Command, FaultMetadata, InjectionId, Signal},
-        subject::{Marked, Scan},
-    };
-
-    /// Writes down what the journal says at the moment of each call.
-    struct Witness {
-        store: Store,
-        seen: Mutex<Vec<(&'static str, Option<Life>)>>,
-        fail: Option<fn() -> SubjectError>,
-        /// The first injection that fails.
-        fail_from: u32,
-        verdict: Verdict,
-    }
-
-    impl Witness {
-        fn see(&self, call: &'static str) {
-            let loaded = self.store.load().unwrap();
-            let state = loaded.sessions.first().map(|seen| seen.file.injections[0].state);
-            self.seen.lock().unwrap().push((call, state));
-        }
-    }
-
-    fn metadata() -> Metadata {
-        Metadata {
-            fault: FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill },
-            id: InjectionId::from_number(1),
-            container_id: "c".into(),
-            container_started_at: String::new(),
-            daemon_id: None,
-            group: None,
-            holder_image: None,
-        }
-    }
-
-    impl Subject for Witness {
-        async fn plan(&self, _fault: &Fault, targets: &[String]) -> Result<Vec<Plan>, SubjectError> {
-            self.see("plan");
-            let plan = |number: usize| Plan {
-                metadata: Metadata { id: InjectionId::from_number(number as u32 + 1), ..metadata() },
-                commands: vec![],
-                undo: vec![Command::new("docker", ["start", "tikv0"])],
-                warnings: vec![],
-                verdict: self.verdict.clone(),
-            };
-            Ok((0..targets.len().max(1)).map(plan).collect())
-        }
-
-        async fn replan(&self, held: &Metadata, _fault: &Fault) -> Result<Plan, SubjectError> {
-            let fault = FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Term };
-            let metadata = Metadata { fault, ..held.clone() };
-            let verdict = self.verdict.clone();
-            Ok(Plan { metadata, commands: vec![], undo: vec![], warnings: vec![], verdict })
-        }
-
-        async fn change(&self, metadata: &Metadata) -> Result<(), SubjectError> {
-            let loaded = self.store.load().unwrap();
-            assert_eq!(loaded.open()[0].1.metadata, *metadata, "the change is written down before it is made");
-            self.see("change");
-            self.fail.map_or(Ok(()), |error| Err(error()))
-        }
-
-        async fn inject(&self, metadata: &Metadata, _ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
-            self.see("inject");
-            let fails = self.fail.filter(|_| metadata.id.number() >= self.fail_from);
-            fails.map_or_else(|| Ok(metadata.clone()), |error| Err(error()))
-        }
-
-        async fn cleanup(&self, _metadata: &Metadata) -> Result<Cleaned, SubjectError> {
-            // As a real one, which waits for Docker.
-            tokio::task::yield_now().await;
-            self.see("cleanup");
-            Ok(Cleaned::Clean)
-        }
-
-        async fn scan(&self) -> Result<Scan, SubjectError> {
-            Ok(Scan::default())
-        }
-
-        async fn clear(&self, _mark: &Marked) -> Result<Cleaned, SubjectError> {
-            Ok(Cleaned::Clean)
-        }
-    }
-
-    fn request() -> Request {
-        Request {
-            fault: Fault::NodeKill { signal: Signal::Kill },
-            targets: vec![],
-            ttl: Some(Duration::from_secs(60)),
-            command: "inject",
-            limits: Limits::default(),
-            force: false,
-        }
-    }
-
-    fn witness(fail: Option<fn() -> SubjectError>) -> (tempfile::TempDir, Witness) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::at(folder.path());
-        let verdict = Verdict { grade: Grade::Fine, consequence: String::new(), reasons: vec![] };
-        (folder, Witness { store, seen: Mutex::default(), fail, fail_from: 0, verdict })
-    }
-
-    #[tokio::test]
-    async fn the_intent_is_on_disk_before_the_act_and_until_it_is_undone() {
-        let (_folder, subject) = witness(None);
-        let injected = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap();
-        assert_eq!(injected.injection.state, Life::Active);
-        revert(&subject, &subject.store, &injected.injection).await.unwrap();
-        subject.see("end");
-        let seen = subject.seen.into_inner().unwrap();
-        let expected = [
-            ("plan", None),
-            ("inject", Some(Life::Applying)),
-            ("cleanup", Some(Life::Reverting)),
-            ("end", Some(Life::Clean)),
-        ];
-        assert_eq!(seen, expected);
-    }
-
-    #[tokio::test]
-    async fn two_reverters_at_once_undo_it_once() {
-        let (_folder, subject) = witness(None);
-        let injected = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap();
-        let revert = || revert(&subject, &subject.store, &injected.injection);
-        let (one, two) = tokio::join!(revert(), revert());
-        let clean = Reverted { cleaned: Cleaned::Clean, journal_error: None };
-        assert_eq!((one.unwrap(), two.unwrap()), (clean.clone(), clean));
-        let calls = subject.seen.into_inner().unwrap();
-        assert_eq!(calls.iter().filter(|(call, _)| *call == "cleanup").count(), 1);
-    }
-
-    #[tokio::test]
-    async fn what_fails_is_rolled_back_and_never_active() {
-        let (_folder, subject) = witness(Some(|| SubjectError::Image("no".into())));
-        let error = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
-        assert!(matches!(error, LifeError::RolledBack { .. }));
-        subject.see("end");
-        let seen = subject.seen.into_inner().unwrap();
-        assert_eq!(seen[2..], [("cleanup", Some(Life::Applying)), ("end", Some(Life::Failed))]);
-    }
-
-    #[tokio::test]
-    async fn what_is_refused_is_neither_written_down_nor_done_unless_forced() {
-        let (_folder, mut subject) = witness(None);
-        subject.verdict = subject.verdict.with(vec![(Grade::Refused, "writes stop".to_owned())]);
-        let error = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
-        assert_eq!(error.to_string(), "not injected: writes stop");
-        assert_eq!(*subject.seen.lock().unwrap(), [("plan", None)]);
-        inject(&subject, &subject.store, &Request { force: true, ..request() }, |_| ()).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_may_yet_happen_stays_written_down() {
-        let slow = || SubjectError::StillRunning { target: "tikv0".into(), signal: "SIGTERM", seconds: 10 };
-        let (_folder, subject) = witness(Some(slow));
-        let error = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
-        assert!(matches!(error, LifeError::Pending { .. }), "{error}");
-        assert_eq!(subject.store.load().unwrap().open().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn what_was_not_begun_is_not_undone() {
-        let stopped = || {
-            let cause = SubjectError::TargetChanged { target: "tikv0".into(), what: "stopped".into() };
-            SubjectError::NotBegun(Box::new(cause))
-        };
-        let (_folder, subject) = witness(Some(stopped));
-        inject(&subject, &subject.store, &request(), |_| ()).await.unwrap_err();
-        subject.see("end");
-        let calls: Vec<_> = subject.seen.into_inner().unwrap();
-        assert_eq!(calls[2..], [("end", Some(Life::Failed))]);
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_written_down_is_not_done() {
-        let (_folder, subject) = witness(None);
-        let nowhere = Store::at(std::path::Path::new("/proc/nowhere"));
-        let error = inject(&subject, &nowhere, &request(), |_| ()).await.unwrap_err();
-        assert!(matches!(error, LifeError::NotRecorded(_)), "{error}");
-        assert_eq!(subject.seen.into_inner().unwrap(), [("plan", None)]);
-    }
-
-    #[tokio::test]
-    async fn several_are_made_all_or_none() {
-        let (_folder, mut subject) = witness(Some(|| SubjectError::Image("no".into())));
-        subject.fail_from = 3;
-        let three = Request { targets: vec!["a".into(), "b".into(), "c".into()], ..request() };
-        let error = inject_all(&subject, &subject.store, &three, |_| ()).await.unwrap_err();
-        assert!(
-            error.to_string().contains("no; nothing of it is left; what was made on other nodes is undone"),
-            "{error}"
-        );
-        assert!(subject.store.load().unwrap().open().is_empty());
-        let (_folder, subject) = witness(None);
-        let made = inject_all(&subject, &subject.store, &three, |_| ()).await.unwrap();
-        assert_eq!(made.len(), 3);
-    }
-
-    #[tokio::test]
-    async fn a_change_is_written_down_first_and_taken_back_where_it_fails() {
-        let (_folder, mut subject) = witness(None);
-        let id = inject(&subject, &subject.store, &request(), |_| ()).await.unwrap().injection.metadata.id;
-        let fault = Fault::NodeKill { signal: Signal::Term };
-        let changed = change(&subject, &subject.store, &id, &fault, false).await.unwrap();
-        let said = |subject: &Witness| subject.store.load().unwrap().open()[0].1.metadata.fault.clone();
-        assert_eq!(said(&subject), changed.injection.metadata.fault);
-        subject.fail = Some(|| SubjectError::Image("no".into()));
-        change(&subject, &subject.store, &id, &fault, false).await.unwrap_err();
-        assert_eq!(said(&subject), changed.injection.metadata.fault);
-        let gone = InjectionId::from_number(99);
-        let error = change(&subject, &subject.store, &gone, &fault, false).await.unwrap_err();
-        assert!(error.to_string().contains("is not active"), "{error}");
-    }
-}
+pub(super) mod tests;

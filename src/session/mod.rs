@@ -1,6 +1,7 @@
 //! A session is one run of the program: what it did is on disk before it is done, and stays there until it is proven
 //! undone, by this run, by a guard, or by whoever comes next. Knows no terminal.
 
+mod change;
 mod claim;
 mod clock;
 pub mod ended;
@@ -13,10 +14,9 @@ mod record;
 pub mod recovery;
 mod trust;
 
+pub use change::{ChangeRequest, change, plan_change};
 pub use history::{Change, History, Throughput, Who};
 pub use journal::{Durability, JournalError, Store};
-pub use life::{
-    Changed, Injected, LifeError, Request, Reverted, change, inject, inject_all, plan, recoverable, revert,
-};
+pub use life::{Injected, LifeError, Request, Reverted, inject, inject_all, plan, recoverable, revert};
 pub use measure::{measure, measure_over, younger};
 pub use record::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Unreadable};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
-use crate::chaos::{Metadata, measured::Measured};
+use crate::chaos::{Metadata, measured::Measured, undo_commands};
 
 /// The version of the file's shape. A file with a greater one is kept and not touched.
 pub const SCHEMA: u32 = 1;
@@ -38,6 +38,9 @@ pub struct SessionFile {
 pub struct Injection {
     pub state: Life,
     pub metadata: Metadata,
+    /// What it was, while it is being changed: either may hold, so both are undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Metadata>,
     /// The undo by hand: shell commands, in order.
     pub undo: Vec<String>,
     pub created_at: Timestamp,
@@ -58,6 +61,20 @@ pub struct Injection {
 }
 
 impl Injection {
+    /// The undo by hand of everything that may hold.
+    pub fn undo_by_hand(&self) -> Vec<String> {
+        let mut commands = undo_commands(&self.metadata);
+        let more = self.former.iter().flat_map(undo_commands).filter(|one| !commands.contains(one));
+        let more: Vec<_> = more.collect();
+        commands.extend(more);
+        commands.iter().map(ToString::to_string).collect()
+    }
+
+    /// Everything that may hold: what it is and, while it is being changed, what it was.
+    pub fn either(&self) -> impl Iterator<Item = &Metadata> {
+        std::iter::once(&self.metadata).chain(&self.former)
+    }
+
     /// Whether there may be something to undo: every state but the three final ones.
     pub fn is_open(&self) -> bool {
         !matches!(self.state, Life::Clean | Life::Failed | Life::Lost)

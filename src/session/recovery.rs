@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::record::{Injection, Loaded};
 use crate::{
-    chaos::{Evidence, InjectionId, Metadata},
+    chaos::{Evidence, InjectionId},
     subject::{Foreign, Left, Marked, Scan, Unseen},
 };
 
@@ -58,7 +58,7 @@ pub fn sort(loaded: &Loaded, scan: Scan, reach: Reach) -> Recovery {
         recovery.recorded.insert(injection.metadata.id.clone(), sight);
     }
     recovery.unseen = scan.unseen;
-    let is_recorded = |what: &Marked| open.iter().any(|(_, injection)| is_of(&injection.metadata, what));
+    let is_recorded = |what: &Marked| open.iter().any(|(_, injection)| is_of(injection, what));
     for mark in scan.marks {
         match mark.held {
             _ if is_recorded(&mark.what) => {}
@@ -77,19 +77,19 @@ pub fn sort(loaded: &Loaded, scan: Scan, reach: Reach) -> Recovery {
 
 /// Whether what was seen is the injection's. A helper beside a life that is over goes with the records of that
 /// container.
-fn is_of(metadata: &Metadata, what: &Marked) -> bool {
-    match what {
+fn is_of(injection: &Injection, what: &Marked) -> bool {
+    injection.either().any(|metadata| match what {
         Marked::Fault(mark) => metadata.claims(mark),
         Marked::Helper(helper) => {
             metadata.evidence() == Evidence::Mark && helper.target.as_ref() == Some(&metadata.container_id)
         }
-    }
+    })
 }
 
 fn sight(injection: &Injection, scan: &Scan) -> Sight {
     let (metadata, seen) = (&injection.metadata, &scan.seen);
     let found = match metadata.evidence() {
-        Evidence::Mark => scan.marks.iter().any(|mark| is_of(metadata, &mark.what)),
+        Evidence::Mark => scan.marks.iter().any(|mark| is_of(injection, &mark.what)),
         Evidence::State => {
             let down = scan.foreign.iter().any(|one| one.stopped.as_ref() == Some(&metadata.container_id));
             down || seen.get(&metadata.container_id) == Some(&false)
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        chaos::{DataMount, FaultMetadata, MountKind, Signal, network::Flavour},
+        chaos::{DataMount, FaultMetadata, Metadata, MountKind, Signal, network::Flavour},
         session::{Life, SCHEMA, Seen, SessionFile},
         subject::{Helper, Mark},
     };
@@ -170,6 +170,7 @@ mod tests {
             deadline: None,
             deadline_since_boot_ms: None,
             left: false,
+            former: None,
             measured: None,
             note: None,
         });

@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::MetadataExt as _};
 use nix::unistd::geteuid;
 
 use super::record::Injection;
-use crate::chaos::{HOLDER_REPOSITORY, undo_commands};
+use crate::chaos::HOLDER_REPOSITORY;
 
 /// Group and others may write.
 const WRITABLE: u32 = 0o022;
@@ -26,13 +26,15 @@ pub fn check_owner(found: &fs::Metadata) -> Result<(), String> {
 
 /// Replaces what somebody may act on by what this program would say itself: the image, the undo, the words of the note.
 pub fn distrust(injection: &mut Injection, known_image: Option<&str>) {
-    let metadata = &mut injection.metadata;
     let made_here = |image: &str| {
         let tag = image.strip_prefix(HOLDER_REPOSITORY).and_then(|rest| rest.strip_prefix(':'));
         tag.is_some_and(|tag| tag.bytes().all(|byte| byte.is_ascii_hexdigit()))
     };
-    metadata.holder_image = metadata.holder_image.take().filter(|image| made_here(image) || known_image == Some(image));
-    injection.undo = undo_commands(metadata).iter().map(ToString::to_string).collect();
+    for metadata in std::iter::once(&mut injection.metadata).chain(&mut injection.former) {
+        let image = metadata.holder_image.take();
+        metadata.holder_image = image.filter(|image| made_here(image) || known_image == Some(image));
+    }
+    injection.undo = injection.undo_by_hand();
     if let Some(measured) = &mut injection.measured {
         measured.clean();
     }

@@ -33,9 +33,13 @@ pub trait Subject: Send + Sync {
     /// What changing a fault that holds into another of its type would do, as far as it can be changed.
     fn replan(&self, held: &Metadata, fault: &Fault) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
 
-    /// Puts the fault in the place of the one of the same id that holds, in one step, and reads it back. On an error the
-    /// former holds as before.
-    fn change(&self, metadata: &Metadata) -> impl Future<Output = Result<(), SubjectError>> + Send;
+    /// Makes `to` hold in the place of what holds under the same id, in one step, so that there is no moment in which nothing
+    /// holds; reads it back, and gives the metadata with what was really done. `ttl` counts from now.
+    fn change(
+        &self,
+        to: &Metadata,
+        ttl: Option<Duration>,
+    ) -> impl Future<Output = Result<Metadata, SubjectError>> + Send;
 
     /// Makes the fault, reads it back, and gives the metadata with what was really done. The fault ends by itself
     /// after `ttl` where it has a holder.

@@ -129,6 +129,7 @@ mod tests {
             deadline: deadline.map(|left| now + left),
             deadline_since_boot_ms: None,
             left: false,
+            former: None,
             measured: None,
             note: None,
         }
@@ -147,7 +148,7 @@ mod tests {
     fn what_a_living_program_is_in_charge_of_is_left_to_it_until_it_ends() {
         let folder = tempfile::tempdir().unwrap();
         let program = Store::at(folder.path());
-        program.record("tui", injection(1, Some(SignedDuration::from_secs(-5)))).unwrap();
+        program.record("tui", vec![injection(1, Some(SignedDuration::from_secs(-5)))]).unwrap();
         let lock = File::create(folder.path().join("lock")).unwrap();
         lock.lock().unwrap();
         let loaded = look(&program, &lock).unwrap().unwrap();
@@ -178,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path());
         for (number, left) in [(1, Some(-5)), (2, Some(3600)), (3, None)] {
-            store.record("inject", injection(number, left.map(SignedDuration::from_secs))).unwrap();
+            store.record("inject", vec![injection(number, left.map(SignedDuration::from_secs))]).unwrap();
         }
         store.end().unwrap();
         let lock = File::create(folder.path().join("lock")).unwrap();
@@ -204,7 +205,7 @@ mod tests {
             Store::at(folder.path()).guarded_by(launch)
         };
         let (here, there) = (through("unix:///here"), through("tcp://there"));
-        here.record("inject", injection(1, Some(SignedDuration::from_secs(60)))).unwrap();
+        here.record("inject", vec![injection(1, Some(SignedDuration::from_secs(60)))]).unwrap();
         let count = |store: &Store| store.guarded(&store.load().unwrap()).len();
         assert_eq!((count(&here), count(&there)), (1, 0));
     }

@@ -2,6 +2,7 @@
 
 mod act;
 mod beside;
+mod change;
 pub mod client;
 pub mod demo;
 mod discovery;

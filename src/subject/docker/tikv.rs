@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     chaos::{
-        Fault, FaultMetadata, InjectionId, Metadata, Partition, Scope, Signal,
+        Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
         measured::{Look, Moment, Reading},
         network::Direction,
         undo_commands,
@@ -62,38 +62,11 @@ impl Subject for TikvSubject {
     }
 
     async fn replan(&self, held: &Metadata, fault: &Fault) -> Result<Plan, SubjectError> {
-        let stays = |reason: &str| SubjectError::NotChangeable { id: held.id.to_string(), reason: reason.to_owned() };
-        let Fault::Shape { kind, impairment, scope } = fault else {
-            return Err(stays("is of a kind that cannot be changed while it holds"));
-        };
-        let Some(before) = held.fault.shaped().filter(|_| held.fault_type() == *kind) else {
-            return Err(stays("is of another kind"));
-        };
-        self.may_change(held.target())?;
-        let node = self.unchanged(held).await?;
-        let snapshot = self.snapshot().await?;
-        // Where it stands and what does it stay as they are.
-        let scope = Scope { via: Some(before.shape.via), interface: None, ..scope.clone() };
-        let mut planned = self.plan_shape(&held.id, (&snapshot, &node), *kind, *impairment, &scope).await?;
-        let mut metadata = held.clone();
-        if let Some(shaped) = planned.fault.shaped() {
-            let mut shaped = shaped.clone();
-            shaped.shape.interfaces.clone_from(&before.shape.interfaces);
-            shaped.interface.clone_from(&before.interface);
-            metadata.fault = FaultMetadata::of_shaped(*kind, shaped);
-        }
-        planned.fault = metadata.fault.clone();
-        let open = self.open_but(&held.id);
-        let verdict = self.judge(&snapshot, &node, &planned, &open).await;
-        let undo = undo_commands(&metadata);
-        Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
+        self.plan_other(held, fault).await
     }
 
-    async fn change(&self, metadata: &Metadata) -> Result<(), SubjectError> {
-        self.may_change(metadata.target())?;
-        let Some(fault) = metadata.network() else { return Ok(()) };
-        let ask = Ask::Change { injection: metadata.id.clone(), fault };
-        self.ask_beside(metadata, ask).await.map(|_| ())
+    async fn change(&self, to: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
+        self.make_other(to, ttl).await
     }
 
     async fn inject(&self, metadata: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
@@ -364,12 +337,18 @@ impl TikvSubject {
     }
 
     /// Every open injection but one.
-    fn open_but(&self, id: &InjectionId) -> Vec<Metadata> {
+    pub(super) fn open_but(&self, id: &InjectionId) -> Vec<Metadata> {
         (self.options.known)().into_iter().map(|(metadata, _)| metadata).filter(|one| one.id != *id).collect()
     }
 
     /// By what Docker shows, what the journals say and what the cluster said last.
-    async fn judge(&self, snapshot: &Snapshot, node: &Node, planned: &Planned, open: &[Metadata]) -> Verdict {
+    pub(super) async fn judge(
+        &self,
+        snapshot: &Snapshot,
+        node: &Node,
+        planned: &Planned,
+        open: &[Metadata],
+    ) -> Verdict {
         let heard = self.heard(&snapshot.clone().only(Some(&node.cluster))).await;
         let cluster = heard.iter().find(|state| state.cluster == node.cluster);
         let known = Knowledge { open, cluster };

@@ -112,6 +112,7 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
         deadline: left.map(at),
         deadline_since_boot_ms: None,
         left: false,
+        former: None,
         measured: None,
         note: None,
     }

@@ -1,0 +1,169 @@
+//! Changing an injection while it holds: written down with what it was and what it will be, changed in one step, read
+//! back. A crash anywhere in between leaves a record of both, and whoever undoes it undoes both.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    claim::Claim,
+    clock::Clock,
+    journal::{Durability, Store},
+    life::{Injected, LifeError, deadline},
+    record::{Injection, Life},
+};
+use crate::{
+    chaos::{Fault, InjectionId, Metadata, undo_commands},
+    safety::{Asked, Grade, Limits, Verdict},
+    subject::{Plan, Subject, SubjectError},
+};
+
+/// What an injection is to be from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeRequest {
+    /// Of its own type; `None` leaves it as it is.
+    pub fault: Option<Fault>,
+    /// From now on; `None` keeps the deadline, `Some(None)` takes it away.
+    pub ttl: Option<Option<Duration>>,
+    pub limits: Limits,
+    /// Whatever the verdict is.
+    pub force: bool,
+}
+
+/// What the change would do, judged as if the injection were made anew. Changes nothing.
+pub async fn plan_change<S: Subject>(
+    subject: &S,
+    held: &Injection,
+    request: &ChangeRequest,
+) -> Result<Plan, SubjectError> {
+    let mut plan = match &request.fault {
+        Some(fault) => subject.replan(&held.metadata, fault).await?,
+        None => stays(&held.metadata),
+    };
+    if let Some(ttl) = request.ttl {
+        // It is active already, however many there are.
+        plan.verdict = plan.verdict.with(request.limits.reasons(&Asked { active: 0, ttl }));
+    }
+    Ok(plan)
+}
+
+/// Nothing but its deadline is another.
+fn stays(held: &Metadata) -> Plan {
+    let consequence = "it stays as it is".to_owned();
+    Plan {
+        metadata: held.clone(),
+        commands: Vec::new(),
+        undo: undo_commands(held),
+        warnings: Vec::new(),
+        verdict: Verdict { grade: Grade::Fine, consequence, reasons: Vec::new() },
+    }
+}
+
+/// Makes the injection what is asked for. If that fails it is what it was before, and the record says so. `before` sees
+/// the plan before anything happens.
+pub async fn change<S: Subject>(
+    subject: &S,
+    store: &Store,
+    id: &InjectionId,
+    request: &ChangeRequest,
+    before: impl FnOnce(&Plan) + Send,
+) -> Result<Injected, LifeError> {
+    let not_changed =
+        |reason: &dyn std::fmt::Display| LifeError::NotChanged { id: id.to_string(), reason: reason.to_string() };
+    let not_active = |state: Life| not_changed(&format!("it is {state}, and only what is active can be changed"));
+    // Neither two changes nor a change and a revert at once.
+    let _claim = Claim::take(store.folder(), id).await.map_err(|error| not_changed(&error))?;
+    let loaded = store.load().map_err(|error| not_changed(&error))?;
+    let mut all = loaded.sessions.iter().flat_map(|seen| &seen.file.injections);
+    let held = all.find(|one| one.metadata.id == *id).ok_or_else(|| not_changed(&"no journal knows it any more"))?;
+    if held.state != Life::Active {
+        return Err(not_active(held.state));
+    }
+    let plan = plan_change(subject, held, request).await?;
+    before(&plan);
+    if plan.verdict.grade == Grade::Refused && !request.force {
+        return Err(LifeError::Unsafe(plan.verdict));
+    }
+    let clock = Clock::now();
+    let end = request.ttl.map(|ttl| deadline(&clock, ttl));
+    let mut was = held.state;
+    let intent = |injection: &mut Injection| {
+        was = injection.state;
+        if was != Life::Active {
+            return;
+        }
+        injection.state = Life::Applying;
+        injection.former = Some(std::mem::replace(&mut injection.metadata, plan.metadata.clone()));
+        injection.undo = injection.undo_by_hand();
+        if let Some(end) = end {
+            (injection.deadline, injection.deadline_since_boot_ms) = end;
+        }
+    };
+    let written = store.update(id, Durability::Synced, intent);
+    let written = written.map_err(|error| not_changed(&format!("it could not be written down first: {error}")))?;
+    if written.is_none() || was != Life::Active {
+        return Err(not_active(was));
+    }
+    // It may have its first deadline now.
+    if let Err(error) = store.start_guard() {
+        tracing::error!(%error, "no guard");
+    }
+    let end = end.map_or(held.deadline, |(end, _)| end);
+    match subject.change(&plan.metadata, left(end, clock.wall)).await {
+        Ok(made) => {
+            // What is on the disk would be undone as well, should this be lost.
+            let written = store.update(id, Durability::Visible, |injection| settle(injection, &made, None));
+            match written {
+                Ok(Some(injection)) => Ok(Injected { injection, warnings: plan.warnings }),
+                Ok(None) => Err(not_changed(&"it was changed, and its record went away meanwhile")),
+                Err(error) => Err(not_changed(&format!("it was changed, but the journal cannot say so: {error}"))),
+            }
+        }
+        Err(cause) => Err(change_back(subject, store, held, cause).await),
+    }
+}
+
+/// The former values again.
+async fn change_back<S: Subject>(subject: &S, store: &Store, held: &Injection, cause: SubjectError) -> LifeError {
+    let id = &held.metadata.id;
+    let back = subject.change(&held.metadata, left(held.deadline, Timestamp::now())).await;
+    let write = |injection: &mut Injection| {
+        (injection.deadline, injection.deadline_since_boot_ms) = (held.deadline, held.deadline_since_boot_ms);
+        match &back {
+            Ok(metadata) => {
+                settle(injection, metadata, Some(format!("could not be changed: {cause}")));
+                injection.measured.clone_from(&held.measured);
+            }
+            Err(error) => injection.note = Some(format!("{cause}; nor changed back: {error}")),
+        }
+    };
+    if let Err(error) = store.update(id, Durability::Synced, write) {
+        tracing::error!(%error, %id, "the journal could not be written");
+    }
+    match back {
+        Ok(_) => LifeError::ChangedBack { id: id.to_string(), cause },
+        Err(back_error) => LifeError::HalfChanged { id: id.to_string(), cause, back_error },
+    }
+}
+
+/// It is this, and nothing else; what was measured of it is of the former.
+fn settle(injection: &mut Injection, metadata: &Metadata, note: Option<String>) {
+    injection.metadata = metadata.clone();
+    injection.former = None;
+    injection.undo = injection.undo_by_hand();
+    injection.note = note;
+    if let Some(measured) = &mut injection.measured {
+        measured.during = None;
+    }
+    if injection.state == Life::Applying {
+        injection.state = Life::Active;
+    }
+}
+
+/// The time until then: what its holder is told.
+fn left(deadline: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    deadline.map(|end| Duration::try_from(end.duration_since(now)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;
