@@ -8,7 +8,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -57,7 +57,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
-    own: Arc<Mutex<Option<Own>>>,
+    pub(super) own: Arc<Mutex<Option<Own>>>,
+    /// Held by whatever of this program changes the journal, so that it can stand still without being in its way.
+    gate: Arc<Mutex<()>>,
     launch: Option<Arc<Launch>>,
     /// The image of the holder that this run was told of, if it was.
     image: Option<String>,
@@ -68,17 +70,31 @@ pub struct Store {
 
 /// The session of this program, from its first injection on.
 #[derive(Debug)]
-struct Own {
-    session: String,
+pub(super) struct Own {
+    pub(super) session: String,
     /// Held while the program lives: how others know that it does.
-    _alive: File,
+    pub(super) alive: File,
+}
+
+/// The journal's lock, among programs and within this one.
+struct Locked<'a> {
+    _file: File,
+    _gate: MutexGuard<'a, ()>,
 }
 
 impl Store {
     /// The journals under this state folder. Nothing is made or touched until there is something to write.
     pub fn at(state_dir: &Path) -> Self {
         let folder = state_dir.join("sessions");
-        Self { folder, own: Arc::default(), launch: None, image: None, doing: "", rates: Arc::default() }
+        Self {
+            folder,
+            own: Arc::default(),
+            gate: Arc::default(),
+            launch: None,
+            image: None,
+            doing: "",
+            rates: Arc::default(),
+        }
     }
 
     /// The same journals, with a guard that is started as told when there is a deadline to keep.
@@ -311,7 +327,7 @@ impl Store {
         let path = self.path(&session).with_extension("lock");
         let alive = private().create_new(true).open(&path).map_err(io("make", &path))?;
         alive.lock().map_err(io("lock", &path))?;
-        *own = Some(Own { session: session.clone(), _alive: alive });
+        *own = Some(Own { session: session.clone(), alive });
         Ok(session)
     }
 
@@ -325,8 +341,17 @@ impl Store {
         self.files().map(|_| ())
     }
 
+    pub(super) fn gate(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Held for the time of one change.
-    fn lock(&self) -> Result<File, JournalError> {
+    fn lock(&self) -> Result<Locked<'_>, JournalError> {
+        let _gate = self.gate();
+        Ok(Locked { _file: self.lock_file()?, _gate })
+    }
+
+    pub(super) fn lock_file(&self) -> Result<File, JournalError> {
         let path = self.lock_path();
         let file = private().create(true).truncate(false).open(&path).map_err(io("make", &path))?;
         wait_for_lock(&file).map_err(io("lock", &path))?;
@@ -456,7 +481,7 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-fn io<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> JournalError + 'a {
+pub(super) fn io<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> JournalError + 'a {
     move |reason| JournalError::Io { what, path: path.to_owned(), reason }
 }
 

@@ -1,6 +1,7 @@
 //! A session is one run of the program: what it did is on disk before it is done, and stays there until it is proven
 //! undone, by this run, by a guard, or by whoever comes next. Knows no terminal.
 
+mod aside;
 mod change;
 mod claim;
 mod clock;

@@ -14,9 +14,10 @@ use std::{
 const LONGEST: Duration = Duration::from_secs(60);
 
 pub struct Bell {
-    ring: Sender<()>,
-    rung: Receiver<()>,
-    /// Sessions whose end rings.
+    ring: Sender<Option<String>>,
+    /// Which session ended; none where the journal changed.
+    rung: Receiver<Option<String>>,
+    /// Sessions whose end will ring.
     ends: HashSet<String>,
 }
 
@@ -36,20 +37,23 @@ impl Bell {
         if !self.ends.insert(session.to_owned()) {
             return;
         }
-        let (ring, lock) = (self.ring.clone(), lock.to_owned());
+        let (ring, lock, session) = (self.ring.clone(), lock.to_owned(), session.to_owned());
         thread::spawn(move || {
             // Where it cannot be opened the session has ended.
             if let Err(error) = File::open(&lock).and_then(|lock| lock.lock_shared()) {
                 tracing::info!(%error, lock = %lock.display(), "not waited for");
             }
-            let _ = ring.send(());
+            let _ = ring.send(Some(session));
         });
     }
 
     /// Waits for a ring, `longest` at most; several rings are one.
-    pub fn wait(&self, longest: Duration) {
+    pub fn wait(&mut self, longest: Duration) {
         match self.rung.recv_timeout(longest.min(LONGEST)) {
-            Ok(()) => while self.rung.try_recv().is_ok() {},
+            // Its program may come back to it, and then end once more.
+            Ok(first) => std::iter::once(first).chain(self.rung.try_iter()).flatten().for_each(|session| {
+                self.ends.remove(&session);
+            }),
             Err(RecvTimeoutError::Timeout) => {}
             // We hold a sender ourselves.
             Err(RecvTimeoutError::Disconnected) => thread::sleep(longest.min(LONGEST)),
@@ -59,7 +63,7 @@ impl Bell {
 
 /// Journals are replaced by renaming and removed by unlinking; the folder itself may go too.
 #[cfg(target_os = "linux")]
-fn watch(folder: &Path, ring: Sender<()>) -> nix::Result<()> {
+fn watch(folder: &Path, ring: Sender<Option<String>>) -> nix::Result<()> {
     use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
     let changes = AddWatchFlags::IN_MOVED_TO
@@ -67,6 +71,6 @@ fn watch(folder: &Path, ring: Sender<()>) -> nix::Result<()> {
         | AddWatchFlags::IN_DELETE_SELF
         | AddWatchFlags::IN_MOVE_SELF;
     inotify.add_watch(folder, changes)?;
-    thread::spawn(move || while inotify.read_events().is_ok() && ring.send(()).is_ok() {});
+    thread::spawn(move || while inotify.read_events().is_ok() && ring.send(None).is_ok() {});
     Ok(())
 }
