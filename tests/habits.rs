@@ -63,12 +63,32 @@ fn what_the_file_sets_is_obeyed() {
 
 #[test]
 fn a_file_that_cannot_be_used_is_named_with_the_line_and_changes_nothing() {
-    let (program, path) = configured("# ours\nmax_active = \"many\"\n");
-    let expected = format!("{path}:2: max_active cannot be \"many\"; allowed: a whole number");
-    for command in ["nodes", "types", "recover", "config", "doctor"] {
-        let ran = program.run(&[command, "--config", &path]);
-        assert_eq!(ran.status, 2, "{ran:?}");
-        assert!(format!("{}{}", ran.stdout, ran.stderr).contains(&expected), "{ran:?}");
+    let keys = [
+        (
+            "[keys]\nhelp = \"F1\"\ninjekt = \"i\"\n",
+            "3: [keys]: there is no action \"injekt\"; expected one of inject,",
+        ),
+        (
+            "[keys]\ninject = [\"F5\", \"Hyper-i\"]\n",
+            "2: [keys]: inject: there is no key \"Hyper-i\"; expected a character",
+        ),
+        (
+            "[keys]\ninject = \"r\"\n",
+            "2: [keys]: the key r cannot be both inject (inject the fault into the target) and revert",
+        ),
+    ];
+    let (program, path) = configured("");
+    for (text, expected) in keys
+        .iter()
+        .chain(&[("# ours\nmax_active = \"many\"\n", "2: max_active cannot be \"many\"; allowed: a whole number")])
+    {
+        fs::write(&path, text).unwrap();
+        let expected = format!("{path}:{expected}");
+        for command in ["nodes", "types", "recover", "config", "doctor"] {
+            let ran = program.run(&[command, "--config", &path]);
+            assert_eq!(ran.status, 2, "{ran:?}");
+            assert!(format!("{}{}", ran.stdout, ran.stderr).contains(&expected), "{ran:?}");
+        }
     }
     assert_eq!(program.run(&["nodes", "--json", "--config", &path]).json()["status"], 2);
     assert!(!program.state.path().join("sessions").exists());

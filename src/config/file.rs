@@ -12,6 +12,7 @@ use toml::{
 };
 
 use super::option::{SETTINGS, Setting, Shape, parse_ttl};
+use crate::tui::Keymap;
 
 /// Tables that are not made of settings: what the keys do, and faults with a name.
 const TABLES: [&str; 2] = ["keys", "presets"];
@@ -26,6 +27,8 @@ pub struct ConfigFile {
     pub values: BTreeMap<&'static str, (String, usize)>,
     /// `[keys]` as it stands there: an action's name to one key or several.
     pub keys: toml::Table,
+    /// The keys that hold with it.
+    pub keymap: Keymap,
     /// `[presets]` as it stands there.
     pub presets: toml::Table,
 }
@@ -66,10 +69,10 @@ impl ConfigFile {
             let offset = error.span().map_or(0, |span| span.start);
             at(offset, format!("this is no TOML: {}", error.message().replace('\n', " ")))
         };
-        let table = DeTable::parse(&text).map_err(no_toml)?;
+        let document = DeTable::parse(&text).map_err(no_toml)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut values = BTreeMap::new();
-        for (key, value) in table.get_ref() {
+        for (key, value) in document.get_ref() {
             let name = key.get_ref().as_ref();
             let start = key.span().start;
             if TABLES.contains(&name) {
@@ -86,8 +89,17 @@ impl ConfigFile {
         let whole: toml::Table = toml::from_str(&text).map_err(no_toml)?;
         let table = |name: &str| whole.get(name).and_then(toml::Value::as_table).cloned().unwrap_or_default();
         let (keys, presets) = (table("keys"), table("presets"));
-        Ok(Self { path: path.to_owned(), values, keys, presets, text })
+        let keymap = Keymap::from_table(&keys)
+            .map_err(|error| at(place(document.get_ref(), "keys", &error.action), format!("[keys]: {error}")))?;
+        Ok(Self { path: path.to_owned(), values, keys, keymap, presets, text })
     }
+}
+
+/// Where in the text the entry of a table begins.
+fn place(document: &DeTable, table: &str, name: &str) -> usize {
+    let table = document.get(table).and_then(|table| table.get_ref().as_table());
+    let mut entries = table.into_iter().flatten();
+    entries.find(|(key, _)| key.get_ref().as_ref() == name).map_or(0, |(key, _)| key.span().start)
 }
 
 fn unknown(name: &str) -> String {
@@ -172,6 +184,12 @@ mod tests {
             ("project = \"\"", "project cannot be \"\""),
             ("state_dir = 7", "state_dir cannot be 7; allowed: a path"),
             ("keys = 3", ":1: keys must be a table"),
+            (
+                "[keys]\nhelp = \"F1\"\ninjekt = \"i\"",
+                ":3: [keys]: there is no action \"injekt\"; expected one of inject,",
+            ),
+            ("[keys]\n\nrevert = \"Hyper-r\"", ":3: [keys]: revert: there is no key \"Hyper-r\"; expected a character"),
+            ("keys.revert = \"i\"", ":1: [keys]: the key i cannot be both revert"),
         ];
         for (text, expected) in cases {
             let error = parse(text).unwrap_err();

@@ -41,6 +41,8 @@ pub enum Effect {
     Leave,
     /// End the program.
     Quit,
+    /// The program steps aside for the shell, when nothing is under way.
+    Suspend,
     /// End the program, and have the demo that it brought up taken down.
     QuitAndTakeDown,
 }

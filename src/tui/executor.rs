@@ -172,7 +172,7 @@ impl Executor {
                 }
             }
             Effect::Read(look) => drop(self.look.send_replace(look)),
-            Effect::Quit | Effect::QuitAndTakeDown => {}
+            Effect::Quit | Effect::QuitAndTakeDown | Effect::Suspend => {}
         }
     }
 
@@ -248,6 +248,22 @@ impl Executor {
             let shared = self.shared.clone();
             self.work.spawn(async move { shared.revert(injection).await });
         }
+    }
+
+    /// Until nothing is under way.
+    pub async fn idle(&mut self) {
+        while self.work.join_next().await.is_some() {}
+    }
+
+    /// Hands what is injected to the guard while `meanwhile` takes its time, and gives what ended in that time; without
+    /// a guard it is not called.
+    pub fn stand_aside(&self, meanwhile: impl FnOnce()) -> Result<Vec<String>, String> {
+        let store = &self.shared.store;
+        store.start_guard().map_err(|error| error.to_string())?;
+        let before = self.shared.open();
+        store.stand_aside(meanwhile).map_err(|error| error.to_string())?;
+        let open: HashSet<_> = self.shared.open().into_iter().map(|one| one.metadata.id).collect();
+        Ok(before.iter().filter(|one| !open.contains(&one.metadata.id)).map(name).collect())
     }
 
     /// Waits for what is under way, lets go of the holders, ends the session; gives what the user should know.

@@ -16,6 +16,8 @@ pub enum Hit {
     /// A slider's track, with where it is.
     Track(usize, Rect),
     Active(usize),
+    /// What the palette offers there.
+    Offer(usize),
     Act(Action),
     /// A dialog lies over everything.
     Shade,

@@ -7,15 +7,19 @@
 mod effect;
 mod executor;
 mod figures;
+mod filter;
 mod follow;
 mod glyphs;
 mod hits;
 mod keys;
 mod log;
+mod matching;
 mod message;
 mod model;
 mod open;
+mod palette;
 mod picker;
+mod prompt;
 mod runtime;
 mod terminal;
 mod text;
@@ -30,7 +34,7 @@ mod tests;
 
 pub use effect::Effect;
 pub use hits::HitMap;
-pub use keys::Keymap;
+pub use keys::{KeyError, Keymap};
 pub use message::{Level, Live, Message};
 pub use model::{Model, Options};
 pub use runtime::{Ended, run};

@@ -12,10 +12,12 @@ use super::{
     follow::Followed,
     glyphs::Glyphs,
     hits::{Hit, HitMap},
-    keys::Keymap,
+    keys::{Action, Keymap},
     log::Log,
     open::Owner,
+    palette::Palette,
     picker::Picker,
+    prompt::Prompt,
     theme::Theme,
     watched::Watched,
 };
@@ -91,6 +93,7 @@ pub struct Ready {
 #[expect(clippy::large_enum_variant, reason = "few live at a time, and the large one is the usual one")]
 pub enum Dialog {
     Help,
+    Palette(Palette),
     /// The commands and the undo of what the picker holds.
     Commands,
     /// The undo of one injection.
@@ -136,6 +139,9 @@ pub struct Model {
     pub(super) looks: BTreeMap<InjectionId, Look>,
     pub(super) focus: Pane,
     pub(super) node: usize,
+    /// Only nodes in whose row this stands are shown, and the target.
+    pub(super) filter: String,
+    pub(super) prompt: Option<Prompt>,
     pub(super) picker: Picker,
     pub(super) active_id: Option<InjectionId>,
     pub(super) active_row: usize,
@@ -179,6 +185,8 @@ impl Model {
             looks: BTreeMap::new(),
             focus: Pane::Nodes,
             node: 0,
+            filter: String::new(),
+            prompt: None,
             active_id: None,
             active_row: 0,
             log: Log::default(),
@@ -222,6 +230,11 @@ impl Model {
     /// The selected node: the target of what the picker holds.
     pub(super) fn target(&self) -> Option<&Node> {
         self.nodes().get(self.node)
+    }
+
+    /// The key of an action, as texts name it.
+    pub(super) fn key(&self, action: Action) -> String {
+        self.keys.name_of(action, self.glyphs)
     }
 
     /// What `inject` would ask for, or why it cannot be.

@@ -3,12 +3,17 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
+    thread,
     time::Duration,
 };
 
 use color_eyre::eyre::{Result, WrapErr as _, eyre};
 use futures_util::StreamExt as _;
 use jiff::{Timestamp, tz::TimeZone};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use ratatui::crossterm::event::{Event, EventStream};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -17,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    Effect, Keymap, Message, Model, Options,
+    Effect, Level, Message, Model, Options,
     executor::Executor,
     terminal::{self, Screen},
     update,
@@ -28,6 +33,9 @@ use crate::config::Config;
 const FRAME: Duration = Duration::from_millis(33);
 /// A key is answered at once, held keys at this pace.
 const KEY_FRAME: Duration = Duration::from_millis(8);
+
+/// How long the signal to stop may take.
+const STOPPED: Duration = Duration::from_millis(100);
 
 /// How a run of the screen ended.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +92,7 @@ async fn run_on(
         .into_iter()
         .collect::<io::Result<Vec<_>>>()?;
     let [terminate, hangup, interrupt, quit] = &mut signals[..] else { unreachable!("four were asked for") };
-    let (mut dirty, mut resized) = (false, false);
+    let (mut dirty, mut resized, mut suspending) = (false, false, false);
     let mut drawn = Instant::now();
     let mut pace = FRAME;
     loop {
@@ -108,6 +116,17 @@ async fn run_on(
                 executor.tick();
                 Some(Message::Clock(Timestamp::now()))
             }
+            () = executor.idle(), if suspending => {
+                suspending = false;
+                (dirty, resized) = (true, true);
+                match suspend(screen, &executor) {
+                    Ok(said) => said,
+                    Err(error) => {
+                        tracing::error!(%error, "cannot take the terminal again");
+                        Some(Message::Quit)
+                    }
+                }
+            }
             () = sleep_until(drawn + pace), if dirty => None,
         };
         // Whatever else is waiting comes before the frame.
@@ -120,6 +139,7 @@ async fn run_on(
             for effect in update(&mut model, message) {
                 match effect {
                     Effect::Quit => return Ok((executor.end().await, false)),
+                    Effect::Suspend => suspending = true,
                     Effect::QuitAndTakeDown => return Ok((executor.end().await, true)),
                     effect => executor.carry_out(effect),
                 }
@@ -138,6 +158,35 @@ async fn run_on(
     }
 }
 
+/// Steps aside until somebody continues the program, and takes the terminal again; gives what is to be said of it.
+fn suspend(screen: &mut Screen, executor: &Executor) -> io::Result<Option<Message>> {
+    let mut again = None;
+    let aside = executor.stand_aside(|| {
+        terminal::give_back();
+        stop();
+        // While the session is still the guard's: in the background this stops the program once more (SIGTTOU).
+        again = Some(screen.take_again());
+    });
+    let stood = again.transpose()?.is_some();
+    let (level, text) = match aside {
+        Ok(ended) if ended.is_empty() => return Ok(None),
+        Ok(ended) => (Level::Info, format!("ended while this program stood still: {}", ended.join(", "))),
+        Err(reason) if stood => (Level::Error, format!("what was injected before stays with the guard: {reason}")),
+        Err(reason) => (Level::Error, format!("not suspended: {reason}")),
+    };
+    Ok(Some(Message::Log { at: Timestamp::now(), level, text }))
+}
+
+/// Stops the whole job, as the terminal would with its own Ctrl-Z: the shell comes back only when whatever started us
+/// has stopped too. The default action does it, which spares a job that nobody could continue (signal(7)).
+fn stop() {
+    if let Err(error) = kill(Pid::from_raw(0), Signal::SIGTSTP) {
+        tracing::warn!(%error, "cannot stop");
+    }
+    // Whichever thread takes the signal, it is taken by then.
+    thread::sleep(STOPPED);
+}
+
 fn options(config: &Config, demo: Option<String>) -> Options {
     // The first that is set decides, as in locale(7).
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
@@ -148,7 +197,7 @@ fn options(config: &Config, demo: Option<String>) -> Options {
         demo,
         read_only: config.read_only,
         ttl: config.ttl,
-        keys: Keymap::default(),
+        keys: config.file.as_ref().map(|file| file.keymap.clone()).unwrap_or_default(),
         utf8: !config.ascii && (locale.contains("utf-8") || locale.contains("utf8")),
         // https://no-color.org: present and not empty.
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),

@@ -38,11 +38,13 @@ pub struct Screen {
 
 impl Screen {
     pub fn enter() -> io::Result<Self> {
-        enable_raw_mode()?;
-        TAKEN.store(true, Ordering::SeqCst);
-        let entered = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, Print(MOUSE_ON), cursor::Hide);
-        let terminal = entered.and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
+        let terminal = take().and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         terminal.map(|terminal| Self { terminal: ManuallyDrop::new(terminal) }).inspect_err(|_| give_back())
+    }
+
+    /// After it was given back. What was drawn before is gone: the next frame has to be a whole one.
+    pub fn take_again(&mut self) -> io::Result<()> {
+        take().inspect_err(|_| give_back())
     }
 
     /// Draws the model as one update, which terminals that know how show at once. After a change of the size the frame
@@ -67,6 +69,12 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+fn take() -> io::Result<()> {
+    enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, Print(MOUSE_ON), cursor::Hide)
 }
 
 /// Gives the terminal back if it is taken.

@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const ENTER: &str = "\r";
 pub const CTRL_C: &str = "\x03";
+pub const CTRL_Z: &str = "\x1a";
 
 /// A terminal's size in the order of `stty`: rows, then columns.
 pub type Size = (u16, u16);
@@ -75,11 +76,16 @@ impl Terminal {
     }
 
     pub fn open_with(program: &Program, size: Size, env: &[(&str, &str)]) -> Self {
-        Self::run(size, command(program, &[], env))
+        Self::run(size, command(&[], program, &[], env))
     }
 
     pub fn open_args(program: &Program, size: Size, args: &[&str]) -> Self {
-        Self::run(size, command(program, args, &[]))
+        Self::run(size, command(&[], program, args, &[]))
+    }
+
+    /// The program below a shell with job control, which runs the script; there, `"$@"` is the program.
+    pub fn open_in_shell(program: &Program, size: Size, script: &str, env: &[(&str, &str)]) -> Self {
+        Self::run(size, command(&["bash", "-mc", script, "bash"], program, &[], env))
     }
 
     fn run(size: Size, command: CommandBuilder) -> Self {
@@ -314,10 +320,11 @@ fn complete(output: &[u8]) -> usize {
     output.len() - torn.unwrap_or(0)
 }
 
-fn command(program: &Program, args: &[&str], env: &[(&str, &str)]) -> CommandBuilder {
+fn command(before: &[&str], program: &Program, args: &[&str], env: &[(&str, &str)]) -> CommandBuilder {
     let plain = program.command(args);
-    let mut command = CommandBuilder::new(plain.get_program());
-    command.args(plain.get_args());
+    let program = std::iter::once(plain.get_program()).chain(plain.get_args());
+    let words = before.iter().map(Into::into).chain(program.map(ToOwned::to_owned)).collect();
+    let mut command = CommandBuilder::from_argv(words);
     for name in ["LC_ALL", "LC_CTYPE", "NO_COLOR"] {
         command.env_remove(name);
     }

@@ -1,4 +1,4 @@
-//! What can be asked of the screen by a key, a button or by name.
+//! What can be asked of the screen by a key, a button or its name.
 
 use crate::tui::model::Pane;
 
@@ -46,4 +46,65 @@ pub enum Action {
     RevertLeftBehind,
     KeepLeftBehind,
     Panic,
+    Palette,
+    Filter,
+    Clear,
+    Suspend,
+}
+
+impl Action {
+    /// What it is called in a configuration and in the palette; none where the key itself is what is meant.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Quit => "quit",
+            Self::Interrupt => "interrupt",
+            Self::Help => "help",
+            Self::NextPane => "next_pane",
+            Self::PreviousPane => "previous_pane",
+            Self::Focus(Pane::Nodes) => "nodes_pane",
+            Self::Focus(Pane::Picker) => "chaos_pane",
+            Self::Focus(Pane::Active) => "active_pane",
+            Self::Focus(Pane::Log) => "log_pane",
+            Self::Inject => "inject",
+            Self::Revert => "revert",
+            Self::RevertAll => "revert_all",
+            Self::Undo => "undo_commands",
+            Self::Guide => "expect",
+            Self::Measured => "measured",
+            Self::Commands => "commands",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::PageUp => "page_up",
+            Self::PageDown => "page_down",
+            Self::First => "first",
+            Self::Last => "last",
+            Self::Less => "less",
+            Self::More => "more",
+            Self::MuchLess => "much_less",
+            Self::MuchMore => "much_more",
+            Self::Least => "least",
+            Self::Most => "most",
+            Self::Edit => "edit",
+            Self::Erase => "erase",
+            Self::Accept => "accept",
+            Self::AcceptUp => "accept_up",
+            Self::AcceptDown => "accept_down",
+            Self::Cancel => "cancel",
+            Self::Close => "close",
+            Self::Confirm => "confirm",
+            Self::Refuse => "refuse",
+            Self::RevertAndQuit => "revert_and_quit",
+            Self::LeaveAndQuit => "leave_and_quit",
+            Self::TakeDownAndQuit => "take_down_and_quit",
+            Self::Stay => "stay",
+            Self::RevertLeftBehind => "revert_left_behind",
+            Self::KeepLeftBehind => "keep_left_behind",
+            Self::Panic => "panic",
+            Self::Palette => "palette",
+            Self::Filter => "filter",
+            Self::Clear => "clear",
+            Self::Suspend => "suspend",
+            Self::Insert => return None,
+        })
+    }
 }

@@ -26,6 +26,16 @@ impl Key {
         }
     }
 
+    /// Whether a press could be both.
+    pub(super) fn meets(self, other: Self) -> bool {
+        let typed = |key, c: char| key == Self::AnyChar || (key == Self::Digit && c.is_ascii_digit());
+        match (self, other) {
+            (Self::Is(KeyCode::Char(c), KeyModifiers::NONE), other) if typed(other, c) => true,
+            (other, Self::Is(KeyCode::Char(c), KeyModifiers::NONE)) if typed(other, c) => true,
+            _ => self == other,
+        }
+    }
+
     pub fn name(self, glyphs: Glyphs) -> String {
         match self {
             Self::Digit => "0-9".to_owned(),
@@ -44,7 +54,8 @@ impl Key {
                     KeyCode::BackTab => "Shift-Tab".to_owned(),
                     other => other.to_string(),
                 };
-                let held = [(KeyModifiers::CONTROL, "Ctrl-"), (KeyModifiers::SHIFT, "Shift-")];
+                let held =
+                    [(KeyModifiers::CONTROL, "Ctrl-"), (KeyModifiers::ALT, "Alt-"), (KeyModifiers::SHIFT, "Shift-")];
                 let prefix: String =
                     held.iter().filter(|(flag, _)| modifiers.contains(*flag)).map(|(_, name)| *name).collect();
                 prefix + &plain

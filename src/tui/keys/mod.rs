@@ -4,11 +4,16 @@
 mod action;
 mod key;
 mod map;
+mod parse;
 mod table;
 
 use std::borrow::Cow;
 
-pub use self::{action::Action, key::Key, map::Keymap};
+pub use self::{
+    action::Action,
+    key::Key,
+    map::{KeyError, Keymap},
+};
 
 /// Where a key means something. The innermost one that knows the key decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,9 @@ pub enum Context {
     TypingText,
     Active,
     Log,
+    /// A line is typed at the foot of the screen.
+    Prompt,
+    Palette,
     Popup,
     Confirm,
     /// As `Confirm`, by typing the node's name.
@@ -43,8 +51,23 @@ pub enum Context {
 }
 
 impl Context {
+    /// The one around it, which is asked for the keys that this one does not know.
+    pub const fn outer(self) -> Option<Self> {
+        match self {
+            Self::Always => None,
+            Self::Nodes | Self::Picker | Self::Active | Self::Log => Some(Self::Panes),
+            Self::Types | Self::Slider | Self::Choice | Self::Switch | Self::Text | Self::Button => Some(Self::Picker),
+            _ => Some(Self::Always),
+        }
+    }
+
+    /// It and all that are around it, itself first.
+    pub fn outwards(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |context| context.outer())
+    }
+
     /// In the order and with the headings of the help.
-    pub const HELP: [(Self, &'static str); 22] = [
+    pub const HELP: [(Self, &'static str); 24] = [
         (Self::Panes, "Everywhere"),
         (Self::Always, ""),
         (Self::Nodes, "Nodes"),
@@ -59,6 +82,8 @@ impl Context {
         (Self::Button, "Chaos: Inject button"),
         (Self::Active, "Active"),
         (Self::Log, "Log"),
+        (Self::Prompt, "Typing a line"),
+        (Self::Palette, "Palette"),
         (Self::Popup, "Popup"),
         (Self::Confirm, "Dialog: before an injection"),
         (Self::ConfirmName, "Dialog: before an injection that is refused otherwise"),

@@ -3,6 +3,7 @@
 mod behaviour;
 mod cluster_behaviour;
 mod cluster_screens;
+mod finding;
 mod fixtures;
 mod measured_screens;
 mod random;

@@ -1,13 +1,15 @@
 //! What each action does, whether a key or a click asked for it.
 
-use super::{dialog, inject, pane, sessions};
+use super::{dialog, inject, pane, say, sessions};
 use crate::{
     chaos::Kind,
     tui::{
-        Effect, Model,
+        Effect, Level, Model,
         keys::Action,
         model::{Dialog, Pane},
+        palette::Palette,
         picker::Field,
+        prompt::Line,
     },
 };
 
@@ -17,6 +19,10 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Quit => return dialog::quit(model),
         Action::Interrupt => return dialog::interrupt(model),
         Action::Help => dialog::open(model, Dialog::Help),
+        Action::Palette => dialog::open(model, Dialog::Palette(Palette::default())),
+        Action::Filter => model.ask_for(Line::NodeFilter),
+        Action::Clear => model.set_line(Line::NodeFilter, String::new()),
+        Action::Suspend => return suspend(model),
         Action::Commands => dialog::open(model, Dialog::Commands),
         Action::Undo => {
             if let Some(id) = model.selected_open().map(|(_, open)| open.id().clone()) {
@@ -54,17 +60,11 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Most => pane::change(model, i64::MAX),
         Action::Edit => edit(model),
         Action::Insert => {}
-        Action::Erase => {
-            if let Some(Dialog::Confirm { name: Some(typed), .. }) = &mut model.dialog {
-                typed.pop();
-            } else if let Some(typed) = &mut model.picker.typing {
-                typed.pop();
-            }
-        }
-        Action::Accept => model.picker.take_typed(),
+        Action::Erase => erase(model),
+        Action::Accept => return accept(model),
         Action::AcceptUp => pane::step(model, -1),
         Action::AcceptDown => pane::step(model, 1),
-        Action::Cancel => model.picker.typing = None,
+        Action::Cancel => cancel(model),
         Action::Close | Action::Refuse | Action::Stay | Action::KeepLeftBehind => model.dialog = None,
         Action::Panic => return sessions::revert_everything(model),
         Action::Confirm => return inject::confirmed(model),
@@ -77,6 +77,59 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 }
 
 const PAGE: isize = 5;
+/// As many letters as find anything.
+const PALETTE: usize = 40;
+
+fn erase(model: &mut Model) {
+    match &mut model.dialog {
+        Some(Dialog::Confirm { name: Some(typed), .. } | Dialog::Palette(Palette { text: typed, .. })) => {
+            typed.pop();
+        }
+        None if model.prompt.is_some() => model.prompt_erase(),
+        _ => {
+            if let Some(typed) = &mut model.picker.typing {
+                typed.pop();
+            }
+        }
+    }
+}
+
+/// Takes what was typed, or does what was found.
+fn accept(model: &mut Model) -> Vec<Effect> {
+    match &model.dialog {
+        Some(Dialog::Palette(palette)) => {
+            let at = palette.at;
+            return take_offer(model, at);
+        }
+        None if model.prompt.is_some() => model.prompt = None,
+        _ => model.picker.take_typed(),
+    }
+    Vec::new()
+}
+
+/// Does what the palette offers there, and closes it.
+pub fn take_offer(model: &mut Model, at: usize) -> Vec<Effect> {
+    let Some(Dialog::Palette(palette)) = &model.dialog else { return Vec::new() };
+    let Some(offer) = model.offers(&palette.text).into_iter().nth(at) else { return Vec::new() };
+    model.dialog = None;
+    act(model, offer.action)
+}
+
+fn cancel(model: &mut Model) {
+    match &model.dialog {
+        Some(Dialog::Palette(_)) => model.dialog = None,
+        None if model.prompt.is_some() => model.prompt_cancel(),
+        _ => model.picker.typing = None,
+    }
+}
+
+/// What is under way comes to its end first: a program that stands still could neither go on with it nor undo it.
+fn suspend(model: &mut Model) -> Vec<Effect> {
+    if model.injecting.is_some() || model.reverting.values().any(|answered| !answered) {
+        say(model, Level::Info, "back to the shell as soon as what is under way is done".to_owned());
+    }
+    vec![Effect::Suspend]
+}
 
 /// Starts typing: a text from what it is, a number from nothing.
 fn edit(model: &mut Model) {
@@ -90,6 +143,17 @@ fn edit(model: &mut Model) {
 
 /// Adds to what is being typed; a digit on a slider starts it.
 pub fn insert(model: &mut Model, text: &str) {
+    if let Some(Dialog::Palette(palette)) = &mut model.dialog {
+        let room = PALETTE.saturating_sub(palette.text.chars().count());
+        palette.text.extend(text.chars().filter(|c| !c.is_control()).take(room));
+        palette.at = 0;
+        model.dirty = true;
+        return;
+    }
+    if model.dialog.is_none() && model.prompt.is_some() {
+        model.dirty = true;
+        return model.prompt_insert(text);
+    }
     if let Some(Dialog::Confirm { name: Some(typed), ready, .. }) = &mut model.dialog {
         let room = ready.name.chars().count().saturating_sub(typed.chars().count());
         typed.extend(text.chars().filter(|c| !c.is_control()).take(room));

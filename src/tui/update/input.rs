@@ -39,36 +39,31 @@ fn pressed(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     act::act(model, action)
 }
 
-/// The contexts that the next key is looked up in.
+/// The contexts that the next key is looked up in, the innermost first.
 pub fn contexts(model: &Model) -> Vec<Context> {
-    if let Some(dialog) = &model.dialog {
-        return vec![dialog.context(model), Context::Always];
-    }
-    if model.hits.too_small {
-        return vec![Context::TooSmall, Context::Always];
-    }
-    pane_contexts(model)
+    let innermost = match &model.dialog {
+        Some(dialog) => dialog.context(model),
+        None if model.hits.too_small => Context::TooSmall,
+        None if model.prompt.is_some() => Context::Prompt,
+        None => return pane_contexts(model),
+    };
+    innermost.outwards().collect()
 }
 
 /// The contexts of the pane that has, or will again have, the keys.
 pub fn pane_contexts(model: &Model) -> Vec<Context> {
-    let mut contexts = match model.focus {
-        Pane::Nodes => vec![Context::Nodes],
-        Pane::Active => vec![Context::Active],
-        Pane::Log => vec![Context::Log],
-        Pane::Picker => {
-            let typing = model.picker.typing.is_some();
-            match (model.picker.current(), typing) {
-                (Field::Value(spec), true) if matches!(spec.kind, Kind::Number { .. }) => {
-                    return vec![Context::TypingNumber, Context::Always];
-                }
-                (_, true) => return vec![Context::TypingText, Context::Always],
-                (field, false) => vec![field.context(), Context::Picker],
-            }
+    let typing = model.picker.typing.is_some();
+    let innermost = match (model.focus, model.picker.current()) {
+        (Pane::Nodes, _) => Context::Nodes,
+        (Pane::Active, _) => Context::Active,
+        (Pane::Log, _) => Context::Log,
+        (Pane::Picker, Field::Value(spec)) if typing && matches!(spec.kind, Kind::Number { .. }) => {
+            Context::TypingNumber
         }
+        (Pane::Picker, _) if typing => Context::TypingText,
+        (Pane::Picker, field) => field.context(),
     };
-    contexts.extend([Context::Panes, Context::Always]);
-    contexts
+    innermost.outwards().collect()
 }
 
 impl Field {
@@ -90,6 +85,7 @@ impl Dialog {
     pub fn context(&self, model: &Model) -> Context {
         match self {
             Self::Help | Self::Commands | Self::Undo(_) | Self::Measured(_) | Self::Guide(_) => Context::Popup,
+            Self::Palette(_) => Context::Palette,
             Self::Confirm { name: None, .. } => Context::Confirm,
             Self::Confirm { name: Some(_), .. } => Context::ConfirmName,
             Self::Quit { .. } => match (&model.options.demo, model.has_own_open()) {

@@ -30,7 +30,7 @@ pub fn event(model: &mut Model, mouse: &MouseEvent) -> Vec<Effect> {
 fn clicked(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     let Some(hit) = model.hits.at(column, row) else { return Vec::new() };
     // A dialog may have come up since the screen was drawn; what it hides cannot be clicked.
-    if model.dialog.is_some() && !matches!(hit, Hit::Act(_)) {
+    if model.dialog.is_some() && !matches!(hit, Hit::Act(_) | Hit::Offer(_)) {
         return Vec::new();
     }
     model.dirty = true;
@@ -39,6 +39,7 @@ fn clicked(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     }
     match hit {
         Hit::Pane(_) | Hit::Shade => {}
+        Hit::Offer(at) => return act::take_offer(model, at),
         Hit::Node(node) => pane::select_node(model, node),
         Hit::Active(row) => pane::select_active(model, row),
         Hit::Kind(kind) => model.picker.choose(kind),

@@ -2,7 +2,13 @@
 
 use crate::{
     chaos::{FaultType, Kind, Value},
-    tui::{Model, model::Pane, picker::Field, widgets::slider::Slider},
+    tui::{
+        Model,
+        model::{Dialog, Pane},
+        palette::Palette,
+        picker::Field,
+        widgets::slider::Slider,
+    },
 };
 
 pub fn focus(model: &mut Model, pane: Pane) {
@@ -19,6 +25,13 @@ pub fn focus_next(model: &mut Model, by: usize) {
 
 /// Up or down by so many rows in whatever has the keys.
 pub fn step(model: &mut Model, by: isize) {
+    if let Some(Dialog::Palette(Palette { text, at })) = &model.dialog {
+        let at = moved(*at, by, model.offers(text).len().saturating_sub(1));
+        if let Some(Dialog::Palette(palette)) = &mut model.dialog {
+            palette.at = at;
+        }
+        return;
+    }
     if model.dialog.is_some() {
         model.scroll = moved(model.scroll, by, model.hits.popup);
         return;
@@ -28,7 +41,13 @@ pub fn step(model: &mut Model, by: isize) {
 
 pub fn step_in(model: &mut Model, pane: Pane, by: isize) {
     match pane {
-        Pane::Nodes => select_node(model, moved(model.node, by, model.nodes().len().saturating_sub(1))),
+        Pane::Nodes => {
+            let shown = model.shown_nodes();
+            let at = shown.iter().position(|node| *node == model.node).unwrap_or(0);
+            if let Some(node) = shown.get(moved(at, by, shown.len().saturating_sub(1))) {
+                select_node(model, *node);
+            }
+        }
         Pane::Picker => {
             let last = model.picker.fields().len() - 1;
             model.picker.go_to(moved(model.picker.field, by, last));

@@ -5,7 +5,7 @@ use crate::{
     chaos::InjectionId,
     session::{Loaded, recovery::Recovery},
     subject::{Left, Marked},
-    tui::{Effect, Level, Model, model::Dialog, open::Owner, text::span},
+    tui::{Effect, Level, Model, keys::Action, model::Dialog, open::Owner, text::span},
 };
 
 pub fn loaded(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
@@ -51,9 +51,10 @@ pub fn scanned(model: &mut Model, recovery: Recovery) -> Vec<Effect> {
         (_, None) => dialog::open(model, Dialog::Recover),
         // Whatever is being asked now is not pushed aside.
         (_, Some(_)) => {
+            let key = model.key(Action::Panic);
             for mark in model.unrecorded.clone() {
                 let words = mark.words();
-                say(model, Level::Warn, format!("{words} bears our mark and has no record: Ctrl-x ends it"));
+                say(model, Level::Warn, format!("{words} bears our mark and has no record: {key} ends it"));
             }
         }
     }

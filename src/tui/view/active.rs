@@ -7,6 +7,7 @@ use crate::{
     session::Life,
     tui::{
         hits::Hit,
+        keys::Action,
         model::Pane,
         open::{Open, Owner, Standing},
         text::{fit_end, pad},
@@ -26,7 +27,7 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
     if open.is_empty() {
         let text = match model.unrecorded.len() {
             0 => "Nothing is injected.".to_owned(),
-            count => format!("{count} unrecorded: Ctrl-x ends it"),
+            count => format!("{count} unrecorded: {} ends it", model.key(Action::Panic)),
         };
         return pen.line(inner, Span::styled(text, pen.theme.dim()));
     }

@@ -9,6 +9,7 @@ use super::{header::counted, pen::Pen, popup};
 use crate::{
     session::recovery::Sight,
     tui::{
+        keys::Action,
         model::Dialog,
         open::{Open, Owner},
         text::{fit, fit_end, pad, width, wrap},
@@ -78,19 +79,24 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
                 lines.extend(rows(pen, &open, room));
             }
             if !model.unrecorded.is_empty() {
+                let later = model.key(Action::Panic);
                 if !lines.is_empty() {
                     lines.push(Line::default());
                 }
-                lines
-                    .extend(text("Found in the nodes, with our mark and without a record. Ctrl-x ends it later, too."));
+                lines.extend(text(&format!(
+                    "Found in the nodes, with our mark and without a record. {later} ends it later, too."
+                )));
                 lines.push(Line::default());
                 lines.extend(model.unrecorded.iter().flat_map(|mark| text(&mark.words())));
             }
             (format!("{} left behind", counted(open.len() + model.unrecorded.len(), "injection")), lines)
         }
-        Dialog::Help | Dialog::Commands | Dialog::Undo(_) | Dialog::Measured(_) | Dialog::Guide(_) => {
-            (String::new(), Vec::new())
-        }
+        Dialog::Palette(_)
+        | Dialog::Help
+        | Dialog::Commands
+        | Dialog::Undo(_)
+        | Dialog::Measured(_)
+        | Dialog::Guide(_) => (String::new(), Vec::new()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::pen::Pen;
 use crate::tui::{
     hits::Hit,
     keys::{Action, Binding, Context},
-    text::width,
+    text::{fit_end, width},
     update::contexts,
 };
 
@@ -23,6 +23,14 @@ pub fn draw(pen: &mut Pen, area: Rect) {
     let room: usize = ends.iter().map(|group| width(&name(pen, group)) + 2).sum();
     let mut x = area.x;
     let stop = area.right().saturating_sub(u16::try_from(room).unwrap_or(0));
+    if let Some(prompt) = pen.model.prompt.as_ref().filter(|_| pen.model.dialog.is_none()) {
+        let typed = format!("{}{}", pen.glyphs.clean(&prompt.text), pen.glyphs.cursor());
+        let lead = prompt.line.lead();
+        let typed = fit_end(pen.glyphs, &typed, usize::from(area.width).saturating_sub(width(lead)));
+        let taken = width(lead) + width(&typed) + 3;
+        pen.line(area, Line::from(vec![Span::raw(lead), Span::styled(typed, pen.theme.strong())]));
+        x = x.saturating_add(u16::try_from(taken).unwrap_or(u16::MAX));
+    }
     for group in &rest {
         if let Some(taken) = entry(pen, Rect { x, width: stop.saturating_sub(x), ..area }, group) {
             x += taken + 2;
@@ -35,9 +43,9 @@ pub fn draw(pen: &mut Pen, area: Rect) {
 }
 
 fn is_end(group: &[&Binding]) -> bool {
-    group
-        .iter()
-        .any(|binding| binding.context == Context::Panes && matches!(binding.action, Action::Help | Action::Quit))
+    group.iter().any(|binding| {
+        binding.context == Context::Panes && matches!(binding.action, Action::Palette | Action::Help | Action::Quit)
+    })
 }
 
 /// `↑/↓ select`

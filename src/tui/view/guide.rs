@@ -16,6 +16,7 @@ use crate::{
     tui::{
         Model,
         follow::Followed,
+        keys::Action,
         text::{fit, pad, width, wrap},
     },
 };
@@ -53,7 +54,8 @@ pub fn before(pen: &mut Pen, area: Rect, kind: FaultType) {
 }
 
 fn list(pen: &mut Pen, area: Rect, rows: Vec<Row>) {
-    pen.sides(area, ("What to look for", pen.theme.strong()), ("e shows all", pen.theme.dim()));
+    let more = format!("{} shows all", pen.model.key(Action::Guide));
+    pen.sides(area, ("What to look for", pen.theme.strong()), (&more, pen.theme.dim()));
     let room = usize::from(area.height.saturating_sub(1));
     // What comes next is what one looks at.
     let next = rows.iter().position(|row| row.waiting).unwrap_or(rows.len());

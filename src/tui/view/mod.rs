@@ -13,6 +13,7 @@ mod log;
 mod measured;
 mod node_table;
 mod nodes;
+mod palette;
 mod pen;
 mod picker;
 mod popup;
@@ -52,6 +53,7 @@ pub fn view(model: &Model, frame: &mut Frame) -> HitMap {
     footer::draw(&mut pen, areas.footer);
     match &model.dialog {
         None => {}
+        Some(Dialog::Palette(palette)) => palette::draw(&mut pen, area, palette),
         Some(Dialog::Help) => help::draw(&mut pen, area),
         Some(Dialog::Commands) => popup::commands(&mut pen, area),
         Some(Dialog::Guide(id)) => guide::popup(&mut pen, area, id.as_ref()),

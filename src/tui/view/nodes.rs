@@ -22,16 +22,17 @@ enum Row<'a> {
 
 /// Rows for the column headings, the clusters' names, the nodes, and what is wrong with Docker.
 pub fn rows_wanted(model: &Model) -> u16 {
-    let wanted = 1 + rows(model).len() + usize::from(matches!(model.link, Link::Down { .. }));
+    // Of all nodes, whatever is filtered: the panes keep their places while somebody types.
+    let wanted = 1 + rows(model, 0..model.nodes().len()).len() + usize::from(matches!(model.link, Link::Down { .. }));
     u16::try_from(wanted).unwrap_or(u16::MAX)
 }
 
 /// A single cluster's name is in the pane's title instead.
-fn rows(model: &Model) -> Vec<Row<'_>> {
+fn rows(model: &Model, shown: impl IntoIterator<Item = usize>) -> Vec<Row<'_>> {
     let several = single_cluster(model).is_none();
     let mut rows = Vec::new();
     let mut last = None;
-    for (at, node) in model.nodes().iter().enumerate() {
+    for (at, node) in shown.into_iter().filter_map(|at| Some((at, model.nodes().get(at)?))) {
         if several && last != Some(&node.cluster) {
             rows.push(Row::Cluster(&node.cluster));
         }
@@ -48,7 +49,13 @@ fn single_cluster(model: &Model) -> Option<&str> {
 
 pub fn draw(pen: &mut Pen, place: PaneArea) {
     let model = pen.model;
-    let inner = pen.pane(place, single_cluster(model).unwrap_or_default(), "");
+    let mut word = single_cluster(model).unwrap_or_default().to_owned();
+    if !model.filter.is_empty() {
+        let lead = if word.is_empty() { "" } else { ", " };
+        let (shown, all) = (model.shown_nodes().len(), model.nodes().len());
+        word.push_str(&format!("{lead}with \"{}\": {shown} of {all}", pen.glyphs.clean(&model.filter)));
+    }
+    let inner = pen.pane(place, &word, "");
     let mut area = inner;
     if let Link::Down { reason, retry_s, .. } = &model.link {
         let again = format!(", trying again in {retry_s} s");
@@ -65,7 +72,8 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
 pub fn table(pen: &mut Pen, area: Rect, title: u16) {
     let model = pen.model;
     let stale = !model.is_up();
-    let rows = rows(model);
+    let shown = model.shown_nodes();
+    let rows = rows(model, shown.iter().copied());
     if rows.is_empty() {
         let text = match (&model.link, &model.snapshot) {
             (Link::Connecting, _) => "Looking for TiKV nodes.",
@@ -92,7 +100,8 @@ pub fn table(pen: &mut Pen, area: Rect, title: u16) {
     }
     let hidden = rows.len().saturating_sub(first + visible);
     if hidden > 0 || first > 0 {
-        let note = format!(" {}/{} ", model.node + 1, model.nodes().len());
+        let at = shown.iter().position(|at| *at == model.node).unwrap_or(0);
+        let note = format!(" {}/{} ", at + 1, shown.len());
         pen.line_right(Rect { y: title, height: 1, ..area }, Span::raw(note));
     }
 }

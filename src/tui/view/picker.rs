@@ -220,7 +220,9 @@ fn commands(pen: &mut Pen, area: Rect) -> u16 {
             Said::Command => pen.theme.plain(),
         };
         let area = Pen::row(area, u16::try_from(row).unwrap_or(u16::MAX));
-        let more = if hidden > 0 && row + 1 == height { format!("+{hidden}, c shows all") } else { String::new() };
+        let cut = hidden > 0 && row + 1 == height;
+        let more =
+            if cut { format!("+{hidden}, {} shows all", pen.model.key(Action::Commands)) } else { String::new() };
         pen.sides(area, (&text, style), (&more, pen.theme.dim()));
     }
     taken

@@ -132,7 +132,7 @@ pub fn scrolled(pen: &mut Pen, area: Rect, lines: Vec<Line>) {
 }
 
 /// The last so many of the context's entries as `[key] label`, to press or to click.
-fn buttons(pen: &mut Pen, area: Rect, context: Context, offered: usize, style: Style) {
+pub fn buttons(pen: &mut Pen, area: Rect, context: Context, offered: usize, style: Style) {
     let groups = pen.model.keys.groups(context, |binding| binding.label);
     let skipped = groups.len().saturating_sub(offered);
     let mut x = area.x;

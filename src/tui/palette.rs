@@ -1,0 +1,49 @@
+//! Every action that is possible now, found by a few letters of its name or of what it does.
+
+use super::{keys::Action, matching::best, model::Model, open::Owner, update::pane_contexts};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Palette {
+    pub text: String,
+    pub at: usize,
+}
+
+/// An action that can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub action: Action,
+    pub name: &'static str,
+    pub help: &'static str,
+    /// Its first key.
+    pub key: String,
+}
+
+impl Model {
+    /// What fits the text, the best first; all of it in the order of the help where there is none.
+    pub(super) fn offers(&self, text: &str) -> Vec<Offer> {
+        let mut offers: Vec<Offer> = Vec::new();
+        for binding in pane_contexts(self).into_iter().flat_map(|context| self.keys.of(context)) {
+            let Some(name) = binding.action.name().filter(|_| self.is_possible(binding.action)) else { continue };
+            if offers.iter().all(|offer| offer.name != name) {
+                let key = binding.keys.first().map(|key| key.name(self.glyphs)).unwrap_or_default();
+                offers.push(Offer { action: binding.action, name, help: binding.help, key });
+            }
+        }
+        let texts: Vec<String> = offers.iter().map(|offer| format!("{} {}", offer.name, offer.help)).collect();
+        best(&texts, text).into_iter().filter_map(|at| offers.get(at).cloned()).collect()
+    }
+
+    /// Whether asking for it now would do more than nothing.
+    fn is_possible(&self, action: Action) -> bool {
+        match action {
+            Action::Inject => self.ready().is_ok() && self.injecting.is_none(),
+            Action::Revert => !self.options.read_only && self.selected_open().is_some(),
+            Action::Undo | Action::Measured => self.selected_open().is_some(),
+            Action::RevertAll => !self.options.read_only && !self.open_of(Owner::Mine).is_empty(),
+            Action::Panic => !self.options.read_only,
+            Action::Clear => !self.filter.is_empty(),
+            Action::Palette => false,
+            _ => true,
+        }
+    }
+}
