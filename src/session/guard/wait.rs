@@ -74,3 +74,23 @@ fn watch(folder: &Path, ring: Sender<Option<String>>) -> nix::Result<()> {
     thread::spawn(move || while inotify.read_events().is_ok() && ring.send(None).is_ok() {});
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_is_let_go_of_again_and_again_rings_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.lock");
+        let lock = File::create(&path).unwrap();
+        let mut bell = Bell::on(folder.path());
+        for _ in 0..2 {
+            lock.lock().unwrap();
+            bell.on_end_of("a", &path);
+            lock.unlock().unwrap();
+            bell.wait(LONGEST);
+            assert!(bell.ends.is_empty(), "it did not ring");
+        }
+    }
+}
