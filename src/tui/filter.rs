@@ -11,9 +11,12 @@ impl Model {
     }
 
     fn passes(&self, node: &Node) -> bool {
+        if self.filter.is_empty() {
+            return true;
+        }
         let state = node.state.to_string();
         let texts = [&node.name, &node.cluster, &state].into_iter().chain(&node.service);
-        self.filter.is_empty() || texts.into_iter().any(|text| holds(text, &self.filter))
+        texts.into_iter().any(|text| holds(text, &self.filter))
     }
 
     /// Selects a node that passes the filter, if there is one.

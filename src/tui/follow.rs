@@ -1,6 +1,6 @@
 //! Every injection that was seen open, with its guide ticked off, from then until what it did has gone back.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
 
@@ -35,10 +35,10 @@ impl Model {
     /// Begins to follow what is open, and marks as ended what no longer is.
     pub(super) fn follow(&mut self) {
         let now = self.now;
-        let open: Vec<Injection> = self.sessions.open().into_iter().map(|(_, one)| one.clone()).collect();
-        for one in &mut self.followed {
-            let is_open = open.iter().any(|injection| injection.metadata.id == one.id);
-            if !is_open && one.track.ended.is_none() {
+        let open = self.sessions.open();
+        let open_ids: HashSet<&InjectionId> = open.iter().map(|(_, one)| &one.metadata.id).collect();
+        for one in self.followed.iter_mut().filter(|one| one.track.ended.is_none()) {
+            if !open_ids.contains(&one.id) {
                 // The screen's clock may be behind.
                 one.track.ended = Some(now.max(one.track.began));
             }
@@ -49,7 +49,10 @@ impl Model {
             .map(|one| &one.metadata.id)
             .collect();
         self.followed.retain(|one| !failed.contains(&&one.id) && !is_past(one, now));
-        for injection in open {
+        let followed: HashSet<&InjectionId> = self.followed.iter().map(|one| &one.id).collect();
+        let new = open.iter().filter(|(_, one)| !followed.contains(&one.metadata.id));
+        let new: Vec<Injection> = new.map(|(_, one)| (*one).clone()).collect();
+        for injection in new {
             if let Some(followed) = self.begin(&injection) {
                 self.followed.push(followed);
             }
@@ -58,9 +61,6 @@ impl Model {
 
     fn begin(&self, injection: &Injection) -> Option<Followed> {
         let metadata = &injection.metadata;
-        if self.followed(&metadata.id).is_some() {
-            return None;
-        }
         let nodes = self.nodes();
         let by_id = nodes.iter().find(|node| node.id == metadata.container_id);
         let node = by_id.or_else(|| nodes.iter().find(|node| node.name == metadata.target()))?;

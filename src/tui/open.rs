@@ -118,7 +118,11 @@ impl Model {
 
     /// The selected one and its place in the list.
     pub fn selected_open(&self) -> Option<(usize, Open<'_>)> {
-        let open = self.open();
+        self.selected_of(&self.open())
+    }
+
+    /// As [`Self::selected_open`], of those that are open.
+    pub(super) fn selected_of<'a>(&self, open: &[Open<'a>]) -> Option<(usize, Open<'a>)> {
         let by_id = self.active_id.as_ref().and_then(|id| open.iter().position(|one| one.id() == id));
         let at = by_id.unwrap_or(self.active_row.min(open.len().saturating_sub(1)));
         open.get(at).map(|one| (at, *one))

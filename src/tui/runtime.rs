@@ -29,10 +29,12 @@ use super::{
 };
 use crate::config::Config;
 
-/// News from Docker is drawn at most so often.
-const FRAME: Duration = Duration::from_millis(33);
+/// News from Docker is drawn at most so often: 30 times a second.
+const FRAME: Duration = Duration::from_millis(34);
 /// A key is answered at once, held keys at this pace.
 const KEY_FRAME: Duration = Duration::from_millis(8);
+/// As much news as fits into the queue is taken before the next look at the keys, and no more: news could pour for ever.
+const QUEUE: usize = 256;
 
 /// How long the signal to stop may take.
 const STOPPED: Duration = Duration::from_millis(100);
@@ -82,7 +84,7 @@ async fn run_on(
     let mut model = Model::new(options(config, demo), Timestamp::now());
     screen.draw(&mut model, false)?;
     model.take_dirty();
-    let (sender, mut messages) = mpsc::channel(256);
+    let (sender, mut messages) = mpsc::channel(QUEUE);
     let mut executor = Executor::start(config, sender);
     let mut input = EventStream::new();
     let mut clock = interval(Duration::from_secs(1));
@@ -131,6 +133,7 @@ async fn run_on(
         };
         // Whatever else is waiting comes before the frame.
         let mut next = message;
+        let mut taken = 0;
         while let Some(message) = next {
             resized |= matches!(message, Message::Input(Event::Resize(..)));
             if let Message::Docker(live) = &message {
@@ -144,7 +147,8 @@ async fn run_on(
                     effect => executor.carry_out(effect),
                 }
             }
-            next = messages.try_recv().ok();
+            taken += 1;
+            next = if taken < QUEUE { messages.try_recv().ok() } else { None };
         }
         dirty |= model.take_dirty();
         if dirty && drawn.elapsed() >= pace {

@@ -2,44 +2,51 @@
 //! never fails and never panics, since the terminal may be gone.
 
 use std::{
-    io::{self, Stdout, Write as _, stdout},
-    mem::ManuallyDrop,
+    io::{self, BufWriter, Stdout, Write as _, stdout},
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use ratatui::{
-    Terminal,
-    backend::CrosstermBackend,
+    backend::{Backend as _, CrosstermBackend},
+    buffer::Buffer,
     crossterm::{
         cursor,
         event::{DisableBracketedPaste, EnableBracketedPaste},
         execute, queue,
         style::Print,
         terminal::{
-            BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-            disable_raw_mode, enable_raw_mode,
+            BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+            LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
         },
     },
+    layout::Rect,
 };
 
-use super::{HitMap, Model, view};
+use super::{Model, view};
 
 /// Clicks, the wheel and drags, in the encoding without limits; not every motion, which costs CPU for nothing.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l\x1b[?1000l";
 
+/// A whole frame of a large screen in one write.
+const WRITTEN_AT_ONCE: usize = 1 << 16;
+
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal in raw mode with the alternate screen, until dropped.
 pub struct Screen {
-    /// Never dropped: on a terminal that is gone its own end prints a complaint, and that print panics.
-    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    backend: CrosstermBackend<BufWriter<Stdout>>,
+    /// What the terminal shows.
+    shown: Buffer,
+    /// Where the next frame is drawn.
+    next: Buffer,
 }
 
 impl Screen {
     pub fn enter() -> io::Result<Self> {
-        let terminal = take().and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
-        terminal.map(|terminal| Self { terminal: ManuallyDrop::new(terminal) }).inspect_err(|_| give_back())
+        take().inspect_err(|_| give_back())?;
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(WRITTEN_AT_ONCE, stdout()));
+        Ok(Self { backend, shown: Buffer::empty(Rect::ZERO), next: Buffer::empty(Rect::ZERO) })
     }
 
     /// After it was given back. What was drawn before is gone: the next frame has to be a whole one.
@@ -47,20 +54,31 @@ impl Screen {
         take().inspect_err(|_| give_back())
     }
 
-    /// Draws the model as one update, which terminals that know how show at once. After a change of the size the frame
-    /// is a whole one: a terminal that was made smaller and as large as before has not changed for ratatui, and has
-    /// lost what did not fit.
+    /// Draws the model as one update, which terminals that know how show at once; where it looks as before, not a byte
+    /// is written. After a change of the size the frame is a whole one: a terminal that was made smaller and as large as
+    /// before has lost what did not fit.
     pub fn draw(&mut self, model: &mut Model, resized: bool) -> io::Result<()> {
-        queue!(stdout(), BeginSynchronizedUpdate)?;
-        if resized {
-            // Not `clear`, which asks the terminal for the cursor while the event stream takes the answer.
-            let size = self.terminal.size()?;
-            self.terminal.resize(size.into())?;
+        let (width, height) = size()?;
+        let area = Rect { x: 0, y: 0, width, height };
+        let whole = resized || self.shown.area != area;
+        if whole {
+            self.shown = Buffer::empty(area);
+            self.next = Buffer::empty(area);
+        } else {
+            self.next.reset();
         }
-        let mut hits = HitMap::default();
-        self.terminal.draw(|frame| hits = view(model, frame))?;
-        execute!(stdout(), EndSynchronizedUpdate)?;
-        model.drawn(hits);
+        model.drawn(view(model, &mut self.next));
+        let changed = self.shown.diff(&self.next);
+        if whole || !changed.is_empty() {
+            queue!(self.backend, BeginSynchronizedUpdate)?;
+            if whole {
+                queue!(self.backend, Clear(ClearType::All))?;
+            }
+            self.backend.draw(changed.into_iter())?;
+            queue!(self.backend, EndSynchronizedUpdate)?;
+            io::Write::flush(&mut self.backend)?;
+        }
+        std::mem::swap(&mut self.shown, &mut self.next);
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Live status: Docker's event stream drives the list, and only what an event names is asked for again.
 //!
 //! Events can be lost when the stream breaks or a daemon is replaced, so every connection begins with a full list, and
-//! a cheap list now and then (not a call per container) shows that the daemon still answers.
+//! a cheap list now and then (not a call per container) shows that the daemon still answers. Where events pour, what they
+//! name is gathered for a moment and asked for once.
 
 use std::{collections::BTreeMap, collections::HashMap, time::Duration};
 
@@ -14,7 +15,7 @@ use futures_util::{StreamExt as _, future::join_all};
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval_at, sleep},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until},
 };
 
 use super::{
@@ -27,6 +28,11 @@ use crate::subject::SubjectError;
 pub const RETRY: Duration = Duration::from_secs(2);
 /// How often the whole list is compared although nothing happened.
 const RECHECK: Duration = Duration::from_secs(10);
+
+/// The first event is answered at once; what follows it within this time is answered together.
+const GATHER: Duration = Duration::from_millis(34);
+/// As many events as are taken at once where they are waiting.
+const AT_ONCE: usize = 256;
 
 /// How far back the event stream begins, in seconds.
 const OVERLAP_S: i64 = 5;
@@ -63,8 +69,10 @@ async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<()
     let docker = client::connect().await?;
     let version = client::ask("ask the version of", "Docker", docker.version()).await?.version.unwrap_or_default();
     // Docker tells again what happened since shortly before the list, so that nothing falls between the two.
-    let mut events = std::pin::pin!(docker.events(Some(event_filter())));
+    let mut events = std::pin::pin!(docker.events(Some(event_filter())).ready_chunks(AT_ONCE));
     let mut known = Known { nodes: list_nodes(&docker).await? };
+    let mut named = Named::new();
+    let mut asked = Instant::now();
     let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
     recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<Snapshot> = None;
@@ -78,11 +86,20 @@ async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<()
             told = Some(snapshot);
         }
         tokio::select! {
-            event = events.next() => match event {
-                Some(Ok(event)) => known.refresh(&docker, &event).await?,
-                Some(Err(error)) => return Err(client::failed("follow the events of", "Docker", &error)),
+            events = events.next() => match events {
+                Some(events) => {
+                    for event in events {
+                        let event = event.map_err(|error| client::failed("follow the events of", "Docker", &error))?;
+                        note(&mut named, &event);
+                    }
+                    continue;
+                }
                 None => return Err(SubjectError::NoDocker { host: client::host(), reason: "it closed the event stream".into() }),
             },
+            () = sleep_until(asked + GATHER), if !named.is_empty() => {
+                known.refresh(&docker, std::mem::take(&mut named)).await?;
+                asked = Instant::now();
+            }
             _ = recheck.tick() => known.recheck(&docker).await?,
             () = sender.closed() => return Ok(()),
         }
@@ -113,6 +130,20 @@ fn event_filter() -> bollard::query_parameters::EventsOptions {
     EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters).build()
 }
 
+/// The containers that events were about, and whether the last one said that it is gone for ever.
+type Named = BTreeMap<String, bool>;
+
+fn note(named: &mut Named, event: &EventMessage) {
+    let Some(actor) = &event.actor else { return };
+    // A container's own attributes are its labels, which may have any name.
+    let of_network = actor.attributes.as_ref().filter(|_| event.typ == Some(EventMessageTypeEnum::NETWORK));
+    let of_network = of_network.and_then(|attributes| attributes.get("container"));
+    let Some(id) = of_network.or(actor.id.as_ref()) else { return };
+    let destroyed = of_network.is_none() && event.action.as_deref() == Some("destroy");
+    // Of a container that is gone its network still has something to say.
+    *named.entry(id.clone()).or_default() |= destroyed;
+}
+
 /// The nodes by id.
 struct Known {
     nodes: BTreeMap<String, Node>,
@@ -123,32 +154,30 @@ impl Known {
         discovery::group(self.nodes.values().cloned().collect())
     }
 
-    /// Asks again for the container that the event is about, if it is or may be a node.
-    async fn refresh(&mut self, docker: &Docker, event: &EventMessage) -> Result<(), SubjectError> {
-        let Some(actor) = &event.actor else { return Ok(()) };
-        // A container's own attributes are its labels, which may have any name.
-        let of_network = actor.attributes.as_ref().filter(|_| event.typ == Some(EventMessageTypeEnum::NETWORK));
-        let of_network = of_network.and_then(|attributes| attributes.get("container"));
-        let Some(id) = of_network.or(actor.id.as_ref()) else { return Ok(()) };
-        if event.action.as_deref() == Some("destroy") {
-            self.nodes.remove(id);
-            return Ok(());
+    /// Asks again for the containers that events were about, if they are or may be nodes.
+    async fn refresh(&mut self, docker: &Docker, named: Named) -> Result<(), SubjectError> {
+        let (gone, there): (Vec<_>, Vec<_>) = named.into_iter().partition(|(_, destroyed)| *destroyed);
+        for (id, _) in gone {
+            self.nodes.remove(&id);
         }
-        let role = match self.nodes.get(id) {
-            Some(node) => node.role,
-            None => {
-                let filters = HashMap::from([("id", vec![id.as_str()])]);
-                let found = summaries(docker, &filters).await?;
-                let Some(role) = found.first().and_then(discovery::role) else {
-                    return Ok(());
-                };
-                role
-            }
+        let new: Vec<&str> =
+            there.iter().map(|(id, _)| id.as_str()).filter(|id| !self.nodes.contains_key(*id)).collect();
+        let found = match new.is_empty() {
+            true => Vec::new(),
+            false => summaries(docker, &HashMap::from([("id", new)])).await?,
         };
-        match inspect(docker, id, role).await? {
-            Some(node) => self.nodes.insert(id.clone(), node),
-            None => self.nodes.remove(id),
-        };
+        let roles: HashMap<&str, Role> =
+            found.iter().filter_map(|one| Some((one.id.as_deref()?, discovery::role(one)?))).collect();
+        let role = |id: &str| self.nodes.get(id).map(|node| node.role).or_else(|| roles.get(id).copied());
+        let there = there.iter().filter_map(|(id, _)| Some((id, role(id)?)));
+        let asked = there.map(|(id, role)| async move { Ok((id, inspect(docker, id, role).await?)) });
+        let answers: Vec<Result<_, SubjectError>> = join_all(asked).await;
+        for answer in answers {
+            match answer? {
+                (id, Some(node)) => self.nodes.insert(id.clone(), node),
+                (id, None) => self.nodes.remove(id),
+            };
+        }
         Ok(())
     }
 

@@ -4,8 +4,6 @@ use std::net::IpAddr;
 
 use jiff::{Timestamp, tz::TimeZone};
 use ratatui::{
-    Terminal,
-    backend::TestBackend,
     buffer::Buffer,
     crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind},
     layout::Rect,
@@ -195,7 +193,7 @@ pub fn plan() -> Plan {
 pub struct Screen {
     pub model: Model,
     pub effects: Vec<Effect>,
-    terminal: Terminal<TestBackend>,
+    buffer: Buffer,
 }
 
 impl Screen {
@@ -207,7 +205,7 @@ impl Screen {
         let mut screen = Self {
             model: Model::new(options, at(0)),
             effects: vec![],
-            terminal: Terminal::new(TestBackend::new(width, height)).unwrap(),
+            buffer: Buffer::empty(Rect { x: 0, y: 0, width, height }),
         };
         screen.draw();
         screen
@@ -268,18 +266,18 @@ impl Screen {
     }
 
     pub fn resize(&mut self, width: u16, height: u16) {
-        self.terminal.backend_mut().resize(width, height);
+        self.buffer = Buffer::empty(Rect { x: 0, y: 0, width, height });
         self.draw();
     }
 
     pub fn draw(&mut self) {
-        let mut hits = None;
-        self.terminal.draw(|frame| hits = Some(view(&self.model, frame))).unwrap();
-        self.model.drawn(hits.unwrap());
+        self.buffer.reset();
+        let hits = view(&self.model, &mut self.buffer);
+        self.model.drawn(hits);
     }
 
-    fn buffer(&self) -> &Buffer {
-        self.terminal.backend().buffer()
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
     }
 
     pub fn text(&self) -> String {

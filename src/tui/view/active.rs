@@ -1,5 +1,7 @@
 //! Every open injection: what it is, where, whose, how it stands and how long it has left.
 
+use std::rc::Rc;
+
 use ratatui::{layout::Rect, style::Style, text::Span};
 
 use super::{guide, layout::PaneArea, measured, pen::Pen};
@@ -19,7 +21,7 @@ const WIDE: u16 = 56;
 
 pub fn draw(pen: &mut Pen, place: PaneArea) {
     let model = pen.model;
-    let open = model.open();
+    let open = Rc::clone(&pen.open);
     let word = if open.is_empty() { String::new() } else { format!("{} open", open.len()) };
     let left_behind = open.iter().filter(|one| one.owner == Owner::LeftBehind).count() + model.unrecorded.len();
     let note = if left_behind > 0 { format!("{left_behind} left behind") } else { String::new() };
@@ -32,7 +34,7 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
         return pen.line(inner, Span::styled(text, pen.theme.dim()));
     }
     let rows: u16 = if inner.width >= WIDE { 2 } else { 3 };
-    let selected = model.selected_open().map_or(0, |(at, _)| at);
+    let selected = model.selected_of(&open).map_or(0, |(at, _)| at);
     let inner = guided(pen, inner, &open, selected, rows);
     let visible = usize::from((inner.height / rows).max(1));
     let first = (selected + 1).saturating_sub(visible);

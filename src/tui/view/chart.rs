@@ -1,7 +1,10 @@
 //! The last minutes of a cluster's figures, put into columns of whole seconds that do not shift as time goes on, and the
 //! injections that fell into them.
 
-use crate::tui::{Model, model::Link, watched::SECONDS};
+use crate::{
+    chaos::FaultType,
+    tui::{Model, model::Link, watched::SECONDS},
+};
 
 /// Seconds that one column may stand for.
 const STEPS: [i64; 7] = [1, 2, 5, 10, 15, 30, 60];
@@ -9,26 +12,28 @@ const STEPS: [i64; 7] = [1, 2, 5, 10, 15, 30, 60];
 const LEAST: i64 = 120;
 const BESIDE: i64 = 30;
 
-pub struct Chart {
+pub struct Chart<'a> {
     pub columns: usize,
     /// Seconds in a column.
     pub step: i64,
     /// By column; `None` where nothing was read.
     pub throughput: Vec<Option<f64>>,
     pub p99: Vec<Option<f64>>,
-    pub spans: Vec<Span>,
+    pub spans: Vec<Span<'a>>,
 }
 
 /// An injection as the chart shows it.
-pub struct Span {
-    pub label: String,
+pub struct Span<'a> {
+    pub kind: FaultType,
+    /// Where it was.
+    pub name: &'a str,
     pub from: usize,
     pub until: usize,
     pub open: bool,
 }
 
-impl Chart {
-    pub fn new(model: &Model, cluster: &str, columns: usize) -> Option<Self> {
+impl<'a> Chart<'a> {
+    pub fn new(model: &'a Model, cluster: &str, columns: usize) -> Option<Self> {
         let watched = model.clusters.get(cluster)?;
         let columns = columns.max(1);
         let count = i64::try_from(columns).unwrap_or(i64::MAX);
@@ -67,7 +72,7 @@ impl Chart {
                 let track = &one.track;
                 let until = track.ended.map_or(Some(columns - 1), |ended| column(ended.as_second()))?;
                 let from = column(track.began.as_second()).unwrap_or(0).min(until);
-                Some(Span { label: format!("{} {}", track.kind, track.name), from, until, open: track.ended.is_none() })
+                Some(Span { kind: track.kind, name: &track.name, from, until, open: track.ended.is_none() })
             })
             .collect();
         Some(chart)

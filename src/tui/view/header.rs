@@ -49,7 +49,7 @@ fn project(pen: &Pen, room: usize) -> String {
 
 fn counts(pen: &Pen) -> String {
     let model = pen.model;
-    let injections = counted(model.open().len(), "injection");
+    let injections = counted(pen.open.len(), "injection");
     let running = model.nodes().iter().filter(|node| node.is_running()).count();
     match model.nodes().len() {
         _ if model.snapshot.is_none() => injections,

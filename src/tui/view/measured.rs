@@ -24,7 +24,7 @@ use crate::{
 /// The line of an injection, if anything was measured of it: whole where there is room, else what was measured and the
 /// word for it.
 pub fn line(pen: &Pen, one: &Open, room: usize) -> Option<(String, Style)> {
-    let judgement = judgement(pen.model, one)?;
+    let judgement = judgement(pen, one)?;
     let whole = judgement.to_string();
     let text = if width(&whole) <= room || judgement.findings.is_empty() {
         whole
@@ -35,23 +35,24 @@ pub fn line(pen: &Pen, one: &Open, room: usize) -> Option<(String, Style)> {
 }
 
 /// By the newest look, where it says enough; else by the first one, which had more samples.
-fn judgement(model: &Model, one: &Open) -> Option<Judgement> {
+fn judgement(pen: &Pen, one: &Open) -> Option<Judgement> {
     let asked = Asked::of(&one.injection.metadata.network()?);
     let measured = one.injection.measured.as_ref();
     let first = measured.and_then(|measured| measured.judgement(&asked));
-    let newest = model
+    let newest = pen
+        .model
         .looks
         .get(one.id())
-        .filter(|_| !has_younger(model, one))
+        .filter(|_| !has_younger(pen, one))
         .map(|look| crate::chaos::measured::judge(&asked, measured.and_then(|measured| measured.before()), look));
     let says = |judgement: &Judgement| !matches!(judgement.outcome, Outcome::TooFew | Outcome::NotMeasured);
     newest.filter(says).or(first)
 }
 
 /// Whether another one came after it in the same network: what is seen now is not its doing alone.
-fn has_younger(model: &Model, one: &Open) -> bool {
+fn has_younger(pen: &Pen, one: &Open) -> bool {
     let (own, metadata) = (one.injection, &one.injection.metadata);
-    model.open().iter().any(|other| {
+    pen.open.iter().any(|other| {
         other.injection.created_at > own.created_at
             && other.injection.metadata.container_id == metadata.container_id
             && other.injection.metadata.network().is_some()
@@ -84,7 +85,7 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: &InjectionId) {
     };
     let room = popup::room(screen);
     let mut lines = vec![popup::heading(pen, "Asked and measured")];
-    match judgement(model, one) {
+    match judgement(pen, one) {
         Some(judgement) => {
             let style = style(pen, judgement.outcome);
             let text = wrap(pen.glyphs, &judgement.to_string(), room);

@@ -21,7 +21,7 @@ mod store_cells;
 mod strip;
 mod too_small;
 
-use ratatui::Frame;
+use ratatui::buffer::Buffer;
 
 use self::{layout::Areas, pen::Pen};
 use super::{
@@ -33,10 +33,10 @@ use super::{
 pub const LEAST_WIDTH: u16 = 80;
 pub const LEAST_HEIGHT: u16 = 24;
 
-/// Draws the model; [`Model::drawn`] wants what this gives.
-pub fn view(model: &Model, frame: &mut Frame) -> HitMap {
-    let area = frame.area();
-    let mut pen = Pen::new(model, frame.buffer_mut());
+/// Draws the model on an empty buffer; [`Model::drawn`] wants what this gives.
+pub fn view(model: &Model, buffer: &mut Buffer) -> HitMap {
+    let area = buffer.area;
+    let mut pen = Pen::new(model, buffer);
     if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
         too_small::draw(&mut pen, area);
         return pen.into_hits();

@@ -1,5 +1,6 @@
 //! What stands in each column of the nodes, and how wide each column can be. Where there is little room, columns give
-//! way, the least telling first; the node's name, its state and what is injected into it always stay.
+//! way, the least telling first; the node's name, its state and what is injected into it always stay. Only what is seen is
+//! made: of a thousand nodes, a dozen rows.
 
 use std::net::IpAddr;
 
@@ -109,10 +110,15 @@ pub struct Table {
     wide: bool,
     /// Room is kept for what a fault may show.
     keeps: bool,
-    pub rows: Vec<Row>,
+    /// Of the nodes that are seen.
+    rows: Vec<Row>,
+    /// The longest name of all nodes: the columns stay where they are while somebody scrolls.
+    longest_name: usize,
 }
 
 pub struct Row {
+    /// The node's place in the list.
+    node: usize,
     /// By [`ALL`].
     cells: [Cell; ALL.len()],
     /// Stands in the place of everything that the cluster would say of the node.
@@ -134,13 +140,15 @@ enum Addresses {
 }
 
 impl Table {
-    pub fn new(model: &Model, room: usize) -> Self {
+    /// With the rows of the nodes at those places.
+    pub fn new(model: &Model, open: &[Open], seen: impl IntoIterator<Item = usize>, room: usize) -> Self {
         let wide = room >= 100;
-        let open = model.open();
-        let rows: Vec<Row> = model.nodes().iter().map(|node| row(model, &open, node, wide)).collect();
-        let known = model.nodes().iter().any(|node| model.state_of(&node.cluster).is_some());
+        let seen = seen.into_iter().filter_map(|at| Some((at, model.nodes().get(at)?)));
+        let rows: Vec<Row> = seen.map(|(at, node)| row(model, open, at, node, wide)).collect();
+        let known = model.clusters.keys().any(|name| model.state_of(name).is_some());
         let gap = if wide && (!known || room >= ROOM_FOR_GAPS) { 2 } else { 1 };
-        let mut table = Self { columns: Vec::new(), gap, wide, keeps: known, rows };
+        let longest_name = model.nodes().iter().map(|node| width(&node.name)).max().unwrap_or(0);
+        let mut table = Self { columns: Vec::new(), gap, wide, keeps: known, rows, longest_name };
         let slow = table.rows.iter().any(|row| !row.cell(C::Slow).text.is_empty());
         for column in ALL {
             let of_cluster = (C::Store..=C::P99).contains(&column);
@@ -160,8 +168,9 @@ impl Table {
     /// Lets columns go until what is injected has its room.
     fn fold(&mut self, model: &Model, room: usize, wanted: usize) {
         for addresses in [Addresses::All, Addresses::V4, Addresses::First] {
-            for (row, node) in self.rows.iter_mut().zip(model.nodes()) {
-                row.cells[C::Addresses as usize].text = addresses.text(node);
+            for row in &mut self.rows {
+                row.cells[C::Addresses as usize].text =
+                    model.nodes().get(row.node).map_or_else(String::new, |node| addresses.text(node));
             }
             self.set(C::Addresses, self.needed(C::Addresses));
             if self.left(room) >= wanted {
@@ -204,7 +213,10 @@ impl Table {
 
     /// What the heading and the longest cell of the column take.
     fn needed(&self, column: Column) -> usize {
-        let longest = self.rows.iter().map(|row| width(&row.cell(column).text)).max().unwrap_or(0);
+        let longest = match column {
+            C::Name => self.longest_name,
+            _ => self.rows.iter().map(|row| width(&row.cell(column).text)).max().unwrap_or(0),
+        };
         longest.max(column.heading(self.wide).len()).max(if self.keeps { column.least(self.wide) } else { 0 })
     }
 
@@ -213,6 +225,11 @@ impl Table {
         let others = self.columns.iter().filter(|placed| placed.column != C::Injected);
         let taken: usize = others.map(|placed| placed.width + usize::from(self.gap)).sum();
         room.saturating_sub(taken + 2)
+    }
+
+    /// The row of the node at that place, if it is seen.
+    pub fn row(&self, node: usize) -> Option<&Row> {
+        self.rows.iter().find(|row| row.node == node)
     }
 
     pub fn headings(&self) -> String {
@@ -285,9 +302,9 @@ impl Addresses {
 }
 
 /// The addresses come later, when it is known what there is room for.
-fn row(model: &Model, open: &[Open], node: &Node, wide: bool) -> Row {
+fn row(model: &Model, open: &[Open], at: usize, node: &Node, wide: bool) -> Row {
     let theme = model.theme;
-    let mut row = Row { cells: Default::default(), note: None };
+    let mut row = Row { node: at, cells: Default::default(), note: None };
     let mut put = |column: Column, text: String, style: Style| row.cells[column as usize] = Cell::new(text, style);
     let state = match (node.state, node.exit_code) {
         (State::Exited, Some(code)) if wide => format!("exited {code}"),

@@ -23,7 +23,11 @@ enum Row<'a> {
 /// Rows for the column headings, the clusters' names, the nodes, and what is wrong with Docker.
 pub fn rows_wanted(model: &Model) -> u16 {
     // Of all nodes, whatever is filtered: the panes keep their places while somebody types.
-    let wanted = 1 + rows(model, 0..model.nodes().len()).len() + usize::from(matches!(model.link, Link::Down { .. }));
+    let nodes = model.nodes();
+    let several = single_cluster(model).is_none() && !nodes.is_empty();
+    let clusters =
+        if several { 1 + nodes.windows(2).filter(|two| two[0].cluster != two[1].cluster).count() } else { 0 };
+    let wanted = 1 + nodes.len() + clusters + usize::from(matches!(model.link, Link::Down { .. }));
     u16::try_from(wanted).unwrap_or(u16::MAX)
 }
 
@@ -82,11 +86,15 @@ pub fn table(pen: &mut Pen, area: Rect, title: u16) {
         };
         return pen.line(area, Span::styled(text, pen.theme.dim()));
     }
-    let table = Table::new(model, usize::from(area.width));
-    pen.line(area, Span::styled(table.headings(), pen.theme.dim()));
     let selected = rows.iter().position(|row| matches!(row, Row::Node(at) if *at == model.node)).unwrap_or(0);
     let visible = usize::from(area.height.saturating_sub(1));
     let first = (selected + 1).saturating_sub(visible);
+    let seen = rows.iter().skip(first).take(visible).filter_map(|row| match row {
+        Row::Node(at) => Some(*at),
+        Row::Cluster(_) => None,
+    });
+    let table = Table::new(model, &pen.open, seen, usize::from(area.width));
+    pen.line(area, Span::styled(table.headings(), pen.theme.dim()));
     for (row, line) in rows.iter().skip(first).take(visible).zip(1..) {
         let area = Pen::row(area, line);
         match row {
@@ -108,7 +116,7 @@ pub fn table(pen: &mut Pen, area: Rect, title: u16) {
 
 fn node_row(pen: &mut Pen, area: Rect, table: &Table, at: usize, stale: bool) {
     let model = pen.model;
-    let Some(row) = table.rows.get(at) else { return };
+    let Some(row) = table.row(at) else { return };
     let selected = at == model.node;
     let mark = if selected { pen.glyphs.selected() } else { " " };
     pen.line(area, Span::raw(mark));

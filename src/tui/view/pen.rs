@@ -1,5 +1,7 @@
 //! What every pane draws with: lines that never leave their area, a pane's frame, and the places for the mouse.
 
+use std::rc::Rc;
+
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
@@ -14,6 +16,7 @@ use crate::tui::{
     glyphs::Glyphs,
     hits::Hit,
     model::Pane,
+    open::Open,
     text::{fit, width},
     theme::Theme,
 };
@@ -23,12 +26,15 @@ pub struct Pen<'a> {
     pub glyphs: Glyphs,
     pub theme: Theme,
     pub hits: HitMap,
+    /// Every open injection, put together once a frame.
+    pub open: Rc<[Open<'a>]>,
     buf: &'a mut Buffer,
 }
 
 impl<'a> Pen<'a> {
     pub fn new(model: &'a Model, buf: &'a mut Buffer) -> Self {
-        Self { glyphs: model.glyphs, theme: model.theme, model, hits: HitMap::default(), buf }
+        let open = model.open().into();
+        Self { glyphs: model.glyphs, theme: model.theme, model, hits: HitMap::default(), open, buf }
     }
 
     pub fn into_hits(self) -> HitMap {

@@ -26,6 +26,8 @@ use crate::{
 const LABEL: usize = 14;
 /// `  max 1.4k`
 const SCALE: usize = 13;
+/// As many injections as a row of the chart can tell apart.
+const MOST_SPANS: usize = 12;
 /// A line at its usual height should not be a wall.
 const HEADROOM: f64 = 1.3;
 
@@ -128,11 +130,13 @@ fn figure(
 /// Each injection as a line from its beginning to its end, with its name on it, behind it, or before it.
 fn spans(pen: &mut Pen, area: Rect, chart: &Chart) {
     let glyphs = pen.glyphs;
-    for one in &chart.spans {
+    // In one row the later ones lie over the earlier: more than these would not be seen.
+    let hidden = chart.spans.len().saturating_sub(MOST_SPANS);
+    for one in chart.spans.iter().skip(hidden) {
         let style = if one.open { pen.theme.warn() } else { pen.theme.dim() };
         let long = one.until - one.from + 1;
         let end = if one.open { glyphs.span_on() } else { glyphs.span_end() };
-        let name = format!(" {} ", glyphs.clean(&one.label));
+        let name = format!(" {} {} ", one.kind, glyphs.clean(one.name));
         let rule = |count: usize| glyphs.rule(false).repeat(count);
         let bare = match long {
             1 if one.open => end.to_owned(),
@@ -193,14 +197,19 @@ fn in_a_row(pen: &mut Pen, area: Rect, cluster: &str, state: &ClusterState) {
 /// One row of bars with a bracket where an injection began and where it ended.
 fn marked(pen: &Pen, values: &[Option<f64>], chart: &Chart, style: Style) -> Vec<Span<'static>> {
     let bar = bars(values, most(values) * HEADROOM, 1, pen.glyphs).concat();
+    let mut marks = vec![None; chart.columns];
+    for one in &chart.spans {
+        if !one.open {
+            marks[one.until] = marks[one.until].or(Some("]"));
+        }
+        marks[one.from] = Some("[");
+    }
     let mut spans: Vec<Span> = Vec::new();
     let mut run = String::new();
     for (at, c) in bar.chars().enumerate() {
-        let begins = chart.spans.iter().any(|one| one.from == at);
-        let ends = chart.spans.iter().any(|one| !one.open && one.until == at);
-        if begins || ends {
+        if let Some(mark) = marks.get(at).copied().flatten() {
             spans.push(Span::styled(std::mem::take(&mut run), style));
-            spans.push(Span::styled(if begins { "[" } else { "]" }, pen.theme.strong()));
+            spans.push(Span::styled(mark, pen.theme.strong()));
         } else {
             run.push(c);
         }
