@@ -79,18 +79,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
-    if let Subcommand::Guard { detached } = subcommand {
-        return guard::run(config, detached);
+    if let Subcommand::Guard { detached, again } = subcommand {
+        return guard::run(config, detached, again);
     }
     if config.read_only && subcommand.changes() {
         return Err(Failure::new(3, "nothing is changed: this run is --read-only"));
     }
     let _log = logging::to_file(&config.state_dir);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
+    let runtime = match subcommand {
+        // It runs for hours and asks a few questions a second: two threads would only wake one another.
+        Subcommand::Watch => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
+    };
+    let runtime = runtime.map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match subcommand {
             Subcommand::Tui => screen(config).await,

@@ -3,7 +3,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{
     output::{self, Failure},
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     chaos::human_bytes,
-    cluster::{ClusterState, NodeView},
+    cluster::{ClusterState, NodeView, Read, StoreMetrics, StoreView},
     config::Config,
     subject::docker::{Node, Snapshot},
     tui::span,
@@ -31,7 +32,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     }
     subject.release().await;
     if config.json {
-        output::document(&json!({ "nodes": to_json(&snapshot, &states), "clusters": states }));
+        output::document(&json!({ "nodes": rows(&snapshot, &states), "clusters": states }));
     } else if snapshot.nodes.is_empty() {
         output::lines(["no TiKV or PD containers found"]);
     } else {
@@ -41,16 +42,23 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
 }
 
 /// Every node as Docker shows it, with what the cluster says of it beside.
-pub fn to_json(snapshot: &Snapshot, states: &[ClusterState]) -> Vec<Value> {
-    let one = |node: &Node| {
-        let mut value = json!(node);
-        if let (Some(view), Some(fields)) = (view_of(states, node), value.as_object_mut()) {
-            fields.insert("store".to_owned(), json!(view.store));
-            fields.insert("metrics".to_owned(), json!(view.metrics));
-        }
-        value
-    };
-    snapshot.nodes.iter().map(one).collect()
+pub fn rows<'a>(snapshot: &'a Snapshot, states: &'a [ClusterState]) -> Vec<Row<'a>> {
+    let said = |node| view_of(states, node).map(|view| Said { store: view.store.as_ref(), metrics: &view.metrics });
+    snapshot.nodes.iter().map(|node| Row { node, said: said(node) }).collect()
+}
+
+#[derive(Serialize)]
+pub struct Row<'a> {
+    #[serde(flatten)]
+    node: &'a Node,
+    #[serde(flatten)]
+    said: Option<Said<'a>>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    store: Option<&'a StoreView>,
+    metrics: &'a Read<StoreMetrics>,
 }
 
 pub fn view_of<'a>(states: &'a [ClusterState], node: &Node) -> Option<&'a NodeView> {

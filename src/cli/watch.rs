@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
@@ -37,7 +37,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let mut work = JoinSet::new();
     work.spawn(docker::watch(config.project.clone(), live));
     work.spawn(docker::read_on(Arc::clone(&subject), look, sender));
-    let mut printer = Printer { json: config.json, told: Value::Null };
+    let mut printer = Printer { json: config.json, told: None };
     loop {
         let printed = tokio::select! {
             _ = interrupt.recv() => break,
@@ -66,42 +66,59 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
 
 struct Printer {
     json: bool,
-    /// The last document, without its times.
-    told: Value,
+    /// What the last document said.
+    told: Option<Told>,
+}
+
+#[derive(PartialEq)]
+enum Told {
+    States(Snapshot, Vec<ClusterState>),
+    Problem(String),
+}
+
+impl Told {
+    /// When it was read is no news.
+    fn is(&self, snapshot: &Snapshot, states: &[ClusterState]) -> bool {
+        let Self::States(nodes, said) = self else { return false };
+        nodes == snapshot
+            && said.len() == states.len()
+            && said.iter().zip(states).all(|(one, other)| one.says_the_same(other))
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    nodes: Vec<nodes::Row<'a>>,
+    clusters: &'a [ClusterState],
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    error: &'a str,
 }
 
 impl Printer {
     fn states(&mut self, snapshot: &Snapshot, states: &[ClusterState]) -> io::Result<()> {
-        if self.json {
-            let document = json!({ "nodes": nodes::to_json(snapshot, states), "clusters": states });
-            return self.document(&document);
+        if !self.json {
+            return states.iter().try_for_each(|state| print(&line(snapshot, state)));
         }
-        states.iter().try_for_each(|state| print(&line(snapshot, state)))
+        if self.told.as_ref().is_some_and(|told| told.is(snapshot, states)) {
+            return Ok(());
+        }
+        self.told = Some(Told::States(snapshot.clone(), states.to_vec()));
+        print(&serde_json::to_string(&Document { nodes: nodes::rows(snapshot, states), clusters: states })?)
     }
 
     fn problem(&mut self, text: &str) -> io::Result<()> {
-        if self.json { self.document(&json!({ "error": text })) } else { print(&format!("{} {text}", clock())) }
-    }
-
-    fn document(&mut self, document: &Value) -> io::Result<()> {
-        let timeless = without_times(document);
-        if self.told == timeless {
+        if !self.json {
+            return print(&format!("{} {text}", clock()));
+        }
+        let problem = Some(Told::Problem(text.to_owned()));
+        if self.told == problem {
             return Ok(());
         }
-        self.told = timeless;
-        print(&document.to_string())
-    }
-}
-
-/// The same, but for when it was read: that alone is no change.
-fn without_times(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let kept = fields.iter().filter(|(name, _)| *name != "at");
-            Value::Object(kept.map(|(name, value)| (name.clone(), without_times(value))).collect())
-        }
-        Value::Array(all) => Value::Array(all.iter().map(without_times).collect()),
-        other => other.clone(),
+        self.told = problem;
+        print(&serde_json::to_string(&Problem { error: text })?)
     }
 }
 

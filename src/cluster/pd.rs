@@ -241,6 +241,10 @@ fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializ
 
 /// The answer, or what of it is wrong.
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    // Only what is wrong is worth finding out where.
+    if let Ok(parsed) = serde_json::from_str(text) {
+        return Ok(parsed);
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize(&mut deserializer);
     parsed.map_err(|error| {

@@ -54,9 +54,16 @@ struct Memory {
 
 #[derive(Default)]
 struct NodeMemory {
-    last: Option<(Reading, Instant)>,
+    last: Option<Last>,
     metrics: Read<StoreMetrics>,
     via: Option<String>,
+}
+
+/// What was read last, with the answer: the same answer again is not worth understanding.
+struct Last {
+    text: String,
+    reading: Reading,
+    at: Instant,
 }
 
 impl Reader {
@@ -125,23 +132,28 @@ impl NodeMemory {
             return;
         }
         let is_fresh = self.metrics.error.is_none();
-        if is_fresh && self.last.as_ref().is_some_and(|(_, at)| at.elapsed() < CLOSEST) {
+        if is_fresh && self.last.as_ref().is_some_and(|last| last.at.elapsed() < CLOSEST) {
             return;
         }
         let read = match reach.get(&member.id, port, METRICS).await {
             Ok(Reached { via, answer }) => {
                 self.via = Some(via);
-                answer.text("metrics").and_then(Reading::parse)
+                let known = self.last.as_ref().filter(|last| last.text == answer.body);
+                let reading = match known {
+                    Some(last) => Ok(last.reading.clone()),
+                    None => answer.text("metrics").and_then(Reading::parse),
+                };
+                reading.map(|reading| (reading, answer.body))
             }
             Err(reason) => Err(reason),
         };
         let now = Instant::now();
         match read {
-            Ok(reading) => {
-                let before = self.last.as_ref().map(|(before, at)| (before, now.duration_since(*at)));
+            Ok((reading, text)) => {
+                let before = self.last.as_ref().map(|last| (&last.reading, now.duration_since(last.at)));
                 let figures = reading.since(before);
                 self.metrics = Read { value: Some(figures), at: Some(Timestamp::now()), error: None };
-                self.last = Some((reading, now));
+                self.last = Some(Last { text, reading, at: now });
             }
             Err(reason) => self.metrics.error = Some(format!("{label} {reason}")),
         }

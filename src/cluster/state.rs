@@ -26,6 +26,14 @@ impl<T> Read<T> {
         self.value.is_some() && self.error.is_some()
     }
 
+    /// Whether both say the same, whenever they were read.
+    fn says_the_same(&self, other: &Self) -> bool
+    where
+        T: PartialEq,
+    {
+        self.value == other.value && self.error == other.error
+    }
+
     /// How old the value is.
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
         Some(Duration::try_from(now.duration_since(self.at?)).unwrap_or_default())
@@ -145,6 +153,22 @@ pub struct Quantiles {
 }
 
 impl ClusterState {
+    /// Whether both say the same, whenever they were read.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let node = |one: &NodeView, other: &NodeView| {
+            one.store == other.store && one.via == other.via && one.metrics.says_the_same(&other.metrics)
+        };
+        self.cluster == other.cluster
+            && self.pd.says_the_same(&other.pd)
+            && self.pd_nodes == other.pd_nodes
+            && self.nodes.len() == other.nodes.len()
+            && self
+                .nodes
+                .iter()
+                .zip(&other.nodes)
+                .all(|((id, one), (other_id, other))| id == other_id && node(one, other))
+    }
+
     /// Operations a second over all nodes that answer, reads and writes; `None` where no node gives a rate.
     pub fn throughput(&self) -> Option<f64> {
         let fresh = self.nodes.values().filter(|node| !node.metrics.is_stale());
