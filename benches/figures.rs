@@ -1,5 +1,5 @@
-//! The figures of the README, printed: `cargo bench`. Each stands beside what it is compared to, measured in the same
-//! run. Nothing here passes or fails.
+//! The figures of the README, printed: `cargo bench`, or `cargo bench --bench figures -- guard recovery` for some of them.
+//! Each stands beside what it is compared to, measured in the same run. Nothing here passes or fails.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -27,20 +27,35 @@ use tikv_chaos::{
 const ROUNDS: usize = 20;
 const IDLE: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_secs(65);
+const GUARD_SETTLE: Duration = Duration::from_secs(5);
+const RECOVERIES: usize = 5;
 
 fn main() {
     if !docker_is_here() {
         return;
     }
-    let cluster = Cluster::start(&Options::default());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(partition(&cluster));
-    first_frame(&cluster);
-    live(&cluster);
-    idle(&cluster);
-    guard(&cluster);
-    drop(cluster);
-    recovery();
+    // cargo gives a flag of its own.
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |part: &(&str, fn())| asked.is_empty() || asked.iter().any(|name| name == part.0);
+    for (_, measure) in PARTS.iter().filter(|part| wanted(part)) {
+        measure();
+    }
+}
+
+const PARTS: [(&str, fn()); 6] = [
+    ("partition", || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(partition(&three()));
+    }),
+    ("first-frame", || first_frame(&three())),
+    ("live", || live(&three())),
+    ("idle", || idle(&three())),
+    ("guard", || guard(&three())),
+    ("recovery", recovery),
+];
+
+fn three() -> Cluster {
+    Cluster::start(&Options::default())
 }
 
 fn print(what: &str, samples: &mut [Duration]) {
@@ -226,15 +241,12 @@ fn guard(cluster: &Cluster) {
     let program = Program::new(Some(&cluster.project));
     program.inject(&["network_partition", "--target", &cluster.nodes[0], "--ttl", "1h"]);
     let pid = u32::try_from(program.guard().unwrap()).unwrap();
-    thread::sleep(Duration::from_secs(1));
+    // It rests when nothing happened for a while.
+    thread::sleep(GUARD_SETTLE);
     let before = proc::cpu_time(pid);
     thread::sleep(IDLE);
-    println!(
-        "a waiting guard: {:?} of CPU in {} s, {} resident",
-        proc::cpu_time(pid) - before,
-        IDLE.as_secs(),
-        proc::resident(pid)
-    );
+    println!("a waiting guard: {:?} of CPU in {} s", proc::cpu_time(pid) - before, IDLE.as_secs());
+    println!("a waiting guard: {} resident, of which {}", proc::resident(pid), proc::shares(pid));
     program.run(&["revert", "--all"]).ok();
 }
 
@@ -245,15 +257,16 @@ fn recovery() {
     let nodes: Vec<String> = cluster.nodes.iter().cloned().chain(further).collect();
     let program = Program::new(Some(&cluster.project));
     let end = |what: &str, each: usize, command: &[&str]| {
-        let mut samples: Vec<Duration> = (0..5)
+        let fill_up = |at: usize| {
+            for step in 1..=each {
+                let (node, peer) = (&nodes[at], &nodes[(at + step) % nodes.len()]);
+                program.inject(&["network_partition", "--target", node, "--peers", peer, "--ttl", "none"]);
+            }
+        };
+        let mut samples: Vec<Duration> = (0..RECOVERIES)
             .map(|_| {
-                for (at, node) in nodes.iter().enumerate() {
-                    for step in 1..=each {
-                        let peer = &nodes[(at + step) % nodes.len()];
-                        let inject = ["network_partition", "--target", node, "--peers", peer, "--ttl", "none"];
-                        program.inject(&inject);
-                    }
-                }
+                thread::scope(|scope| (0..nodes.len()).for_each(|at| drop(scope.spawn(move || fill_up(at)))));
+                assert_eq!(program.active().len(), each * nodes.len());
                 let start = Instant::now();
                 program.run(command).ok();
                 start.elapsed()

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{fs, os::unix::fs::MetadataExt as _, process::Stdio};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -43,6 +43,9 @@ fn a_killed_node_is_started_at_its_deadline_with_no_program_running() {
     let terminal = stat.rsplit(')').next().unwrap().split_whitespace().nth(4).unwrap().to_owned();
     assert_eq!(terminal, "0");
     kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+    wait_for_rest(pid);
+    kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+    assert_eq!(program.guard(), Some(pid), "it let its lock go");
 
     wait_for("the node to run again", || (cluster.inspect(1, "{{.State.Status}}") == "running").then_some(()));
     program.wait_for_guards_end(pid);
@@ -51,6 +54,100 @@ fn a_killed_node_is_started_at_its_deadline_with_no_program_running() {
     let log = fs::read_dir(program.state.path().join("log")).unwrap().flatten();
     let log: String = log.map(|file| fs::read_to_string(file.path()).unwrap()).collect();
     assert!(log.contains("its time is over") && log.contains("nothing is left to be guarded"), "{log}");
+    cluster.assert_clean();
+}
+
+/// Waits until the guard knows nothing any more but what wakes it.
+fn wait_for_rest(pid: i32) {
+    let line = || fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    wait_for("the guard to rest", || line().contains("--resting").then_some(()));
+}
+
+fn wait_until_stopped(pid: i32) {
+    let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    wait_for("the process to stand still", || stat().contains(") T ").then_some(()));
+}
+
+/// How often Docker started the node after it was made.
+fn starts(cluster: &Cluster, node: usize) -> usize {
+    let (id, now) = (cluster.inspect(node, "{{.Id}}"), run("date", &["+%s"]));
+    let filters = ["--filter", &format!("container={id}"), "--filter", "event=start"];
+    let since = cluster.inspect(node, "{{.Created}}");
+    let events =
+        run("docker", &[&["events", "--since", &since, "--until", &now, "--format", "{{.ID}}"][..], &filters].concat());
+    events.lines().count() - 1
+}
+
+/// A guard that comes to its deadline and stands still there, and what a program does that starts meanwhile.
+fn taken_over_at(step: &str, meanwhile: impl Fn(&Program, i32)) {
+    let (cluster, program) = start(&Options::default());
+    let fail = format!("{step}=return(stop)");
+    let inject = ["inject", "node_kill", "--target", "tikv1", "--ttl", "8s"];
+    program.run_with(&inject, "", &[("GUARD_FAILPOINTS", &fail)]).ok();
+    let guard = program.guard().unwrap();
+    wait_for_rest(guard);
+    wait_until_stopped(guard);
+    meanwhile(&program, guard);
+    program.wait_for_guards_end(guard);
+    assert!(program.active().is_empty());
+    assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "running");
+    // Docker tells of a second in the next one.
+    let now = run("date", &["+%s"]);
+    wait_for("the next second", || (run("date", &["+%s"]) != now).then_some(()));
+    assert_eq!(starts(&cluster, 1), 1, "stopped at {step}");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_program_that_starts_as_the_guard_finds_something_due_leaves_it_nothing_to_do() {
+    if !docker_is_here() {
+        return;
+    }
+    taken_over_at("Overdue", |program, guard| {
+        program.run(&["recover"]).ok();
+        kill(Pid::from_raw(guard), Signal::SIGCONT).unwrap();
+    });
+}
+
+#[test]
+fn a_program_that_starts_in_the_middle_of_the_guards_undo_waits_for_it() {
+    if !docker_is_here() {
+        return;
+    }
+    for step in ["Claimed", "RevertingWritten", "Undone"] {
+        taken_over_at(step, |program, guard| {
+            let recover = program.command(&["recover", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+            // It has come to wait as well, or will.
+            let lock = program.state.path().join("sessions/reverting.lock");
+            let opened = || {
+                let files = fs::read_dir(format!("/proc/{}/fd", recover.id())).unwrap().flatten();
+                files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file == lock).then_some(())
+            };
+            wait_for("the other program to wait", opened);
+            kill(Pid::from_raw(guard), Signal::SIGCONT).unwrap();
+            let output = recover.wait_with_output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        });
+    }
+}
+
+#[test]
+fn what_a_program_that_stands_still_was_to_end_the_guard_ends() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let mut inject = program.command(&["inject", "node_kill", "--target", "tikv1", "--ttl", "1s"]);
+    let mut inject = inject.env("FAILPOINTS", "ActiveWritten=return(stop)").spawn().unwrap();
+    wait_until_stopped(i32::try_from(inject.id()).unwrap());
+    let guard = program.guard().unwrap();
+    wait_for("the node to run again", || (cluster.inspect(1, "{{.State.Status}}") == "running").then_some(()));
+    program.wait_for_guards_end(guard);
+    assert!(program.active().is_empty());
+    kill(Pid::from_raw(i32::try_from(inject.id()).unwrap()), Signal::SIGCONT).unwrap();
+    inject.wait().unwrap();
+    assert!(program.active().is_empty());
+    assert_eq!(cluster.inspect(1, "{{.State.Status}}"), "running");
     cluster.assert_clean();
 }
 

@@ -130,6 +130,9 @@ enum Plain {
         /// Already on its own
         #[arg(long)]
         detached: bool,
+        /// It was before, and rested meanwhile
+        #[arg(long)]
+        again: bool,
     },
 }
 
@@ -161,7 +164,7 @@ pub enum Subcommand {
     Completions { shell: clap_complete::Shell },
     Man,
     Holder,
-    Guard { detached: bool },
+    Guard { detached: bool, again: bool },
     Relay,
 }
 
@@ -373,7 +376,7 @@ fn interpret(matches: &ArgMatches, ttl: Option<&str>) -> Result<Parsed, Failure>
             Some(Plain::Man) => Subcommand::Man,
             Some(Plain::Holder) => Subcommand::Holder,
             Some(Plain::Relay) => Subcommand::Relay,
-            Some(Plain::Guard { detached }) => Subcommand::Guard { detached },
+            Some(Plain::Guard { detached, again }) => Subcommand::Guard { detached, again },
         },
     };
     Ok(Parsed { globals, subcommand, file_error: None })

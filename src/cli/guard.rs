@@ -9,11 +9,11 @@ use nix::sys::signal::{SigSet, Signal};
 use super::{logging, output::Failure};
 use crate::{
     config::Config,
-    session::{self, Injection, guard::Attempt},
+    session::{self, Injection, Loaded, guard::Attempt},
     step::{Step, step},
 };
 
-pub fn run(config: &Config, detached: bool) -> Result<ExitCode, Failure> {
+pub fn run(config: &Config, detached: bool, again: bool) -> Result<ExitCode, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(1, error.to_string());
     if !detached {
         return config.store.detach_guard().map(|()| ExitCode::SUCCESS).map_err(|error| failed(&error));
@@ -21,10 +21,19 @@ pub fn run(config: &Config, detached: bool) -> Result<ExitCode, Failure> {
     // A hang-up is no reason to end. Every thread that starts from here on inherits this.
     SigSet::from(Signal::SIGHUP).thread_block().map_err(|error| failed(&error))?;
     let lock = config.store.take_over_guard_lock().map_err(|error| failed(&error))?;
-    step(Step::Guarding);
-    let _log = logging::to_file(&config.state_dir);
-    tracing::info!(pid = std::process::id(), "guarding");
-    session::guard::keep(&config.store, &lock, |due| end(config, &due));
+    if !again {
+        step(Step::Guarding);
+    }
+    let mut log = logging::to_file(&config.state_dir);
+    if !again {
+        tracing::info!(pid = std::process::id(), "guarding");
+    }
+    let rest = |loaded: &Loaded, left| {
+        // What waits to be written would be lost.
+        log.take();
+        config.store.rest(loaded, left)
+    };
+    session::guard::keep(&config.store, &lock, |due| end(config, &due), rest);
     tracing::info!("nothing is left to be guarded");
     Ok(ExitCode::SUCCESS)
 }

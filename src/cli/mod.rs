@@ -37,6 +37,10 @@ use crate::{config::Config, holder, session, step, subject::docker::Progress, tu
 
 /// The exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused.
 pub fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(resting) = session::guard::Resting::from_args(std::env::args_os()) {
+        resting.rest();
+    }
     if let Err(error) = color_eyre::install() {
         eprintln!("tikv-chaos: {error}");
     }

@@ -19,7 +19,7 @@ impl Store {
             meanwhile();
             return Ok(());
         };
-        let path = self.path(&session.session).with_extension("lock");
+        let path = self.session_lock(&session.session);
         if let Err(reason) = session.alive.unlock() {
             *own = Some(session);
             return Err(io("let go of", &path)(reason));

@@ -1,18 +1,22 @@
 //! One reverter at a time for each injection, whatever program it is in: the guard, a screen and `recover` may all come
 //! to the same deadline. Whoever comes second waits, and then finds in the journal that there is nothing left to do.
 
-use std::{fs::File, os::fd::AsFd, path::Path, time::Duration};
+use std::{fs::File, io, os::fd::AsFd, path::Path, time::Duration};
 
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, fcntl},
     libc,
 };
+use tokio::time::Instant;
 
 use super::journal::private;
 use crate::chaos::InjectionId;
 
 const PAUSE: Duration = Duration::from_millis(10);
+/// Longer than an undo takes, unless whoever is at it stands still; two at once do no harm then, as nothing left to undo
+/// is no error.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held while one injection is being undone; the kernel lets it go when the program dies.
 pub struct Claim {
@@ -20,13 +24,18 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Waits until nobody else undoes the injection. Each injection is one byte of one file, locked for an open file
+    /// Waits until nobody else undoes the injection, for as long as that may take. Each injection is one byte of one file, locked for an open file
     /// description (`F_OFD_SETLK`, fcntl(2)), so that tasks of one program keep one another out too.
-    pub async fn take(folder: &Path, id: &InjectionId) -> std::io::Result<Self> {
+    pub async fn take(folder: &Path, id: &InjectionId) -> io::Result<Self> {
         let file = private().create(true).truncate(false).open(folder.join("reverting.lock"))?;
+        let end = Instant::now() + PATIENCE;
         loop {
             match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&byte(id))) {
                 Ok(_) => return Ok(Self { _file: file }),
+                Err(Errno::EAGAIN | Errno::EACCES) if Instant::now() >= end => {
+                    let reason = format!("another program has been at it for {} s", PATIENCE.as_secs());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+                }
                 Err(Errno::EAGAIN | Errno::EACCES) => tokio::time::sleep(PAUSE).await,
                 Err(error) => return Err(error.into()),
             }

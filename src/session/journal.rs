@@ -324,7 +324,7 @@ impl Store {
             return Ok(own.session.clone());
         }
         let session = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), InjectionId::random());
-        let path = self.path(&session).with_extension("lock");
+        let path = self.session_lock(&session);
         let alive = private().create_new(true).open(&path).map_err(io("make", &path))?;
         alive.lock().map_err(io("lock", &path))?;
         *own = Some(Own { session: session.clone(), alive });
@@ -333,6 +333,11 @@ impl Store {
 
     pub(super) fn path(&self, session: &str) -> PathBuf {
         self.folder.join(format!("{session}.json"))
+    }
+
+    /// What a session's program holds while it lives.
+    pub(super) fn session_lock(&self, session: &str) -> PathBuf {
+        self.path(session).with_extension("lock")
     }
 
     fn make_folder(&self) -> Result<(), JournalError> {

@@ -13,6 +13,16 @@ pub fn cpu_time(pid: u32) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
+/// What resident memory is made of: memory of its own, and its share of what others have in sight as well.
+pub fn shares(pid: u32) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let figure = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    format!("{} anonymous; proportional share {}", figure("Anonymous:"), figure("Pss:"))
+}
+
 /// Resident memory, in the kernel's words.
 pub fn resident(pid: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

@@ -3,23 +3,30 @@
 use std::{
     collections::HashMap,
     fs::File,
+    io,
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{look, wait::Bell};
 use crate::{
     chaos::InjectionId,
-    session::{Injection, Seen, Store},
+    session::{Injection, Loaded, Seen, Store},
     step::{Step, step},
 };
 
 /// How long after a first failure the next try is; it doubles with each one, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// How long nothing must have happened before the guard rests: while something does it is quicker to stay awake.
+const QUIET: Duration = Duration::from_secs(2);
 /// How long to wait where the journal itself cannot be read.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(5);
+
+/// How far past its deadline something is when it is ended although its program lives: that may stand still, with its lock,
+/// after a `kill -STOP` or under a debugger. Should it go on, it finds nothing left to do.
+const GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How an attempt to end one injection went: whether it is gone and the journal says so.
 pub struct Attempt {
@@ -31,10 +38,17 @@ pub struct Attempt {
 type Failures = HashMap<InjectionId, (u32, Instant)>;
 
 /// Guards until nothing is left to be guarded. `lock` is the guard's; `end` ends injections, with the program's own
-/// code, and says how it went.
-pub fn keep(store: &Store, lock: &File, mut end: impl FnMut(Vec<Injection>) -> Vec<Attempt>) {
+/// code, and says how it went. `rest` waits for a change of what was found or for a moment at less cost than we do, where
+/// it can; it comes back to have another look.
+pub fn keep(
+    store: &Store,
+    lock: &File,
+    mut end: impl FnMut(Vec<Injection>) -> Vec<Attempt>,
+    mut rest: impl FnMut(&Loaded, Option<Duration>) -> io::Result<()>,
+) {
     let mut bell = Bell::on(store.folder());
     let mut failures = Failures::new();
+    let mut may_rest = true;
     loop {
         let loaded = match look(store, lock) {
             Ok(Some(loaded)) => loaded,
@@ -50,12 +64,21 @@ pub fn keep(store: &Store, lock: &File, mut end: impl FnMut(Vec<Injection>) -> V
             }
         };
         for seen in loaded.sessions.iter().filter(|seen| seen.alive) {
-            bell.on_end_of(&seen.file.session, &store.path(&seen.file.session).with_extension("lock"));
+            bell.on_end_of(&seen.file.session, &store.session_lock(&seen.file.session));
         }
         let guarded = store.guarded(&loaded);
         let due = due(&guarded, &failures, Instant::now());
         if due.is_empty() {
-            bell.wait(pause(&guarded, &failures, Timestamp::now(), Instant::now()));
+            let pause = pause(&guarded, &failures, Timestamp::now(), Instant::now());
+            let long = pause.is_none_or(|pause| pause > QUIET) && failures.is_empty() && may_rest;
+            let quiet = !bell.wait(if long { QUIET } else { pause.unwrap_or(Duration::MAX) });
+            if long
+                && quiet
+                && let Err(error) = rest(&loaded, pause.map(|pause| pause.saturating_sub(QUIET)))
+            {
+                tracing::warn!(%error, "waiting awake");
+                may_rest = false;
+            }
             continue;
         }
         step(Step::Overdue);
@@ -77,33 +100,35 @@ pub fn keep(store: &Store, lock: &File, mut end: impl FnMut(Vec<Injection>) -> V
 /// An open injection with its session.
 type Guarded<'a> = (&'a Seen, &'a Injection);
 
-/// What nobody is in charge of, with its deadline.
-fn nobodys<'a>(guarded: &[Guarded<'a>]) -> impl Iterator<Item = (&'a Injection, Timestamp)> {
-    guarded.iter().filter(|(seen, _)| !seen.alive).filter_map(|(_, injection)| Some((*injection, injection.deadline?)))
+/// Each with the moment from which on it is the guard's to end.
+fn with_ends<'a>(guarded: &[Guarded<'a>]) -> impl Iterator<Item = (&'a Injection, Timestamp)> {
+    guarded.iter().filter_map(|(seen, injection)| {
+        let deadline = injection.deadline?;
+        let end = if seen.alive { deadline.checked_add(GRACE).ok()? } else { deadline };
+        Some((*injection, end))
+    })
 }
 
 /// What is to be ended now.
 fn due(guarded: &[Guarded], failures: &Failures, now: Instant) -> Vec<Injection> {
     let wall = Timestamp::now();
     let may = |injection: &Injection| failures.get(&injection.metadata.id).is_none_or(|(_, again)| *again <= now);
-    nobodys(guarded).filter(|(one, _)| one.is_overdue(wall) && may(one)).map(|(one, _)| one.clone()).collect()
+    with_ends(guarded).filter(|(one, end)| *end <= wall && may(one)).map(|(one, _)| one.clone()).collect()
 }
 
 /// Until the next deadline or the next try.
-fn pause(guarded: &[Guarded], failures: &Failures, wall: Timestamp, now: Instant) -> Duration {
-    let pauses = nobodys(guarded).map(|(injection, deadline)| {
+fn pause(guarded: &[Guarded], failures: &Failures, wall: Timestamp, now: Instant) -> Option<Duration> {
+    let pauses = with_ends(guarded).map(|(injection, deadline)| {
         let left = Duration::try_from(deadline.duration_since(wall)).unwrap_or_default();
         let again = failures.get(&injection.metadata.id).map(|(_, again)| again.saturating_duration_since(now));
         left.max(again.unwrap_or_default())
     });
-    pauses.min().unwrap_or(Duration::MAX)
+    pauses.min()
 }
 
 #[cfg(test)]
 mod tests {
     use std::{fs::File, sync::mpsc::channel, thread};
-
-    use jiff::SignedDuration;
 
     use super::*;
     use crate::{
@@ -140,6 +165,11 @@ mod tests {
         store.update(&one.metadata.id, Durability::Visible, close).unwrap();
     }
 
+    /// Where nobody can rest.
+    fn awake(_: &Loaded, _: Option<Duration>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn attempts(due: Vec<Injection>, closed: bool) -> Vec<Attempt> {
         due.into_iter().map(|one| Attempt { id: one.metadata.id, closed }).collect()
     }
@@ -154,16 +184,25 @@ mod tests {
         let loaded = look(&program, &lock).unwrap().unwrap();
         let guarded = program.guarded(&loaded);
         assert!(due(&guarded, &Failures::new(), Instant::now()).is_empty());
-        assert_eq!(pause(&guarded, &Failures::new(), Timestamp::now(), Instant::now()), Duration::MAX);
+        // One that stands still keeps nothing from being ended.
+        let late = Timestamp::now() + SignedDuration::from_secs(6);
+        let left = pause(&guarded, &Failures::new(), Timestamp::now(), Instant::now()).unwrap();
+        assert!(left > Duration::ZERO && left <= Duration::from_secs(5), "{left:?}");
+        assert_eq!(pause(&guarded, &Failures::new(), late, Instant::now()), Some(Duration::ZERO));
 
         let (sender, ended) = channel();
         let guard = Store::at(folder.path());
         let guarding = thread::spawn(move || {
-            keep(&guard, &lock, |due| {
-                due.iter().for_each(|one| close(&guard, one));
-                sender.send(due.len()).unwrap();
-                attempts(due, true)
-            });
+            keep(
+                &guard,
+                &lock,
+                |due| {
+                    due.iter().for_each(|one| close(&guard, one));
+                    sender.send(due.len()).unwrap();
+                    attempts(due, true)
+                },
+                awake,
+            );
             lock
         });
         program.end().unwrap();
@@ -184,16 +223,21 @@ mod tests {
         store.end().unwrap();
         let lock = File::create(folder.path().join("lock")).unwrap();
         let mut tries = 0;
-        keep(&store, &lock, |due| {
-            assert_eq!(due.len(), 1);
-            tries += 1;
-            if tries == 2 {
-                // The other one's deadline is an hour away; somebody takes it back.
-                close(&store, &injection(2, None));
-                close(&store, &due[0]);
-            }
-            attempts(due, tries == 2)
-        });
+        keep(
+            &store,
+            &lock,
+            |due| {
+                assert_eq!(due.len(), 1);
+                tries += 1;
+                if tries == 2 {
+                    // The other one's deadline is an hour away; somebody takes it back.
+                    close(&store, &injection(2, None));
+                    close(&store, &due[0]);
+                }
+                attempts(due, tries == 2)
+            },
+            awake,
+        );
         assert_eq!(tries, 2);
     }
 

@@ -5,9 +5,13 @@
 //! changes, when a session's lock is let go, and for deadlines. Knows no Docker and no terminal.
 
 mod keep;
+#[cfg(target_os = "linux")]
+mod rest;
 mod wait;
 
 pub use keep::{Attempt, keep};
+#[cfg(target_os = "linux")]
+pub use rest::Resting;
 
 use std::{
     ffi::OsString,
@@ -30,6 +34,9 @@ use crate::step::{Step, step};
 /// The first word on the command line of both starts of a guard, and what the second one has besides.
 pub const SUBCOMMAND: &str = "guard";
 pub const DETACHED: &str = "--detached";
+/// What the second one has besides when it comes back from its rest.
+#[cfg(target_os = "linux")]
+const AGAIN: &str = "--again";
 
 /// A look at a lock holds it for microseconds, and a guard that starts must not take that for another guard.
 const LOOKS: u32 = 20;
@@ -126,6 +133,12 @@ impl Store {
         // Only told to people.
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", second.id()));
         Ok(())
+    }
+
+    /// Where there is no telling what a change of a folder is, the guard waits awake.
+    #[cfg(not(target_os = "linux"))]
+    pub fn rest(&self, _found: &Loaded, _left: Option<Duration>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The lock that the first process handed over.

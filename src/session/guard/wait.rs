@@ -10,6 +10,9 @@ use std::{
     time::Duration,
 };
 
+#[cfg(target_os = "linux")]
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
 /// The clock of a sleeping thread stands still while the machine sleeps, so it looks up from time to time.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -47,32 +50,41 @@ impl Bell {
         });
     }
 
-    /// Waits for a ring, `longest` at most; several rings are one.
-    pub fn wait(&mut self, longest: Duration) {
+    /// Waits for a ring, `longest` at most; several rings are one. True if it rang.
+    pub fn wait(&mut self, longest: Duration) -> bool {
         match self.rung.recv_timeout(longest.min(LONGEST)) {
-            // Its program may come back to it, and then end once more.
-            Ok(first) => std::iter::once(first).chain(self.rung.try_iter()).flatten().for_each(|session| {
-                self.ends.remove(&session);
-            }),
+            Ok(first) => {
+                // Its program may come back to it, and then end once more.
+                std::iter::once(first).chain(self.rung.try_iter()).flatten().for_each(|session| {
+                    self.ends.remove(&session);
+                });
+                return true;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             // We hold a sender ourselves.
             Err(RecvTimeoutError::Disconnected) => thread::sleep(longest.min(LONGEST)),
         }
+        false
     }
+}
+
+#[cfg(target_os = "linux")]
+fn watch(folder: &Path, ring: Sender<Option<String>>) -> nix::Result<()> {
+    let inotify = changes(folder)?;
+    thread::spawn(move || while inotify.read_events().is_ok() && ring.send(None).is_ok() {});
+    Ok(())
 }
 
 /// Journals are replaced by renaming and removed by unlinking; the folder itself may go too.
 #[cfg(target_os = "linux")]
-fn watch(folder: &Path, ring: Sender<Option<String>>) -> nix::Result<()> {
-    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+pub fn changes(folder: &Path) -> nix::Result<Inotify> {
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
     let changes = AddWatchFlags::IN_MOVED_TO
         | AddWatchFlags::IN_DELETE
         | AddWatchFlags::IN_DELETE_SELF
         | AddWatchFlags::IN_MOVE_SELF;
     inotify.add_watch(folder, changes)?;
-    thread::spawn(move || while inotify.read_events().is_ok() && ring.send(None).is_ok() {});
-    Ok(())
+    Ok(inotify)
 }
 
 #[cfg(test)]

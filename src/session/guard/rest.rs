@@ -1,0 +1,137 @@
+//! The guard at rest: this program once more, which knows nothing but what wakes it, so that waiting takes a fraction of
+//! the memory. What wakes it makes it the whole guard again: the same process throughout, with the same lock.
+//!
+//! It is entered before anything else of the program is touched, and every page of it counts.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::{fs::MetadataExt as _, process::CommandExt as _},
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{AGAIN, DETACHED, SUBCOMMAND, wait::changes};
+use crate::session::{Loaded, Store};
+
+/// The first word after the subcommand of a guard at rest, and what stands before the way back.
+const RESTING: &str = "--resting";
+const BACK: &str = "--";
+
+/// A sleeping thread's clock stands still while the machine sleeps, so it looks up from time to time.
+const LOOK_UP: Duration = Duration::from_secs(60);
+/// How far the wall's clock may move against the other before deadlines are reckoned anew.
+const DRIFT: Duration = Duration::from_secs(2);
+/// How long until an exec that failed, for want of memory, say, is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Store {
+    /// Rests for as long as the journals stay as they were found, `left` at most; then the guard begins anew in this same
+    /// process. Comes back only where the journals changed already, or where it cannot be.
+    pub fn rest(&self, found: &Loaded, left: Option<Duration>) -> io::Result<()> {
+        let launch = self.launch().ok_or_else(|| io::Error::other("nothing says how to come back"))?;
+        let changes = OwnedFd::from(changes(self.folder())?);
+        // From here on a change wakes; this look finds one that came before.
+        if self.load().ok().as_ref() != Some(found) {
+            return Ok(());
+        }
+        let until = left.map(|left| since_boot().saturating_add(left).as_millis().to_string());
+        let mut command = Command::new(this_program(&launch.program));
+        command.arg0(&launch.program).args([SUBCOMMAND, RESTING, until.as_deref().unwrap_or_default()]);
+        let alive = found.sessions.iter().filter(|seen| seen.alive);
+        command.args(alive.map(|seen| self.session_lock(&seen.file.session)));
+        command.arg(BACK).arg(&launch.program).arg(SUBCOMMAND).args(&launch.options).args([DETACHED, AGAIN]);
+        // The guard's lock stays where it is, at standard input.
+        Err(command.stdout(Stdio::from(changes)).exec())
+    }
+}
+
+/// What a guard at rest was told on its command line.
+pub struct Resting {
+    /// In milliseconds since the machine's start.
+    until_ms: Option<u64>,
+    locks: Vec<OsString>,
+    /// The whole guard's command line, the program first.
+    back: Vec<OsString>,
+}
+
+impl Resting {
+    /// `None` for every other run of the program.
+    pub fn from_args(mut args: impl Iterator<Item = OsString>) -> Option<Self> {
+        if args.nth(1)? != SUBCOMMAND || args.next()? != RESTING {
+            return None;
+        }
+        let until_ms = args.next()?.to_str()?.parse().ok();
+        let mut locks: Vec<OsString> = args.collect();
+        let back = locks.split_off(locks.iter().position(|one| one == BACK)?).split_off(1);
+        Some(Self { until_ms, locks, back })
+    }
+
+    /// Rests, and then is the whole guard.
+    pub fn rest(self) -> ! {
+        for lock in self.locks {
+            let back = self.back.clone();
+            // Where it cannot be opened the session has ended.
+            thread::spawn(move || {
+                let _ended = File::open(lock).and_then(|lock| lock.lock_shared());
+                wake(&back)
+            });
+        }
+        let changes = io::stdout();
+        let wall_ahead = wall_ahead();
+        loop {
+            let left = match self.until_ms {
+                Some(until) => Duration::from_millis(until).saturating_sub(since_boot()),
+                None => LOOK_UP,
+            };
+            let clock_was_set = wall_ahead.abs_diff(self::wall_ahead()) > DRIFT;
+            if left.is_zero() || clock_was_set {
+                wake(&self.back);
+            }
+            // To the next whole millisecond, so as not to wake before it.
+            let longest = PollTimeout::try_from(left.min(LOOK_UP) + Duration::from_millis(1));
+            let mut polled = [PollFd::new(changes.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut polled, longest.unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0) {
+                wake(&self.back);
+            }
+        }
+    }
+}
+
+fn wake(back: &[OsString]) -> ! {
+    loop {
+        if let [program, args @ ..] = back {
+            let mut command = Command::new(this_program(Path::new(program)));
+            let _failed = command.arg0(program).args(args).stdout(Stdio::null()).exec();
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// This very program, even where its file was replaced since; by its own name where that still is it.
+fn this_program(named: &Path) -> PathBuf {
+    let this = Path::new("/proc/self/exe");
+    let file = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let same = file(named).is_some_and(|named| Some(named) == file(this));
+    if same { named } else { this }.to_owned()
+}
+
+fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
+/// By how much the wall's clock is ahead of the time since the machine's start.
+fn wall_ahead() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(since_boot())
+}
