@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, InjectionId, Params, Shaped, Signal,
+    FaultType, InjectionId, Params, Shaped, Signal, Value,
     network::{Cut, Delay, Direction, Distribution, Flavour, NetworkFault, Ppm, Shape},
     shaped,
 };
@@ -207,6 +207,14 @@ impl Metadata {
 
     /// The parameters by which this fault would be asked for as it is now, where it can be changed while it holds.
     pub fn params(&self) -> Option<Params> {
+        if let FaultMetadata::DiskPressure { fill_percent, fill_file, whole, .. } = &self.fault {
+            let mut params = Params::defaults(FaultType::DiskPressure);
+            params.put("fill_percent", Value::Number(*fill_percent));
+            params.put("fill_shared", Value::Switch(*whole));
+            let folder = fill_file.rsplit_once('/').map_or("", |(folder, _)| folder);
+            params.put("target_path", Value::Text(if folder.is_empty() { "/" } else { folder }.to_owned()));
+            return Some(params);
+        }
         let NetworkFault::Shape(shape) = self.network()? else { return None };
         let shaped = Shaped { shape, ..self.fault.shaped()?.clone() };
         Some(shaped.params(self.fault_type()))

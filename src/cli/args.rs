@@ -200,7 +200,8 @@ impl Subcommand {
     /// Whether it means to change something.
     pub fn changes(&self) -> bool {
         match self {
-            Self::Revert { .. } | Self::Cleanup | Self::Change(_) => true,
+            Self::Revert { .. } | Self::Cleanup => true,
+            Self::Change(change) => !change.dry_run,
             Self::Inject(inject) => !inject.dry_run,
             Self::Recover { dry_run, .. } => !dry_run,
             Self::Demo { action, .. } => !matches!(action, Some(demo::Action::Status)),
@@ -237,6 +238,9 @@ pub struct Change {
     pub id: String,
     /// By parameter, in the words that were typed: what they mean depends on the injection's type.
     pub given: Vec<(String, String)>,
+    /// From now on, where that is said; `Some(None)` is no end.
+    pub ttl: Option<Option<Duration>>,
+    pub dry_run: bool,
     pub force: bool,
 }
 
@@ -349,7 +353,7 @@ fn interpret(matches: &ArgMatches, ttl: Option<&str>) -> Result<Parsed, Failure>
     let subcommand = match matches.subcommand() {
         None => Subcommand::Tui,
         Some(("inject", inject)) => Subcommand::Inject(interpret_inject(inject, ttl)?),
-        Some(("change", change)) => Subcommand::Change(interpret_change(change)),
+        Some(("change", change)) => Subcommand::Change(interpret_change(change)?),
         Some(_) => match Cli::from_arg_matches(matches).map_err(usage)?.subcommand {
             None => Subcommand::Tui,
             Some(Plain::Nodes) => Subcommand::Nodes,
@@ -405,20 +409,26 @@ fn interpret_inject(matches: &ArgMatches, default_ttl: Option<&str>) -> Result<I
     })
 }
 
-fn interpret_change(matches: &ArgMatches) -> Change {
+fn interpret_change(matches: &ArgMatches) -> Result<Change, Failure> {
     let given = changeable().filter_map(|spec| {
         let text = matches.get_one::<String>(spec.name)?;
         Some((spec.name.to_owned(), text.clone()))
     });
     let id = matches.get_one::<String>("id").cloned().unwrap_or_default();
-    Change { id, given: given.collect(), force: matches.get_flag("force") }
+    let given: Vec<(String, String)> = given.collect();
+    let ttl = matches.get_one::<String>("ttl").map(|text| parse_ttl("--ttl", text)).transpose();
+    let ttl = ttl.map_err(|text| Failure::new(2, text))?;
+    if given.is_empty() && ttl.is_none() {
+        return Err(Failure::new(2, "change needs something to change: --<parameter> VALUE, or --ttl"));
+    }
+    Ok(Change { id, given, ttl, dry_run: matches.get_flag("dry_run"), force: matches.get_flag("force") })
 }
 
-/// The parameters of every type that can be changed, each name once.
+/// The parameters of every type that can be changed, each name once. A file stays where it is.
 fn changeable() -> impl Iterator<Item = &'static ParamSpec> {
-    let all = FaultType::ALL.into_iter().filter(|kind| kind.is_shaped()).flat_map(|kind| kind.params());
+    let kinds = FaultType::ALL.into_iter().filter(|kind| kind.is_shaped() || *kind == FaultType::DiskPressure);
     let mut seen = std::collections::BTreeSet::new();
-    all.filter(move |spec| seen.insert(spec.name))
+    kinds.flat_map(|kind| kind.params()).filter(move |spec| spec.name != "target_path" && seen.insert(spec.name))
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -431,7 +441,12 @@ pub fn command() -> Command {
 }
 
 fn change_command() -> Command {
-    let id = Arg::new("id").value_name("ID").required(true).help("As `active` shows it; a unique beginning is enough");
+    let id = Arg::new("id").value_name("ID").required(true).help(
+        "As `active` shows it; a unique beginning is enough, and the name of an act of several means all of them",
+    );
+    let ttl = Arg::new("ttl").long("ttl").value_name("TIME").help("How long it lasts from now on: 1s to 7d, or none");
+    let dry_run =
+        Arg::new("dry_run").long("dry-run").action(ArgAction::SetTrue).help("Show what would run, and change nothing");
     let force =
         Arg::new("force").long("force").action(ArgAction::SetTrue).help("Change it whatever it leaves of the cluster");
     let param = |spec: &'static ParamSpec| {
@@ -444,8 +459,7 @@ fn change_command() -> Command {
     };
     Command::new("change")
         .about("Change an active injection in place: change ID [--<parameter> VALUE ...]")
-        .arg(id)
-        .arg(force)
+        .args([id, ttl, dry_run, force])
         .args(changeable().map(param))
 }
 

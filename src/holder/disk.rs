@@ -117,6 +117,33 @@ pub fn fill(file: &str, bytes: u64, to_the_last_byte: bool) -> Result<u64, Failu
     }
 }
 
+/// Makes a file that is there larger or smaller in place, and gives the bytes that it really takes then. What cannot grow
+/// for want of space grows as far as there is room; on any other error it is as it was.
+pub fn refill(file: &str, bytes: u64, to_the_last_byte: bool) -> Result<u64, Failure> {
+    if !Metadata::is_fill_file(file) {
+        return Err(Failure::failed(format!("{file} is not a fill file's name")));
+    }
+    let cannot = |error: io::Error| Failure::failed(format!("cannot resize {file}: {error}"));
+    let mut handle = OpenOptions::new().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(file).map_err(cannot)?;
+    let before = handle.metadata().map_err(cannot)?;
+    if !before.is_file() {
+        return Err(Failure::failed(format!("{file} is no plain file, so it is not touched")));
+    }
+    let resized = if bytes < before.len() { handle.set_len(bytes) } else { allocate(&mut handle, bytes) };
+    let made = resized
+        .and_then(|()| if to_the_last_byte { write_noise(&mut handle, u64::MAX) } else { Ok(()) })
+        .and_then(|()| handle.sync_all().or_else(no_space_is_fine))
+        .and_then(|()| handle.metadata());
+    match made {
+        Ok(metadata) => Ok(metadata.blocks() * 512),
+        Err(error) => {
+            // As large as it was; where it had shrunk, as far as there still is room.
+            let _ = handle.set_len(before.len()).and_then(|()| allocate(&mut handle, before.len()));
+            Err(cannot(error))
+        }
+    }
+}
+
 /// fallocate where the file system has it, else plain writing. ENOSPC half-way is success with less: some file
 /// systems undo a failed fallocate whole, so the rest is written.
 fn allocate(handle: &mut File, bytes: u64) -> io::Result<()> {
@@ -197,6 +224,25 @@ mod tests {
         assert!(fill(file, 1, false).is_err(), "an existing file is never taken over");
         assert_eq!(unfill(file), Ok(true));
         assert_eq!(unfill(file), Ok(false));
+    }
+
+    #[test]
+    fn a_fill_file_grows_and_shrinks_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chaos-fill-1.tmp");
+        let file = path.to_str().unwrap();
+        assert!(refill(file, 4096, false).is_err() && !path.exists(), "it makes no file");
+        fill(file, 1 << 20, false).unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        for bytes in [2 << 20, 2 << 20, 64 << 10, 0, 4096] {
+            assert_eq!(refill(file, bytes, false), Ok(bytes));
+        }
+        assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
+        fs::remove_file(&path).unwrap();
+        fs::write(folder.path().join("db"), "precious").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("db"), &path).unwrap();
+        assert!(refill(file, 0, false).is_err());
+        assert_eq!(fs::read_to_string(folder.path().join("db")).unwrap(), "precious");
     }
 
     #[test]

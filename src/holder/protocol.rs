@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Raised when a line changes its meaning; the image's name carries it, so that old and new never talk.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -49,6 +49,8 @@ pub enum Ask {
     Disk { path: String },
     /// Make a file of `bytes`, or of all there is with `to_the_last_byte`, until `ttl_ms` from now.
     Fill { injection: InjectionId, file: String, bytes: u64, to_the_last_byte: bool, ttl_ms: Option<u64> },
+    /// Make a fill file that is there as large as this, in place, until `ttl_ms` from now.
+    Refill { injection: InjectionId, file: String, bytes: u64, to_the_last_byte: bool, ttl_ms: Option<u64> },
     /// Remove a fill file.
     Unfill { injection: InjectionId, file: String },
     /// Everything of ours that is here, read afresh; fill files in these folders, not below them.

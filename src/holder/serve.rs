@@ -152,6 +152,12 @@ impl Holder {
                 self.hold(injection, HeldThing::Fill(file), ttl_ms);
                 Ok(Answer::Filled { bytes })
             }
+            Ask::Refill { injection, file, bytes, to_the_last_byte, ttl_ms } => {
+                let bytes = disk::refill(&file, bytes, to_the_last_byte)?;
+                tracing::info!(file, bytes, "filled anew");
+                self.hold(injection, HeldThing::Fill(file), ttl_ms);
+                Ok(Answer::Filled { bytes })
+            }
             Ask::Unfill { injection, file } => {
                 let existed = disk::unfill(&file)?;
                 tracing::info!(file, existed, "removed");

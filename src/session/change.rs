@@ -36,8 +36,31 @@ pub async fn plan_change<S: Subject>(
     held: &Injection,
     request: &ChangeRequest,
 ) -> Result<Plan, SubjectError> {
+    plan_beside(subject, held, request, &[]).await
+}
+
+/// What changing several would do, each judged beside those before it as they will be then. Changes nothing.
+pub async fn plan_changes<S: Subject>(
+    subject: &S,
+    changes: &[(&Injection, ChangeRequest)],
+) -> Vec<Result<Plan, SubjectError>> {
+    let (mut plans, mut later) = (Vec::new(), Vec::new());
+    for (held, request) in changes {
+        let plan = plan_beside(subject, held, request, &later).await;
+        later.extend(plan.as_ref().map(|plan| plan.metadata.clone()));
+        plans.push(plan);
+    }
+    plans
+}
+
+async fn plan_beside<S: Subject>(
+    subject: &S,
+    held: &Injection,
+    request: &ChangeRequest,
+    beside: &[Metadata],
+) -> Result<Plan, SubjectError> {
     let mut plan = match &request.fault {
-        Some(fault) => subject.replan(&held.metadata, fault).await?,
+        Some(fault) => subject.replan(&held.metadata, fault, beside).await?,
         None => stays(&held.metadata),
     };
     if let Some(ttl) = request.ttl {
@@ -114,13 +137,31 @@ pub async fn change<S: Subject>(
             // What is on the disk would be undone as well, should this be lost.
             let written = store.update(id, Durability::Visible, |injection| settle(injection, &made, None));
             match written {
-                Ok(Some(injection)) => Ok(Injected { injection, warnings: plan.warnings }),
+                Ok(Some(injection)) if injection.state == Life::Active => {
+                    Ok(Injected { injection, warnings: plan.warnings })
+                }
+                Ok(Some(_)) => Err(overtaken(subject, store, &made).await),
                 Ok(None) => Err(not_changed(&"it was changed, and its record went away meanwhile")),
                 Err(error) => Err(not_changed(&format!("it was changed, but the journal cannot say so: {error}"))),
             }
         }
         Err(cause) => Err(change_back(subject, store, held, cause).await),
     }
+}
+
+/// Somebody reverted it although it was ours, as one does whose owner stands still: what was made since is undone again.
+async fn overtaken<S: Subject>(subject: &S, store: &Store, made: &Metadata) -> LifeError {
+    let Err(undo_error) = subject.cleanup(made).await else { return LifeError::Overtaken(made.id.to_string()) };
+    let reason = "it was reverted by somebody else while it was being changed".to_owned();
+    // It stands, so the record must say so.
+    let note = Some(undo_error.to_string());
+    let written = store.update(&made.id, Durability::Synced, |injection| {
+        (injection.state, injection.note) = (Life::Applying, note);
+    });
+    if let Err(error) = written {
+        tracing::error!(%error, id = %made.id, "the journal could not be written");
+    }
+    LifeError::NotRolledBack { cause: SubjectError::Refused { target: made.target().to_owned(), reason }, undo_error }
 }
 
 /// The former values again.
@@ -148,6 +189,9 @@ async fn change_back<S: Subject>(subject: &S, store: &Store, held: &Injection, c
 
 /// It is this, and nothing else; what was measured of it is of the former.
 fn settle(injection: &mut Injection, metadata: &Metadata, note: Option<String>) {
+    if injection.state != Life::Applying {
+        return;
+    }
     injection.metadata = metadata.clone();
     injection.former = None;
     injection.undo = injection.undo_by_hand();
@@ -155,9 +199,7 @@ fn settle(injection: &mut Injection, metadata: &Metadata, note: Option<String>) 
     if let Some(measured) = &mut injection.measured {
         measured.during = None;
     }
-    if injection.state == Life::Applying {
-        injection.state = Life::Active;
-    }
+    injection.state = Life::Active;
 }
 
 /// The time until then: what its holder is told.

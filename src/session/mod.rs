@@ -15,7 +15,7 @@ mod record;
 pub mod recovery;
 mod trust;
 
-pub use change::{ChangeRequest, change, plan_change};
+pub use change::{ChangeRequest, change, plan_change, plan_changes};
 pub use history::{Change, History, Throughput, Who};
 pub use journal::{Durability, JournalError, Store};
 pub use life::{Injected, LifeError, Request, Reverted, inject, inject_all, plan, recoverable, revert};

@@ -30,8 +30,14 @@ pub trait Subject: Send + Sync {
     /// are made all or none. Changes nothing in the targets. Without a target a random running TiKV node is taken.
     fn plan(&self, fault: &Fault, targets: &[String]) -> impl Future<Output = Result<Vec<Plan>, SubjectError>> + Send;
 
-    /// What changing a fault that holds into another of its type would do, as far as it can be changed.
-    fn replan(&self, held: &Metadata, fault: &Fault) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
+    /// What changing a fault that holds into another of its type would do, as far as it can be changed. `beside` is what
+    /// others that hold are about to become.
+    fn replan(
+        &self,
+        held: &Metadata,
+        fault: &Fault,
+        beside: &[Metadata],
+    ) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
 
     /// Makes `to` hold in the place of what holds under the same id, in one step, so that there is no moment in which nothing
     /// holds; reads it back, and gives the metadata with what was really done. `ttl` counts from now.

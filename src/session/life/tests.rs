@@ -58,7 +58,7 @@ impl Subject for Witness {
         Ok((0..targets.len().max(1)).map(plan).collect())
     }
 
-    async fn replan(&self, held: &Metadata, fault: &Fault) -> Result<Plan, SubjectError> {
+    async fn replan(&self, held: &Metadata, fault: &Fault, _: &[Metadata]) -> Result<Plan, SubjectError> {
         let Fault::NodeKill { signal } = *fault else { panic!() };
         let fault = FaultMetadata::NodeKill { target_container: "tikv0".into(), signal };
         let metadata = Metadata { fault, ..held.clone() };

@@ -2,55 +2,129 @@
 
 use std::time::Duration;
 
-use super::{act::changed, host::TikvSubject};
+use super::{
+    act::{changed, unexpected},
+    disk,
+    host::TikvSubject,
+    judge::DiskBefore,
+    node::{Node, Snapshot},
+    plan::Planned,
+};
 use crate::{
-    chaos::{Fault, FaultMetadata, Metadata, Scope, undo_commands},
+    chaos::{Command, Fault, FaultMetadata, FaultType, Metadata, Scope, network::Impairment, undo_commands},
     holder::protocol::{Answer, Ask},
     subject::{Plan, SubjectError},
 };
 
 impl TikvSubject {
-    pub(super) async fn plan_other(&self, held: &Metadata, fault: &Fault) -> Result<Plan, SubjectError> {
-        let stays = |reason: &str| SubjectError::NotChangeable { id: held.id.to_string(), reason: reason.to_owned() };
-        let Fault::Shape { kind, impairment, scope } = fault else {
-            return Err(stays("is of a kind that cannot be changed while it holds"));
-        };
-        let Some(before) = held.fault.shaped().filter(|_| held.fault_type() == *kind) else {
-            return Err(stays("is of another kind"));
-        };
+    pub(super) async fn plan_other(
+        &self,
+        held: &Metadata,
+        fault: &Fault,
+        beside: &[Metadata],
+    ) -> Result<Plan, SubjectError> {
+        if fault.fault_type() != held.fault_type() {
+            return Err(not_changeable(held, "is of another kind"));
+        }
         self.may_change(held.target())?;
         let (snapshot, now) = tokio::join!(self.snapshot(), self.unchanged(held));
         let (snapshot, now) = (snapshot?, now?);
         // As it is among the others: alone it belongs to no cluster, and would be judged by itself.
         let node = snapshot.by_id(&now.id).ok_or_else(|| changed(held, "is of no cluster that is looked at"))?;
+        let planned = match fault {
+            Fault::Shape { kind, impairment, scope } => {
+                self.other_shape(held, (&snapshot, node), *kind, *impairment, scope).await?
+            }
+            Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
+                self.other_fill(held, (&snapshot, node), *fill_percent, target_path.as_deref(), *fill_shared).await?
+            }
+            _ => return Err(not_changeable(held, "is of a kind that cannot be changed while it holds")),
+        };
+        let mut open = self.open_but(&held.id);
+        for other in beside.iter().filter(|other| other.id != held.id) {
+            open.retain(|one| one.id != other.id);
+            open.push(other.clone());
+        }
+        let verdict = self.judge(&snapshot, node, &planned, &open).await;
+        let metadata = Metadata { fault: planned.fault, ..held.clone() };
+        let undo = undo_commands(&metadata);
+        Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
+    }
+
+    async fn other_shape(
+        &self,
+        held: &Metadata,
+        (snapshot, node): (&Snapshot, &Node),
+        kind: FaultType,
+        impairment: Impairment,
+        scope: &Scope,
+    ) -> Result<Planned, SubjectError> {
+        let before = held.fault.shaped().ok_or_else(|| not_changeable(held, "is of another kind"))?;
         // Where it stands and what does it stay as they are.
         let scope = Scope { via: Some(before.shape.via), interface: None, ..scope.clone() };
-        let mut planned = self.plan_shape(&held.id, (&snapshot, node), *kind, *impairment, &scope).await?;
-        let mut metadata = held.clone();
+        let mut planned = self.plan_shape(&held.id, (snapshot, node), kind, impairment, &scope).await?;
         if let Some(shaped) = planned.fault.shaped() {
             let mut shaped = shaped.clone();
             shaped.shape.interfaces.clone_from(&before.shape.interfaces);
             shaped.interface.clone_from(&before.interface);
-            metadata.fault = FaultMetadata::of_shaped(*kind, shaped);
+            planned.fault = FaultMetadata::of_shaped(kind, shaped);
         }
-        planned.fault = metadata.fault.clone();
-        let open = self.open_but(&held.id);
-        let verdict = self.judge(&snapshot, node, &planned, &open).await;
-        let undo = undo_commands(&metadata);
-        Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
+        Ok(planned)
+    }
+
+    /// The same file, as large as the share would be without it.
+    async fn other_fill(
+        &self,
+        held: &Metadata,
+        (snapshot, node): (&Snapshot, &Node),
+        percent: u64,
+        folder: Option<&str>,
+        fill_shared: bool,
+    ) -> Result<Planned, SubjectError> {
+        let mut fault = held.fault.clone();
+        let FaultMetadata::DiskPressure { fill_percent, fill_file, fill_bytes, whole, .. } = &mut fault else {
+            return Err(not_changeable(held, "is of another kind"));
+        };
+        let here = fill_file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        if folder.is_some_and(|folder| folder.trim_end_matches('/') != here) {
+            return Err(not_changeable(held, "has its file where it is until it is reverted"));
+        }
+        let here = if here.is_empty() { "/" } else { &here };
+        let (_, mut found) = self.disk_at(snapshot, node, here).await?;
+        found.available = found.available.saturating_add(*fill_bytes).min(found.total);
+        let fill = disk::plan(&node.name, here, percent, fill_shared, &found)?;
+        let mut command = Command::new("fallocate", ["-l", &fill.bytes.to_string(), fill_file]);
+        if fill.bytes < *fill_bytes {
+            command = Command::new("truncate", ["--size", &fill.bytes.to_string(), fill_file]);
+        }
+        (*fill_percent, *fill_bytes, *whole) = (percent, fill.bytes, fill.whole);
+        let disk = DiskBefore { total: found.total, available: found.available, shared: found.shared };
+        Ok(Planned { fault, commands: vec![command], warnings: fill.warnings, disk: Some(disk) })
     }
 
     /// One that its holder knows by its id becomes this one in one step.
     pub(super) async fn make_other(&self, to: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
         self.may_change(to.target())?;
         let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        let injection = to.id.clone();
         let mut made = to.clone();
-        if let Some(fault) = to.network() {
-            let ask = Ask::Add { injection: to.id.clone(), fault, ttl_ms };
+        if let FaultMetadata::DiskPressure { fill_percent, fill_file, fill_bytes, whole, .. } = &mut made.fault {
+            let (file, bytes, to_the_last_byte) = (fill_file.clone(), *fill_bytes, *whole && *fill_percent == 100);
+            let ask = Ask::Refill { injection, file, bytes, to_the_last_byte, ttl_ms };
+            match self.ask_beside(to, ask).await? {
+                Answer::Filled { bytes } => *fill_bytes = bytes,
+                other => return Err(unexpected(to, &other)),
+            }
+        } else if let Some(fault) = to.network() {
+            let ask = Ask::Add { injection, fault, ttl_ms };
             if let Answer::Network { flavour, .. } = self.ask_beside(to, ask).await? {
                 made.fault.set_flavour(flavour);
             }
         }
         Ok(made)
     }
+}
+
+fn not_changeable(held: &Metadata, reason: &str) -> SubjectError {
+    SubjectError::NotChangeable { id: held.id.to_string(), reason: reason.to_owned() }
 }

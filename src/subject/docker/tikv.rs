@@ -61,8 +61,8 @@ impl Subject for TikvSubject {
         self.plan_parts(&snapshot, fault, parts).await
     }
 
-    async fn replan(&self, held: &Metadata, fault: &Fault) -> Result<Plan, SubjectError> {
-        self.plan_other(held, fault).await
+    async fn replan(&self, held: &Metadata, fault: &Fault, beside: &[Metadata]) -> Result<Plan, SubjectError> {
+        self.plan_other(held, fault, beside).await
     }
 
     async fn change(&self, to: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
