@@ -27,7 +27,7 @@ pub struct PdMemory {
     /// Of the last answer.
     pub stores: Vec<Store>,
     /// That answer, as it was: the same again is not worth understanding.
-    stores_text: String,
+    stores_text: Option<String>,
     /// The PD that answered last.
     last: Option<String>,
     /// How the last question to each PD went, by its id.
@@ -68,7 +68,7 @@ impl PdMemory {
         }
         let mut errors: Vec<String> = Vec::new();
         for pd in self.order(roster) {
-            let parse = |text: &str| match text == self.stores_text {
+            let parse = |text: &str| match self.stores_text.as_deref() == Some(text) {
                 true => Ok(None),
                 false => pd::stores(text).map(|stores| Some((text.to_owned(), stores))),
             };
@@ -77,7 +77,7 @@ impl PdMemory {
                     self.note(pd, Ok(via));
                     self.last = Some(pd.id.clone());
                     if let Some((text, stores)) = fresh {
-                        (self.stores_text, self.stores) = (text, stores);
+                        (self.stores_text, self.stores) = (Some(text), stores);
                     }
                     if slow {
                         self.read_slow(roster, reach, pd).await;
