@@ -3,12 +3,16 @@
 pub mod file;
 pub mod option;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
 use self::{
-    file::{ConfigFile, FileError},
+    file::{ConfigFile, FileError, usual_place},
     option::{DEFAULT_TTL, parse_ttl},
 };
 use crate::{
@@ -16,6 +20,7 @@ use crate::{
     safety::Limits,
     session::{JournalError, Store, guard::Launch},
     subject::docker::{Endpoint, EndpointError, Known, Options, Progress, Source, TikvSubject, Wish, client},
+    tui::theme::{self, Theme},
 };
 
 /// Options that every subcommand has.
@@ -60,6 +65,12 @@ pub struct Globals {
     /// Draw the screen with nothing but ASCII
     #[arg(long, global = true, env = "TIKV_CHAOS_ASCII", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub ascii: bool,
+    /// The colours of the screen: ansi, dark, light, colour-blind, mono, one of your own, or a file
+    #[arg(long, global = true, value_name = "NAME|FILE", env = "TIKV_CHAOS_THEME", default_value = theme::file::DEFAULT)]
+    pub theme: String,
+    /// Let nothing on the screen move by itself: no spinner, and time by the minute
+    #[arg(long, global = true, env = "TIKV_CHAOS_NO_MOTION", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub no_motion: bool,
     /// Print one JSON document and nothing else
     #[arg(long, global = true)]
     pub json: bool,
@@ -99,6 +110,8 @@ impl Default for Globals {
             docker_host: None,
             context: None,
             ascii: false,
+            theme: theme::file::DEFAULT.to_owned(),
+            no_motion: false,
             file: None,
             origins: Vec::new(),
             project: None,
@@ -133,6 +146,9 @@ pub struct Config {
     /// How long an injection lasts where nothing is said; `None` is no end.
     pub ttl: Option<Duration>,
     pub ascii: bool,
+    /// Only the screen minds one that cannot be used: whatever undoes something works all the same.
+    pub theme: Result<Theme, FileError>,
+    pub no_motion: bool,
     pub json: bool,
     /// The file with its `[keys]` and `[presets]`, if there is one.
     pub file: Option<Arc<ConfigFile>>,
@@ -212,8 +228,25 @@ impl Config {
             .trusting(globals.holder_image.clone());
         let limits = Limits { most_active: globals.max_active, longest: globals.max_ttl };
         client::choose(endpoint);
-        let Globals { project, read_only, ascii, json, file, origins, .. } = globals.clone();
-        Ok(Self { project, state_dir, store, image, tls, limits, read_only, ttl, ascii, json, file, origins })
+        let Globals { project, read_only, ascii, no_motion, json, file, origins, .. } = globals.clone();
+        let beside = file.as_ref().map(|file| file.path.clone()).or_else(usual_place);
+        let theme = Theme::find(&globals.theme, beside.as_deref().and_then(Path::parent));
+        Ok(Self {
+            project,
+            state_dir,
+            store,
+            image,
+            tls,
+            limits,
+            read_only,
+            ttl,
+            ascii,
+            theme,
+            no_motion,
+            json,
+            file,
+            origins,
+        })
     }
 
     /// The engine for this configuration; `progress` is told what takes time.

@@ -5,10 +5,11 @@ mod support;
 
 use std::{
     fs,
+    path::Path,
     process::{Command, Stdio},
 };
 
-use support::{PROGRAM, Program, try_run};
+use support::{PROGRAM, Program, pty::Terminal, try_run};
 
 /// A file beside the state folder, given by its name.
 fn configured(text: &str) -> (Program, String) {
@@ -100,6 +101,42 @@ fn a_file_that_cannot_be_used_is_named_with_the_line_and_changes_nothing() {
     let env = [("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "")];
     let both = both.0.run_with(&["nodes", "--config", &both.1], "", &env);
     assert!(both.status == 2 && both.stderr.contains("leave one of them out"), "{both:?}");
+}
+
+/// Only the screen minds, and whoever is asked what is wrong: what undoes something works with any theme.
+#[test]
+fn a_theme_that_cannot_be_used_is_named_with_the_line_and_what_was_expected() {
+    let (program, path) = configured("theme = \"mine\"\n");
+    let themes = Path::new(&path).parent().unwrap().join("themes");
+    let missing = program.run(&["doctor", "--config", &path]);
+    assert_eq!(missing.status, 2, "{missing:?}");
+    let said = "theme \"mine\": there is no such theme; there are ansi, dark, light, colour-blind, mono, a file in ";
+    assert!(missing.stdout.contains(said), "{missing:?}");
+    fs::create_dir(&themes).unwrap();
+    let mine = themes.join("mine.toml");
+    fs::write(&mine, "# mine\nbad = \"rot\"\n").unwrap();
+    let expected = format!("{}:2: bad: there is no \"rot\" in a style; expected a text of a colour", mine.display());
+    let doctor = program.run(&["doctor", "--config", &path]);
+    assert!(doctor.status == 2 && doctor.stdout.contains(&expected), "{doctor:?}");
+    let mut screen = Terminal::open_args(&program, (24, 80), &["--config", &path]);
+    assert_eq!(screen.wait_exit().exit_code(), 2);
+    let one_line: String = screen.screen().split_whitespace().collect();
+    let squeezed: String = expected.split_whitespace().collect();
+    assert!(one_line.contains(&squeezed), "{}", screen.screen());
+    program.run(&["active", "--config", &path]).ok();
+    fs::write(&mine, "bad = \"202 bold\"\n").unwrap();
+    let env = [("DOCKER_HOST", "unix:///nonexistent.sock"), ("TIKV_CHAOS_CONFIG", path.as_str())];
+    let mut screen = Terminal::open_with(&program, (24, 80), &env);
+    screen.wait_text("Docker is not answering");
+    assert!(screen.written().contains("38;5;202"), "the colour of the theme");
+    screen.send("q");
+    screen.wait_success();
+    // NO_COLOR comes before any theme (https://no-color.org).
+    let mut screen = Terminal::open_with(&program, (24, 80), &[&env[..], &[("NO_COLOR", "1")]].concat());
+    screen.wait_text("Docker is not answering");
+    assert!(!screen.written().contains("38;5;"), "no colour");
+    screen.send("q");
+    screen.wait_success();
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn spec(name: &str, options: &Options) -> DemoSpec {
 
 /// `demo` alone: up, the screen, and down again if that is the answer.
 pub async fn show(config: &Config, name: &str, options: &Options) -> Result<ExitCode, Failure> {
-    super::needs_terminal()?;
+    super::drawable(config)?;
     start(config, &spec(name, options)).await?;
     let config = Config { project: Some(demo::network(name)), ..config.clone() };
     let ended = tui::run(&config, Some(name.to_owned())).await.map_err(Failure::from)?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     chaos::human_bytes,
-    config::{Config, ConfigError, Layer},
+    config::{Config, ConfigError, Layer, file::FileError},
     session::ended::{DAYS, MOST},
     subject::{
         SubjectError,
@@ -39,6 +39,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
         Check::new("reports", ended(config)),
         Check::new("guard", guard(config)),
         Check::new("terminal", terminal()),
+        Check::new("theme", theme(config)),
     ];
     let docker = docker_version(&subject).await;
     let docker_is_there = docker.is_ok();
@@ -52,7 +53,11 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
         subject.release().await;
     }
     print(config.json, &checks);
-    Ok(if docker_is_there { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(match docker_is_there {
+        _ if config.theme.is_err() => ExitCode::from(2),
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(1),
+    })
 }
 
 /// A configuration that cannot be used: nothing else can be looked at with it.
@@ -83,6 +88,13 @@ fn terminal() -> Result<String, String> {
     super::needs_terminal().map_err(|failure| failure.message)?;
     let (columns, rows) = crossterm::terminal::size().map_err(|error| error.to_string())?;
     Ok(format!("{} with {columns}x{rows}", std::env::var("TERM").unwrap_or_default()))
+}
+
+/// What the screen would be drawn in.
+fn theme(config: &Config) -> Result<String, &FileError> {
+    let said = config.origins.iter().find(|origin| origin.name == "theme");
+    let name = said.and_then(|origin| origin.value.clone()).unwrap_or_default();
+    config.theme.as_ref().map(|_| format!("{name}, by {}", said.map_or("default", |origin| &origin.source)))
 }
 
 /// The guard that runs, or why there is none.

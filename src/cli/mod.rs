@@ -140,8 +140,14 @@ fn needs_terminal() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn screen(config: &Config) -> Result<ExitCode, Failure> {
+/// Whether the screen can be shown: before anything is brought up for it.
+fn drawable(config: &Config) -> Result<(), Failure> {
     needs_terminal()?;
+    config.theme.as_ref().map(|_| ()).map_err(|error| Failure::new(2, error.to_string()))
+}
+
+async fn screen(config: &Config) -> Result<ExitCode, Failure> {
+    drawable(config)?;
     tui::run(config, None).await.map(|ended| ended.exit).map_err(Failure::from)
 }
 

@@ -12,7 +12,7 @@ use toml::{
 };
 
 use super::option::{SETTINGS, Setting, Shape, parse_ttl};
-use crate::tui::Keymap;
+use crate::tui::{Keymap, theme};
 
 /// Tables that are not made of settings: what the keys do, and faults with a name.
 const TABLES: [&str; 2] = ["keys", "presets"];
@@ -122,6 +122,11 @@ fn plain(setting: &Setting, value: &Spanned<DeValue>, folder: &Path) -> Result<S
             Ok(folder.join(text.as_ref()).to_string_lossy().into_owned())
         }
         (Shape::Path, _) => expected("a path in quotation marks"),
+        (Shape::Theme, DeValue::String(text)) if theme::file::is_path(text) => {
+            Ok(folder.join(text.as_ref()).to_string_lossy().into_owned())
+        }
+        (Shape::Theme, DeValue::String(text)) if !text.is_empty() => Ok(text.to_string()),
+        (Shape::Theme, _) => expected("the name of a theme or the path of its file, in quotation marks"),
         (Shape::Count, DeValue::Integer(number))
             if number.radix() == 10 && number.as_str().parse::<usize>().is_ok() =>
         {
@@ -183,6 +188,8 @@ mod tests {
             ("read_only = \"yes\"", "read_only cannot be \"yes\"; allowed: true or false"),
             ("project = \"\"", "project cannot be \"\""),
             ("state_dir = 7", "state_dir cannot be 7; allowed: a path"),
+            ("theme = 3", "theme cannot be 3; allowed: the name of a theme or the path"),
+            ("no_motion = 1", "no_motion cannot be 1; allowed: true or false"),
             ("keys = 3", ":1: keys must be a table"),
             (
                 "[keys]\nhelp = \"F1\"\ninjekt = \"i\"",

@@ -13,6 +13,8 @@ pub enum Shape {
     Time,
     /// As `inject --ttl` takes it.
     Ttl,
+    /// A name or a path.
+    Theme,
     Switch,
 }
 
@@ -26,13 +28,15 @@ const fn setting(name: &'static str, shape: Shape) -> Setting {
 }
 
 /// In the order in which `config` lists them.
-pub const SETTINGS: [Setting; 13] = [
+pub const SETTINGS: [Setting; 15] = [
     setting("project", Shape::Text),
     setting("ttl", Shape::Ttl),
     setting("max_active", Shape::Count),
     setting("max_ttl", Shape::Time),
     setting("read_only", Shape::Switch),
     setting("ascii", Shape::Switch),
+    setting("theme", Shape::Theme),
+    setting("no_motion", Shape::Switch),
     setting("docker_host", Shape::Text),
     setting("context", Shape::Text),
     setting("state_dir", Shape::Path),

@@ -23,7 +23,7 @@ mod prompt;
 mod runtime;
 mod terminal;
 mod text;
-mod theme;
+pub mod theme;
 mod update;
 mod view;
 mod watched;

@@ -45,7 +45,11 @@ pub struct Options {
     pub ttl: Option<Duration>,
     pub keys: Keymap,
     pub utf8: bool,
+    pub theme: Theme,
+    /// No theme's colours count without.
     pub colours: bool,
+    /// Whether anything moves by itself.
+    pub motion: bool,
     /// For the times in the log.
     pub time_zone: TimeZone,
 }
@@ -172,7 +176,7 @@ impl Model {
         Self {
             glyphs: Glyphs::new(options.utf8),
             keys: options.keys.clone(),
-            theme: Theme::new(options.colours),
+            theme: if options.colours { options.theme } else { Theme::colourless() },
             picker: Picker::lasting(options.ttl),
             options,
             now,

@@ -81,7 +81,7 @@ async fn run_on(
     screen: &mut Screen,
     crashed: &mut mpsc::UnboundedReceiver<String>,
 ) -> Result<(Vec<String>, bool)> {
-    let mut model = Model::new(options(config, demo), Timestamp::now());
+    let mut model = Model::new(options(config, demo)?, Timestamp::now());
     screen.draw(&mut model, false)?;
     model.take_dirty();
     let (sender, mut messages) = mpsc::channel(QUEUE);
@@ -191,11 +191,11 @@ fn stop() {
     thread::sleep(STOPPED);
 }
 
-fn options(config: &Config, demo: Option<String>) -> Options {
+fn options(config: &Config, demo: Option<String>) -> Result<Options> {
     // The first that is set decides, as in locale(7).
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
     let locale = locale.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_ascii_lowercase();
-    Options {
+    Ok(Options {
         program: concat!("tikv-chaos ", env!("CARGO_PKG_VERSION")).to_owned(),
         project: config.project.clone(),
         demo,
@@ -205,6 +205,8 @@ fn options(config: &Config, demo: Option<String>) -> Options {
         utf8: !config.ascii && (locale.contains("utf-8") || locale.contains("utf8")),
         // https://no-color.org: present and not empty.
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        theme: config.theme.clone()?,
+        motion: !config.no_motion,
         time_zone: TimeZone::system(),
-    }
+    })
 }

@@ -18,7 +18,7 @@ use crate::{
         Plan,
         docker::{self, Health, Network, Node, Role, Snapshot, State},
     },
-    tui::{Effect, Keymap, Live, Message, Model, Options, hits::Hit, update, view},
+    tui::{Effect, Keymap, Live, Message, Model, Options, hits::Hit, theme::Theme, update, view},
 };
 
 pub const NOW: i64 = 1_770_000_000;
@@ -36,7 +36,9 @@ pub fn options() -> Options {
         ttl: None,
         utf8: true,
         keys: Keymap::default(),
+        theme: Theme::default(),
         colours: true,
+        motion: true,
         time_zone: TimeZone::UTC,
     }
 }

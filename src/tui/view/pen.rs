@@ -34,6 +34,7 @@ pub struct Pen<'a> {
 impl<'a> Pen<'a> {
     pub fn new(model: &'a Model, buf: &'a mut Buffer) -> Self {
         let open = model.open().into();
+        buf.set_style(buf.area, model.theme.ground());
         Self { glyphs: model.glyphs, theme: model.theme, model, hits: HitMap::default(), open, buf }
     }
 
@@ -59,7 +60,7 @@ impl<'a> Pen<'a> {
         let line = line.into();
         // What was there before must not shine through.
         let taken = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
-        self.buf.set_style(Rect { width: taken, height: 1, ..area }, Style::reset());
+        self.buf.set_style(Rect { width: taken, height: 1, ..area }, self.theme.ground());
         self.buf.set_line(area.x, area.y, &line, area.width);
     }
 
@@ -165,6 +166,7 @@ impl<'a> Pen<'a> {
         // A wide character that the box would cut in half shows as nothing on either side.
         let cleared = Rect { x: area.x.saturating_sub(1), width: area.width + 2, ..area }.intersection(screen);
         Clear.render(cleared, self.buf);
+        self.buf.set_style(cleared, self.theme.ground());
         let title = format!(" {} ", fit(self.glyphs, title, usize::from(area.width).saturating_sub(6)));
         Block::new()
             .borders(Borders::ALL)

@@ -59,9 +59,9 @@ pub fn draw(pen: &mut Pen, area: Rect) {
     let Some(chart) = Chart::new(model, cluster, columns) else { return };
     let rows = (inner.height - 1) / 2;
     let (throughput, p99) = newest(model, cluster);
-    figure(pen, Rect { height: rows, ..inner }, ("ops/s", throughput, rate), &chart.throughput, pen.theme.accent());
+    figure(pen, Rect { height: rows, ..inner }, ("ops/s", throughput, rate), &chart.throughput, pen.theme.throughput());
     let below = Rect { y: inner.y + rows, height: rows, ..inner };
-    figure(pen, below, ("p99", p99, delay), &chart.p99, pen.theme.warn());
+    figure(pen, below, ("p99", p99, delay), &chart.p99, pen.theme.delay());
     let bottom = Pen::row(inner, inner.height - 1);
     let seconds = chart.step * i64::try_from(chart.columns).unwrap_or(0);
     pen.line(bottom, Span::styled(format!("last {}", coarse_span(seconds)), pen.theme.dim()));
@@ -178,7 +178,7 @@ fn in_a_row(pen: &mut Pen, area: Rect, cluster: &str, state: &ClusterState) {
         usize::from(area.width).saturating_sub(taken + figures.iter().map(|text| width(text)).sum::<usize>() + 2);
     let columns = (room / 2).min(40);
     let chart = (columns >= 6).then(|| Chart::new(pen.model, cluster, columns)).flatten();
-    let styles = [pen.theme.accent(), pen.theme.warn()];
+    let styles = [pen.theme.throughput(), pen.theme.delay()];
     for (at, text) in figures.into_iter().enumerate() {
         if taken + width(&text) > usize::from(area.width) {
             break;
