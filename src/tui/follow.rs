@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{message::Level, model::Model, watched::SECONDS};
 use crate::{
-    chaos::InjectionId,
+    chaos::{FaultType, InjectionId},
     guide::{Before, Track},
     session::{Injection, Life},
 };
@@ -21,7 +21,37 @@ pub struct Followed {
     pub track: Track,
 }
 
+/// An injection of this session, for the timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    pub kind: FaultType,
+    /// Where it was.
+    pub name: String,
+    pub cluster: String,
+    pub began: Timestamp,
+    pub ended: Option<Timestamp>,
+}
+
+/// More than a timeline can show.
+const MOST_PAST: usize = 1_000;
+
+impl Followed {
+    fn past(&self) -> Past {
+        let Track { kind, name, began, ended, .. } = &self.track;
+        Past { kind: *kind, name: name.clone(), cluster: self.cluster.clone(), began: *began, ended: *ended }
+    }
+}
+
 impl Model {
+    /// Every injection that was seen in that cluster, the oldest first.
+    pub(super) fn timeline(&self, cluster: &str) -> Vec<Past> {
+        let past = self.past.iter().filter(|one| one.cluster == cluster).cloned();
+        let all = past.chain(self.followed.iter().filter(|one| one.cluster == cluster).map(Followed::past));
+        let mut all: Vec<Past> = all.collect();
+        all.sort_by_key(|one| one.began);
+        all
+    }
+
     pub(super) fn followed(&self, id: &InjectionId) -> Option<&Followed> {
         self.followed.iter().find(|one| one.id == *id)
     }
@@ -48,7 +78,10 @@ impl Model {
             .filter(|one| one.state == Life::Failed)
             .map(|one| &one.metadata.id)
             .collect();
-        self.followed.retain(|one| !failed.contains(&&one.id) && !is_past(one, now));
+        self.followed.retain(|one| !failed.contains(&&one.id));
+        self.past.extend(self.followed.iter().filter(|one| is_past(one, now)).map(Followed::past));
+        self.past.drain(..self.past.len().saturating_sub(MOST_PAST));
+        self.followed.retain(|one| !is_past(one, now));
         let followed: HashSet<&InjectionId> = self.followed.iter().map(|one| &one.id).collect();
         let new = open.iter().filter(|(_, one)| !followed.contains(&one.metadata.id));
         let new: Vec<Injection> = new.map(|(_, one)| (*one).clone()).collect();

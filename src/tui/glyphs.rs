@@ -115,6 +115,11 @@ impl Glyphs {
     pub const fn joint_up(self) -> &'static str {
         self.pick(line::HORIZONTAL_UP, "+")
     }
+    /// Something is going on, at that second.
+    pub fn spinner(self, second: i64) -> &'static str {
+        let turns = if self.utf8 { ["◐", "◓", "◑", "◒"] } else { ["|", "/", "-", "\\"] };
+        turns[usize::try_from(second.rem_euclid(4)).unwrap_or(0)]
+    }
     pub const fn up_key(self) -> &'static str {
         self.pick("↑", "Up")
     }

@@ -9,7 +9,7 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    follow::Followed,
+    follow::{Followed, Past},
     glyphs::Glyphs,
     hits::{Hit, HitMap},
     keys::{Action, Keymap},
@@ -97,6 +97,7 @@ pub struct Ready {
 #[expect(clippy::large_enum_variant, reason = "few live at a time, and the large one is the usual one")]
 pub enum Dialog {
     Help,
+    Timeline,
     Palette(Palette),
     /// The commands and the undo of what the picker holds.
     Commands,
@@ -136,6 +137,10 @@ pub struct Model {
     /// By the cluster's name.
     pub(super) clusters: BTreeMap<String, Watched>,
     pub(super) followed: Vec<Followed>,
+    /// What is over for so long that nobody looks for it any more.
+    pub(super) past: Vec<Past>,
+    /// When this session was first drawn.
+    pub(super) began: Timestamp,
     /// Whether the clusters were last asked to be read.
     pub(super) reading: bool,
     pub(super) sessions: Loaded,
@@ -184,6 +189,8 @@ impl Model {
             snapshot: None,
             clusters: BTreeMap::new(),
             followed: Vec::new(),
+            past: Vec::new(),
+            began: now,
             reading: false,
             sessions: Loaded::default(),
             looks: BTreeMap::new(),

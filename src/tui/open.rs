@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{model::Model, text::span};
+use super::{
+    model::Model,
+    text::{minutes, span},
+};
 use crate::{
     chaos::InjectionId,
     session::{Injection, Life, SessionFile},
@@ -59,6 +62,8 @@ pub struct Open<'a> {
     pub session: &'a SessionFile,
     pub owner: Owner,
     pub standing: Standing,
+    /// How a span of seconds is told.
+    pub told: fn(i64) -> String,
 }
 
 impl<'a> Open<'a> {
@@ -67,7 +72,7 @@ impl<'a> Open<'a> {
     }
 
     pub fn age(&self, now: Timestamp) -> String {
-        span(now.as_second() - self.injection.created_at.as_second())
+        (self.told)(now.as_second() - self.injection.created_at.as_second())
     }
 
     /// `9m 12s left`, `due 1m 40s ago`, `no deadline`.
@@ -76,9 +81,20 @@ impl<'a> Open<'a> {
         let now = now.max(self.injection.created_at);
         match self.injection.deadline {
             None => "no deadline".to_owned(),
-            Some(deadline) if deadline <= now => format!("due {} ago", span(now.as_second() - deadline.as_second())),
-            Some(deadline) => format!("{} left", span(deadline.as_second() - now.as_second())),
+            Some(deadline) if deadline <= now => {
+                format!("due {} ago", (self.told)(now.as_second() - deadline.as_second()))
+            }
+            Some(deadline) => format!("{} left", (self.told)(deadline.as_second() - now.as_second())),
         }
+    }
+
+    /// How much of its time is left, in parts of all of it; `None` where it has no end.
+    #[expect(clippy::cast_precision_loss, reason = "a share of some hours")]
+    pub fn share_left(&self, now: Timestamp) -> Option<f64> {
+        let deadline = self.injection.deadline?.as_second();
+        let whole = deadline - self.injection.created_at.as_second();
+        let left = deadline - now.max(self.injection.created_at).as_second();
+        Some((left as f64 / whole.max(1) as f64).clamp(0.0, 1.0))
     }
 
     /// Whether it is in that node. A recreated container has another id and keeps its name.
@@ -91,8 +107,10 @@ impl Model {
     /// Every injection that may have something to undo, the oldest first.
     pub fn open(&self) -> Vec<Open<'_>> {
         let open = self.sessions.open().into_iter();
+        let told = if self.options.motion { span } else { minutes };
         open.map(|(seen, injection)| Open {
             injection,
+            told,
             session: &seen.file,
             owner: match (seen.mine, seen.alive) {
                 (true, _) => Owner::Mine,

@@ -41,7 +41,8 @@ impl Model {
             Action::Undo | Action::Measured => self.selected_open().is_some(),
             Action::RevertAll => !self.options.read_only && !self.open_of(Owner::Mine).is_empty(),
             Action::Panic => !self.options.read_only,
-            Action::Clear => !self.filter.is_empty(),
+            Action::Clear => !self.filter.is_empty() || !self.log.filter.is_empty(),
+            Action::OlderHit | Action::NewerHit | Action::WithOthers => !self.log.filter.is_empty(),
             Action::Palette => false,
             _ => true,
         }

@@ -6,6 +6,7 @@ use super::model::Model;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     NodeFilter,
+    LogFilter,
 }
 
 impl Line {
@@ -13,6 +14,7 @@ impl Line {
     pub const fn lead(self) -> &'static str {
         match self {
             Self::NodeFilter => "nodes with: ",
+            Self::LogFilter => "lines with: ",
         }
     }
 }
@@ -64,6 +66,7 @@ impl Model {
     fn line(&mut self, line: Line) -> &mut String {
         match line {
             Line::NodeFilter => &mut self.filter,
+            Line::LogFilter => &mut self.log.filter,
         }
     }
 
@@ -71,6 +74,7 @@ impl Model {
         *self.line(line) = text;
         match line {
             Line::NodeFilter => self.select_passing(),
+            Line::LogFilter => self.log.scroll = 0,
         }
     }
 }

@@ -100,6 +100,11 @@ pub fn span(seconds: i64) -> String {
     }
 }
 
+/// As [`span`], by the minute alone.
+pub fn minutes(seconds: i64) -> String {
+    if seconds < 60 { "<1m".to_owned() } else { coarse_span(seconds) }
+}
+
 /// As [`span`], with seconds only below a minute, so that it seldom changes.
 pub fn coarse_span(seconds: i64) -> String {
     if (60..3_600).contains(&seconds) { format!("{}m", seconds / 60) } else { span(seconds) }
@@ -139,5 +144,6 @@ mod tests {
         }
         assert_eq!(coarse_span(552), "9m");
         assert_eq!(coarse_span(42), "42s");
+        assert_eq!([-1, 59, 60, 552, 3_840].map(minutes), ["<1m", "<1m", "1m", "9m", "1h 4m"]);
     }
 }

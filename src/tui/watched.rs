@@ -1,4 +1,4 @@
-//! What the screen keeps of one cluster: its last readings, and a quarter of an hour of figures, one a second.
+//! What the screen keeps of one cluster: its last readings, and some hours of figures, one a second.
 
 use std::collections::VecDeque;
 
@@ -7,8 +7,10 @@ use crate::cluster::{ClusterState, PdNode};
 
 /// Enough to know how it was before an injection.
 const READINGS: usize = 10;
-/// Fifteen minutes.
+/// Fifteen minutes: what the chart above the nodes shows at most, and how long an injection that is over is looked at.
 pub const SECONDS: usize = 900;
+/// Four hours: as far back as the timeline goes.
+pub const KEPT: i64 = 4 * 3_600;
 
 #[derive(Debug, Clone, Default)]
 pub struct Watched {
@@ -40,7 +42,8 @@ impl Watched {
         }
         self.readings.push_back(state);
         self.readings.drain(..self.readings.len().saturating_sub(READINGS));
-        self.history.drain(..self.history.len().saturating_sub(SECONDS));
+        let kept = usize::try_from(KEPT).unwrap_or(usize::MAX);
+        self.history.drain(..self.history.len().saturating_sub(kept));
     }
 
     pub fn state(&self) -> Option<&ClusterState> {

@@ -50,6 +50,11 @@ pub enum Action {
     Filter,
     Clear,
     Suspend,
+    Timeline,
+    OlderHit,
+    NewerHit,
+    WithOthers,
+    Gravity,
 }
 
 impl Action {
@@ -104,6 +109,11 @@ impl Action {
             Self::Filter => "filter",
             Self::Clear => "clear",
             Self::Suspend => "suspend",
+            Self::Timeline => "timeline",
+            Self::OlderHit => "older_hit",
+            Self::NewerHit => "newer_hit",
+            Self::WithOthers => "with_others",
+            Self::Gravity => "gravity",
             Self::Insert => return None,
         })
     }

@@ -26,8 +26,8 @@ pub struct KeyError {
 }
 
 /// What opened a popup closes it as well.
-const TOGGLES: [Action; 6] =
-    [Action::Quit, Action::Help, Action::Undo, Action::Commands, Action::Guide, Action::Measured];
+const TOGGLES: [Action; 7] =
+    [Action::Quit, Action::Help, Action::Undo, Action::Commands, Action::Guide, Action::Measured, Action::Timeline];
 
 impl Keymap {
     /// The table with `action = "key"` or `action = ["key", …]` over it. Where an action has other keys in one place than

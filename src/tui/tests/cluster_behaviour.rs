@@ -4,8 +4,13 @@ use ratatui::crossterm::event::KeyCode;
 
 use super::{fixtures::*, states::*};
 use crate::{
+    cluster::ClusterState,
     session::Life,
-    tui::{Effect, Live, Message, model::Dialog},
+    tui::{
+        Effect, Live, Message,
+        model::Dialog,
+        watched::{KEPT, Watched},
+    },
 };
 
 fn log(screen: &Screen) -> Vec<&str> {
@@ -124,11 +129,13 @@ fn clusters_are_read_only_while_somebody_looks() {
 }
 
 #[test]
-fn history_does_not_grow_beyond_a_quarter_of_an_hour() {
-    let mut screen = Screen::ready(20, 5);
-    seconds(&mut screen, -2_000, 0, state);
-    let watched = &screen.model.clusters["demo"];
-    assert_eq!(watched.history(10_000).count(), 900);
+fn history_does_not_grow_beyond_what_the_timeline_shows() {
+    let mut watched = Watched::default();
+    let calm = state(0);
+    for second in 0..2 * KEPT {
+        watched.take(ClusterState { at: at(second), ..calm.clone() });
+    }
+    assert_eq!(watched.history(2 * KEPT).count(), 4 * 3_600);
     assert_eq!(watched.history(60).count(), 60);
 }
 

@@ -2,12 +2,12 @@
 
 use ratatui::crossterm::event::{KeyCode, MouseEventKind};
 
-use super::fixtures::*;
+use super::{fixtures::*, states::*};
 use crate::{
     session::Life,
     subject::docker::State,
     tui::{
-        Effect, Keymap, Options,
+        Effect, Keymap, Level, Message, Options,
         hits::Hit,
         keys::Action,
         model::{Dialog, Pane},
@@ -152,4 +152,66 @@ fn filter_80x24() {
     let mut screen = Screen::ready(80, 24);
     screen.keys("/tikv1");
     insta::assert_snapshot!(screen.text());
+}
+
+#[test]
+fn the_log_is_filtered_searched_and_sifted_in_its_pane() {
+    let mut screen = Screen::ready(120, 40);
+    for at_line in 0..60 {
+        let level = if at_line % 20 == 7 { Level::Error } else { Level::Info };
+        screen.send(Message::Log {
+            at: at(at_line),
+            level,
+            text: format!("line {at_line} of demo-tikv{}", at_line % 3),
+        });
+    }
+    screen.keys("4/TIKV1");
+    assert!(screen.text().contains("with \"TIKV1\", 20 of 60"), "{}", screen.text());
+    assert!(screen.text().contains("line 58 of demo-tikv1") && !screen.text().contains("line 59"));
+    assert_eq!(listed(&screen).len(), cluster().nodes.len(), "the nodes are not filtered by it");
+    screen.press(KeyCode::Enter);
+    // All lines again, with the text marked, and from one to the next.
+    screen.keys("f");
+    assert!(screen.text().contains("marked \"TIKV1\"") && screen.text().contains("line 59"));
+    screen.keys("nn");
+    assert_eq!(screen.model.log.scroll, 4);
+    screen.keys("N");
+    assert_eq!(screen.model.log.scroll, 1);
+    screen.press(KeyCode::Esc);
+    screen.keys("v");
+    assert!(screen.text().contains("warnings and errors, 3 of 60"), "{}", screen.text());
+    screen.keys("v");
+    assert!(screen.text().contains("errors, 3 of 60"), "{}", screen.text());
+    screen.keys("v");
+    assert!(screen.text().contains("line 59"));
+}
+
+#[test]
+fn the_timeline_tells_what_was_injected_when_although_it_is_long_over() {
+    let mut screen = loaded(120, 40);
+    hurt(&mut screen, 60);
+    healed(&mut screen, 60, 30);
+    screen.keys("t");
+    assert!(screen.text().contains("node_kill demo-tikv0-1") && screen.text().contains(" 1m"), "{}", screen.text());
+    screen.press(KeyCode::Esc);
+    // Longer than the chart above the nodes looks back.
+    screen.send(Message::Clock(at(2_000)));
+    screen.send(mine(vec![]));
+    assert!(screen.model.followed.is_empty());
+    screen.keys("t");
+    assert!(screen.text().contains("node_kill demo-tikv0-1"), "{}", screen.text());
+}
+
+/// Where nothing may move by itself, time is told by the minute and the screen is the same until one is over.
+#[test]
+fn without_motion_the_screen_stands_still() {
+    let mut screen = Screen::with(Options { motion: false, ..options() }, 120, 40);
+    screen.send(up(cluster()));
+    screen.send(mine(vec![injection(1, Life::Active, latency("demo-tikv0-1"), 48, Some(552))]));
+    assert!(screen.text().contains("mine <1m") && screen.text().contains("9m left"), "{}", screen.text());
+    screen.model.take_dirty();
+    screen.send(Message::Clock(at(1)));
+    assert!(!screen.model.take_dirty());
+    screen.send(Message::Clock(at(61)));
+    assert!(screen.model.take_dirty());
 }

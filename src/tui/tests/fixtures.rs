@@ -224,8 +224,13 @@ impl Screen {
     }
 
     pub fn send(&mut self, message: Message) {
-        self.effects.extend(update(&mut self.model, message));
+        self.tell(message);
         self.draw();
+    }
+
+    /// As [`Self::send`], and nobody looks.
+    pub fn tell(&mut self, message: Message) {
+        self.effects.extend(update(&mut self.model, message));
     }
 
     pub fn planned(&mut self) {

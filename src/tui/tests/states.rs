@@ -112,9 +112,10 @@ pub fn killed(seconds: i64, after: i64) -> ClusterState {
 /// Every second from the one to the other, with the clock.
 pub fn seconds(screen: &mut Screen, from: i64, until: i64, state: impl Fn(i64) -> ClusterState) {
     for second in from..=until {
-        screen.send(Message::Clock(at(second)));
-        screen.send(Message::Cluster(vec![state(second)]));
+        screen.tell(Message::Clock(at(second)));
+        screen.tell(Message::Cluster(vec![state(second)]));
     }
+    screen.draw();
 }
 
 /// Two minutes of load.

@@ -20,8 +20,16 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Interrupt => return dialog::interrupt(model),
         Action::Help => dialog::open(model, Dialog::Help),
         Action::Palette => dialog::open(model, Dialog::Palette(Palette::default())),
-        Action::Filter => model.ask_for(Line::NodeFilter),
-        Action::Clear => model.set_line(Line::NodeFilter, String::new()),
+        Action::Filter => model.ask_for(filtered(model)),
+        Action::Clear => model.set_line(filtered(model), String::new()),
+        Action::Timeline => dialog::open(model, Dialog::Timeline),
+        Action::OlderHit => model.log.jump(true),
+        Action::NewerHit => model.log.jump(false),
+        Action::WithOthers => {
+            model.log.with_others = !model.log.with_others;
+            model.log.scroll = 0;
+        }
+        Action::Gravity => model.log.next_gravity(),
         Action::Suspend => return suspend(model),
         Action::Commands => dialog::open(model, Dialog::Commands),
         Action::Undo => {
@@ -74,6 +82,11 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::RevertLeftBehind => return sessions::revert_left_behind(model),
     }
     Vec::new()
+}
+
+/// What a filter is for in the pane that has the keys.
+fn filtered(model: &Model) -> Line {
+    if model.focus == Pane::Log { Line::LogFilter } else { Line::NodeFilter }
 }
 
 const PAGE: isize = 5;

@@ -84,7 +84,9 @@ impl Field {
 impl Dialog {
     pub fn context(&self, model: &Model) -> Context {
         match self {
-            Self::Help | Self::Commands | Self::Undo(_) | Self::Measured(_) | Self::Guide(_) => Context::Popup,
+            Self::Help | Self::Timeline | Self::Commands | Self::Undo(_) | Self::Measured(_) | Self::Guide(_) => {
+                Context::Popup
+            }
             Self::Palette(_) => Context::Palette,
             Self::Confirm { name: None, .. } => Context::Confirm,
             Self::Confirm { name: Some(_), .. } => Context::ConfirmName,

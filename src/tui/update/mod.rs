@@ -84,7 +84,7 @@ fn clock_shows(model: &Model, now: jiff::Timestamp) -> bool {
     let young = |node: &crate::subject::docker::Node| {
         node.up_since.is_some_and(|since| now.as_second() - since.as_second() <= 60)
     };
-    !model.open().is_empty()
-        || model.nodes().iter().any(young)
-        || now.as_second().div_euclid(60) != model.now.as_second().div_euclid(60)
+    let turns = model.injecting.is_some() || model.progress.is_some();
+    let counts = || turns || !model.open().is_empty() || model.nodes().iter().any(young);
+    (model.options.motion && counts()) || now.as_second().div_euclid(60) != model.now.as_second().div_euclid(60)
 }

@@ -2,7 +2,11 @@
 
 use std::rc::Rc;
 
-use ratatui::{layout::Rect, style::Style, text::Span};
+use ratatui::{
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
 
 use super::{guide, layout::PaneArea, measured, pen::Pen};
 use crate::{
@@ -12,12 +16,16 @@ use crate::{
         keys::Action,
         model::Pane,
         open::{Open, Owner, Standing},
-        text::{fit_end, pad},
+        text::{fit, fit_end, pad},
     },
 };
 
 /// Below this width an injection takes three rows, from it on two.
 const WIDE: u16 = 56;
+/// The columns of the time that is left.
+const BAR: u16 = 8;
+/// With less than this share of its time left, an injection is about to end.
+const SHORT: f64 = 0.2;
 
 pub fn draw(pen: &mut Pen, place: PaneArea) {
     let model = pen.model;
@@ -74,8 +82,9 @@ fn injection(pen: &mut Pen, area: Rect, one: &Open, selected: bool) {
     let left = one.left(now);
     let whose = format!("{} {}", one.owner.word(), one.age(now));
     let tail = format!("{}, {} old, {left}", one.owner.word(), one.age(now));
-    let beside = if area.height >= 3 { &whose } else { &tail };
-    let room = usize::from(area.width).saturating_sub(beside.len() + 3);
+    let bar = usize::from(BAR) + 1;
+    let beside = if area.height >= 3 { whose.len() } else { tail.len() + bar };
+    let room = usize::from(area.width).saturating_sub(beside + 3);
     // What it does, once that is known, is worth more than what was asked alone.
     let (params, params_style) =
         measured::line(pen, one, room).unwrap_or_else(|| (metadata.fault.to_string(), theme.plain()));
@@ -86,13 +95,15 @@ fn injection(pen: &mut Pen, area: Rect, one: &Open, selected: bool) {
     let kind = metadata.fault_type();
     if area.height >= 3 {
         pen.sides(area, (&format!("{mark} {kind}"), theme.strong()), (&state, state_style));
-        let target = fit_end(glyphs, metadata.target(), usize::from(area.width).saturating_sub(left.len() + 3));
-        pen.sides(inside(1), (&target, theme.plain()), (&left, left_style(pen, one)));
+        let target = fit_end(glyphs, metadata.target(), usize::from(area.width).saturating_sub(left.len() + bar + 3));
+        let beside = time_left(pen, inside(1), one, (&left, left_style(pen, one)));
+        pen.line(beside, Span::styled(fit_end(glyphs, &target, usize::from(beside.width)), theme.plain()));
         pen.sides(inside(2), (&params, params_style), (&whose, owner_style(pen, one.owner)));
     } else {
         let head = format!("{mark} {} {}", pad(glyphs, kind.name(), 17), fit_end(glyphs, metadata.target(), 40));
         pen.sides(area, (&head, theme.strong()), (&state, state_style));
-        pen.sides(inside(1), (&params, params_style), (&tail, owner_style(pen, one.owner)));
+        let beside = time_left(pen, inside(1), one, (&tail, owner_style(pen, one.owner)));
+        pen.line(beside, Span::styled(fit(glyphs, &params, usize::from(beside.width)), params_style));
     }
     if selected {
         let focused = pen.is_focused(Pane::Active);
@@ -100,6 +111,25 @@ fn injection(pen: &mut Pen, area: Rect, one: &Open, selected: bool) {
             pen.style(Pen::row(area, 0), theme.selected(true));
         }
     }
+}
+
+/// The time that is left, at the row's end: a bar that shrinks, and in words. Gives what is left of the row.
+fn time_left(pen: &mut Pen, row: Rect, one: &Open, (text, style): (&str, Style)) -> Rect {
+    let (glyphs, theme) = (pen.glyphs, pen.theme);
+    let mut spans = Vec::new();
+    if let Some(share) = one.share_left(pen.model.now).filter(|share| *share > 0.0) {
+        // Rounded up: what is not over yet shows.
+        let full = (1..=BAR).find(|cells| f64::from(*cells) >= share * f64::from(BAR)).unwrap_or(BAR);
+        let colour = if share < SHORT { theme.warn() } else { theme.accent() };
+        let (full, bar) = (usize::from(full), usize::from(BAR));
+        spans.push(Span::styled(glyphs.track_before().repeat(full), colour));
+        spans.push(Span::styled(glyphs.track_after().repeat(bar - full) + " ", theme.dim()));
+    }
+    spans.push(Span::styled(text.to_owned(), style));
+    let line = Line::from(spans);
+    let taken = u16::try_from(line.width()).unwrap_or(u16::MAX).min(row.width);
+    pen.line_right(row, line);
+    Rect { width: (row.width - taken).saturating_sub(1), ..row }
 }
 
 fn standing_style(pen: &Pen, standing: Standing) -> Style {

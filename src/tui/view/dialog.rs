@@ -93,6 +93,7 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
         }
         Dialog::Palette(_)
         | Dialog::Help
+        | Dialog::Timeline
         | Dialog::Commands
         | Dialog::Undo(_)
         | Dialog::Measured(_)

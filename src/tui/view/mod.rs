@@ -19,6 +19,7 @@ mod picker;
 mod popup;
 mod store_cells;
 mod strip;
+mod timeline;
 mod too_small;
 
 use ratatui::buffer::Buffer;
@@ -54,6 +55,7 @@ pub fn view(model: &Model, buffer: &mut Buffer) -> HitMap {
     match &model.dialog {
         None => {}
         Some(Dialog::Palette(palette)) => palette::draw(&mut pen, area, palette),
+        Some(Dialog::Timeline) => timeline::draw(&mut pen, area),
         Some(Dialog::Help) => help::draw(&mut pen, area),
         Some(Dialog::Commands) => popup::commands(&mut pen, area),
         Some(Dialog::Guide(id)) => guide::popup(&mut pen, area, id.as_ref()),
