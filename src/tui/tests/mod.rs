@@ -5,6 +5,7 @@ mod cluster_behaviour;
 mod cluster_screens;
 mod finding;
 mod fixtures;
+mod grid;
 mod measured_screens;
 mod random;
 mod screens;
