@@ -43,7 +43,7 @@ pub async fn run(config: &Config, ids: &[String], all: bool) -> Result<ExitCode,
         .filter(|injection| chosen.contains(&injection.metadata.id))
         .collect();
     let subject = config.subject(progress());
-    let results = undo::undo(config, &subject, &injections, &[]).await;
+    let results = undo::undo_and_look(config, &subject, &injections).await;
     let ok = undo::all_gone(&results, &[]);
     if config.json {
         let rows: Vec<_> = results.iter().map(undo::to_json).collect();

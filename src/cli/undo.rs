@@ -32,8 +32,28 @@ impl Undone {
 }
 
 /// Undoes recorded injections and unrecorded marks at the same time, and lets go of the holders and of the files that
-/// are done with.
+/// are done with. Waits for no measurement.
 pub async fn undo(config: &Config, subject: &TikvSubject, injections: &[&Injection], marks: &[&Marked]) -> Vec<Undone> {
+    let results = put_back(config, subject, injections, marks).await;
+    let_go(config, subject).await;
+    results
+}
+
+/// The same for recorded injections, with a look at what is left of each.
+pub async fn undo_and_look(config: &Config, subject: &TikvSubject, injections: &[&Injection]) -> Vec<Undone> {
+    let mut results = put_back(config, subject, injections, &[]).await;
+    // Once all are undone: one that still holds would be seen in another's place.
+    let looks = results.iter().zip(injections).map(|(one, injection)| async {
+        let undone = matches!(one.result, Ok(Cleaned::Clean));
+        if undone { session::measure_over(subject, &config.store, injection).await } else { None }
+    });
+    let looks = join_all(looks).await;
+    results.iter_mut().zip(looks).for_each(|(one, look)| one.measured = look);
+    let_go(config, subject).await;
+    results
+}
+
+async fn put_back(config: &Config, subject: &TikvSubject, injections: &[&Injection], marks: &[&Marked]) -> Vec<Undone> {
     let recorded = injections.iter().map(|injection| async {
         let metadata = &injection.metadata;
         let result = session::revert(subject, &config.store, injection).await;
@@ -59,19 +79,15 @@ pub async fn undo(config: &Config, subject: &TikvSubject, injections: &[&Injecti
         Undone { id, what, recorded: false, result, undo, measured: None }
     });
     let (mut results, unrecorded) = join(join_all(recorded), join_all(unrecorded)).await;
-    // Once all are undone: one that still holds would be seen in another's place.
-    let looks = results.iter().zip(injections).map(|(one, injection)| async {
-        let undone = matches!(one.result, Ok(Cleaned::Clean));
-        if undone { session::measure_over(subject, &config.store, injection).await } else { None }
-    });
-    let looks = join_all(looks).await;
-    results.iter_mut().zip(looks).for_each(|(one, look)| one.measured = look);
     results.extend(unrecorded);
+    results
+}
+
+async fn let_go(config: &Config, subject: &TikvSubject) {
     subject.release().await;
     if let Err(error) = config.store.prune() {
         tracing::warn!(%error, "ended sessions stay listed");
     }
-    results
 }
 
 /// Whether every one of them is gone, and every journal could be read: one that could not may hold open injections.
