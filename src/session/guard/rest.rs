@@ -135,3 +135,34 @@ fn since_boot() -> Duration {
 fn wall_ahead() -> Duration {
     SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(since_boot())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: &str) -> Option<Resting> {
+        // A split at every blank keeps the empty word.
+        Resting::from_args(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn a_guard_at_rest_knows_what_wakes_it_and_the_way_back_and_is_no_other_run() {
+        let one = told("p guard --resting 17 /s/a.lock /s/b.lock -- /bin/p guard --state-dir /s -- --again").unwrap();
+        assert_eq!((one.until_ms, one.locks), (Some(17), vec!["/s/a.lock".into(), "/s/b.lock".into()]));
+        assert_eq!(one.back, ["/bin/p", "guard", "--state-dir", "/s", "--", "--again"].map(OsString::from));
+        let none = told("p guard --resting  -- /bin/p guard").unwrap();
+        assert_eq!((none.until_ms, none.locks.len(), none.back.len()), (None, 0, 2));
+        for line in ["p", "p guard", "p guard --detached", "p inject --resting", "p guard --resting 17"] {
+            assert!(told(line).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_was_replaced_comes_back_as_itself() {
+        let this = std::env::current_exe().unwrap();
+        assert_eq!(this_program(&this), this);
+        let other = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(this_program(other.path()), Path::new("/proc/self/exe"));
+        assert_eq!(this_program(Path::new("/nowhere")), Path::new("/proc/self/exe"));
+    }
+}
