@@ -28,7 +28,7 @@ pub struct Faults {
     orphans: NetworkFaults,
     /// Runs as long as something is wanted of it.
     shaper: Option<Shaper>,
-    netem: Option<Result<(), Failure>>,
+    ways: Option<[Result<(), Failure>; 2]>,
 }
 
 impl Faults {
@@ -42,7 +42,7 @@ impl Faults {
             wanted: NetworkFaults::new(),
             orphans: NetworkFaults::new(),
             shaper: None,
-            netem: None,
+            ways: None,
         };
         faults.observe()?;
         for (id, fault) in faults.kernel.as_faults() {
@@ -79,9 +79,9 @@ impl Faults {
         })
     }
 
-    /// Whether this kernel has netem; asked once.
-    pub fn netem(&mut self) -> Result<(), Failure> {
-        self.netem.get_or_insert_with(netns::probe_netem).clone()
+    /// Whether this kernel has netem, and the qdisc that puts some of the packets to one; asked once.
+    pub fn ways(&mut self) -> [Result<(), Failure>; 2] {
+        self.ways.get_or_insert_with(|| ["netem", "prio"].map(netns::probe_qdisc)).clone()
     }
 
     /// What adding the fault would run, and what somebody should know of it first. Nothing is changed.

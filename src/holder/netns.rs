@@ -72,10 +72,10 @@ fn save(flavour: Flavour, family: Family) -> Result<String, Failure> {
     run(&Command::new(&flavour.save(family), [] as [&str; 0]))
 }
 
-/// Whether the kernel has netem, and why not. The kernel looks for the kind of qdisc, and loads its module, before it finds
-/// that netem has no blocks to share (`qdisc_create` in its `sch_api.c`), so nothing is made.
-pub fn probe_netem() -> Result<(), Failure> {
-    let ask = ["dev", "lo", "root", "handle", QDISC_HANDLE, "egress_block", "1", "netem"];
+/// Whether the kernel has this kind of qdisc, and why not. The kernel looks for the kind, and loads its module, before it
+/// finds that neither netem nor prio has blocks to share (`qdisc_create` in its `sch_api.c`), so nothing is made.
+pub fn probe_qdisc(kind: &str) -> Result<(), Failure> {
+    let ask = ["dev", "lo", "root", "handle", QDISC_HANDLE, "egress_block", "1", kind];
     match run(&Command::new("tc", ["qdisc", "add"].into_iter().chain(ask))) {
         Err(failure) if failure.cause == Cause::Failed && failure.message.contains("block sharing") => Ok(()),
         Err(failure) => Err(failure),
@@ -122,14 +122,19 @@ fn spawn(command: &Command) -> std::io::Result<Output> {
 fn explain(command: &Command, said: &str) -> Failure {
     let unknown = ["qdisc kind is unknown", "qdisc not found", "RTNETLINK answers: No such file or directory"];
     let words = command.args.iter().chain(&command.stdin);
-    let netem = command.program == "tc" && words.clone().any(|word| word.contains("netem"));
-    if netem && unknown.iter().any(|text| said.contains(text)) {
+    let makes = |word: &String| word.contains("netem") || word.contains("prio");
+    if command.program == "tc" && words.clone().any(makes) && unknown.iter().any(|text| said.contains(text)) {
         let message = "the kernel of this Docker host has no sch_netem (or no sch_prio, for a part of the packets): load it \
                        there with `modprobe sch_netem` (on Fedora and RHEL from the package kernel-modules-extra), or \
                        choose --via shaper";
         return Failure { cause: Cause::NoNetem, message: message.to_owned() };
     }
-    Failure::failed(format!("`{command}` failed: {said}"))
+    let hint = if words.clone().any(|word| word.contains("-j CLASSIFY")) {
+        " (for netem some of the packets are told apart by xt_CLASSIFY; --via shaper needs none)"
+    } else {
+        ""
+    };
+    Failure::failed(format!("`{command}` failed: {said}{hint}"))
 }
 
 /// The interfaces with their addresses.

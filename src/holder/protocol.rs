@@ -32,7 +32,7 @@ pub struct Request {
 pub enum Ask {
     /// What is here, the kernel as it was last read.
     Hello,
-    /// Whether this kernel has netem, found out without changing anything.
+    /// Whether this kernel has netem, and what tells some of the packets apart for it, found out without changing anything.
     Ways,
     /// What making a network fault beside the others would run.
     Preview { injection: InjectionId, fault: NetworkFault },
@@ -106,6 +106,8 @@ pub enum Answer {
     Ways {
         /// Why not, where there is none.
         netem: Result<(), String>,
+        /// Likewise for some of the packets.
+        bands: Result<(), String>,
     },
     Preview {
         commands: Vec<Command>,
@@ -239,5 +241,26 @@ pub enum Cause {
 impl Failure {
     pub fn failed(message: impl Into<String>) -> Self {
         Self { cause: Cause::Failed, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chaos::network::{Chain, Impairment, RootQdisc, Tree};
+
+    #[test]
+    fn a_kernel_with_everything_of_ours_in_it_is_read_back_from_its_line() {
+        let mut kernel = Kernel::default();
+        let bands = [(1, Impairment::default()), (16, Impairment::default())].into();
+        kernel.qdiscs.insert("eth0".to_owned(), RootQdisc::Ours(Tree::Bands(bands)));
+        kernel.qdiscs.insert("eth1".to_owned(), RootQdisc::Ours(Tree::One(Impairment::default())));
+        kernel.qdiscs.insert("eth2".to_owned(), RootQdisc::Foreign("tbf 7:".to_owned()));
+        let chain = Chain { rules: vec!["-o eth0 -j DROP".to_owned()], jumps: 1 };
+        kernel.v6.mangle.insert("TIKV-CHAOS-CLASSIFY".to_owned(), chain);
+        let result = Ok(Answer::Network { flavour: Flavour::Nft, kernel: kernel.clone() });
+        let line = serde_json::to_string(&Reply { id: "1".to_owned(), result }).unwrap();
+        let reply: Reply = serde_json::from_str(&line).unwrap();
+        assert!(matches!(reply.result, Ok(Answer::Network { kernel: read, .. }) if read == kernel), "{line}");
     }
 }

@@ -113,7 +113,10 @@ impl Holder {
                 let (flavour, kernel) = (self.faults.flavour(), self.faults.kernel.clone());
                 Ok(Answer::Hello { flavour, interfaces: netns::interfaces()?, kernel })
             }
-            Ask::Ways => Ok(Answer::Ways { netem: self.faults.netem().map_err(|failure| failure.message) }),
+            Ask::Ways => {
+                let [netem, bands] = self.faults.ways().map(|found| found.map_err(|failure| failure.message));
+                Ok(Answer::Ways { netem, bands })
+            }
             Ask::Preview { injection, fault } => {
                 let (commands, warnings) = self.faults.preview(&injection, fault)?;
                 Ok(Answer::Preview { commands, warnings })

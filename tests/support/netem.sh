@@ -66,3 +66,4 @@ echo "rules $(nsenter -t "$pid" -n iptables-legacy-save | grep -c 'TIKV-CHAOS.*D
 chaos cleanup </tmp/cut.json >/dev/null
 echo "norules $(nsenter -t "$pid" -n iptables-legacy-save | grep -c TIKV-CHAOS || true)"
 echo "holders $(docker ps -aq --filter label=tikv-chaos.role=holder | wc -l)"
+docker rm -f tikv0 tikv1 >/dev/null

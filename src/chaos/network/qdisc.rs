@@ -39,7 +39,21 @@ pub enum RootQdisc {
 pub enum Tree {
     One(Impairment),
     /// By band.
-    Bands(BTreeMap<u16, Impairment>),
+    Bands(#[serde(with = "pairs")] BTreeMap<u16, Impairment>),
+}
+
+/// An object's keys are texts, and serde reads no number back from one in what is flattened or tagged inside, as the
+/// lines between engine and holder are.
+mod pairs {
+    use super::{BTreeMap, Deserialize as _, Impairment, Serialize as _};
+
+    pub fn serialize<S: serde::Serializer>(bands: &BTreeMap<u16, Impairment>, to: S) -> Result<S::Ok, S::Error> {
+        bands.iter().collect::<Vec<_>>().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, Impairment>, D::Error> {
+        Vec::deserialize(from).map(|pairs| pairs.into_iter().collect())
+    }
 }
 
 impl Tree {

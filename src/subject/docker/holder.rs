@@ -246,7 +246,7 @@ async fn listen(
         }
         while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = buffer.drain(..=end).collect();
-            let Ok(reply) = serde_json::from_slice::<Reply>(&line) else { continue };
+            let Some(reply) = read_reply(&line) else { continue };
             if matches!(reply.result, Ok(Answer::Quitting { idle: true })) {
                 quitting.store(true, Ordering::Release);
             }
@@ -257,6 +257,17 @@ async fn listen(
     }
     dead.store(true, Ordering::Release);
     lock(&pending).clear();
+}
+
+/// An answer that cannot be read is one all the same to whoever waits for it.
+fn read_reply(line: &[u8]) -> Option<Reply> {
+    let error = match serde_json::from_slice::<Reply>(line) {
+        Ok(reply) => return Some(reply),
+        Err(error) => error,
+    };
+    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let id = value.get("id")?.as_str()?.to_owned();
+    Some(Reply { id, result: Err(Failure::failed(format!("its answer cannot be read: {error}"))) })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -254,7 +254,7 @@ impl TikvSubject {
         let holder = Holder::open(&docker, image, &Beside::Nothing).await?;
         let found = async {
             let netem = match holder.ask(Ask::Ways).await? {
-                Answer::Ways { netem } => netem,
+                Answer::Ways { netem, .. } => netem,
                 _ => return Err(SubjectError::Image("its holder answered something else".into())),
             };
             match holder.ask(Ask::Hello).await? {

@@ -122,11 +122,10 @@ impl TikvSubject {
         Ok(planned)
     }
 
-    /// netem where the kernel has it and the packets are all those that leave, else the shaper, which tells packets apart
-    /// by itself; what was asked for by name is refused where it cannot be.
+    /// netem for packets that leave where the kernel has it, and for some of them what tells them apart; else the shaper.
+    /// What was asked for by name is refused where it cannot be.
     async fn way(&self, node: &Node, scope: &Scope, everything: bool) -> Result<Via, SubjectError> {
-        let is_netems = scope.direction == Direction::Out && everything;
-        if scope.via == Some(Via::Shaper) || (scope.via.is_none() && !is_netems) {
+        if scope.via == Some(Via::Shaper) || (scope.via.is_none() && scope.direction != Direction::Out) {
             return Ok(Via::Shaper);
         }
         let refused = |cause: Cause, message: String| {
@@ -139,11 +138,14 @@ impl TikvSubject {
             );
             return refused(Cause::Refused, message);
         }
-        match self.ask(node, Ask::Ways).await? {
-            Answer::Ways { netem: Ok(()) } => Ok(Via::Netem),
-            Answer::Ways { netem: Err(message) } if scope.via == Some(Via::Netem) => refused(Cause::NoNetem, message),
-            Answer::Ways { .. } => Ok(Via::Shaper),
-            other => Err(odd_answer(node, &other)),
+        let (netem, bands) = match self.ask(node, Ask::Ways).await? {
+            Answer::Ways { netem, bands } => (netem, bands),
+            other => return Err(odd_answer(node, &other)),
+        };
+        match if everything { netem } else { netem.and(bands) } {
+            Ok(()) => Ok(Via::Netem),
+            Err(message) if scope.via == Some(Via::Netem) => refused(Cause::NoNetem, message),
+            Err(_) => Ok(Via::Shaper),
         }
     }
 
