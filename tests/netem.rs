@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use support::{
     PROGRAM, Program, can_run,
     cluster::{Cluster, Options},
-    guest, packets,
+    guest, packets, states,
 };
 
 /// Set where this program runs a second time, in the guest.
@@ -66,6 +66,14 @@ fn latency_is_felt_composes_and_is_taken_back(output: &str) {
     assert!(said["foreign"].starts_with("3 ") && said["foreign"].contains("tbf 7:"), "{}", said["foreign"]);
     assert!(said["kept"].contains("tbf 7: root"), "{}", said["kept"]);
     assert_eq!((said["rules"], said["norules"], said["holders"]), ("2", "0", "0"));
+}
+
+#[test]
+#[ignore = "is run in the guest"]
+fn any_sequence_of_faults_by_netem_and_legacy_rules_ends_as_its_final_set_made_from_nothing() {
+    if std::env::var_os(IN_GUEST).is_some() {
+        states::any_sequence(6);
+    }
 }
 
 /// A cluster in the guest; `None` elsewhere.

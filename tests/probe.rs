@@ -2,65 +2,24 @@
 
 mod support;
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-};
+use std::net::{SocketAddr, TcpListener};
 
 use support::{
-    PROGRAM,
-    netns::{self, Pair, Place, class, delay, shape},
+    holder::Holder,
+    netns::{self, Pair, class, delay, shape},
     run,
 };
 use tikv_chaos::{
     chaos::{
+        InjectionId,
         measured::Tally,
-        network::{Chance, Flow, Impairment, Loss, Ppm},
+        network::{Chance, Cut, Flow, Impairment, Loss, NetworkFault, Ppm},
     },
-    holder::protocol::{Answer, Ask, Probe, Reply, Request, Seen},
+    holder::protocol::{Answer, Ask, Probe, Seen},
 };
 
-/// A holder in a namespace.
-struct Holder {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Holder {
-    fn beside(place: &Place) -> Self {
-        let mut command = Command::new(PROGRAM);
-        command.arg("holder").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = place.enter(move || command.spawn().unwrap());
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Self { child, input, output }
-    }
-
-    fn send(&mut self, id: &str, ask: Ask) {
-        let line = serde_json::to_string(&Request { id: id.to_owned(), ask }).unwrap();
-        writeln!(self.input, "{line}").unwrap();
-    }
-
-    /// The next answer, to whatever request.
-    fn next(&mut self) -> (String, Answer) {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        let reply: Reply = serde_json::from_str(&line).unwrap();
-        (reply.id, reply.result.unwrap())
-    }
-
-    fn probe(&mut self, probe: Probe) -> Vec<Seen> {
-        self.send("probe", Ask::Probe(probe));
-        seen(self.next().1)
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn measure(holder: &mut Holder, probe: Probe) -> Vec<Seen> {
+    seen(holder.ask(Ask::Probe(probe)).unwrap())
 }
 
 fn seen(answer: Answer) -> Vec<Seen> {
@@ -92,10 +51,10 @@ fn see(flow: Flow, impairment: Impairment) -> Option<Vec<(Tally, Tally)>> {
     let places: Vec<SocketAddr> = listeners.iter().map(|one| one.local_addr().unwrap()).collect();
     let mut holder = Holder::beside(&pair.near);
     // The neighbours find one another first.
-    holder.probe(probe(places.clone()));
+    measure(&mut holder, probe(places.clone()));
     let shaper = shape(&pair);
     shaper.set(vec![class(flow, impairment)]).unwrap();
-    let seen = holder.probe(probe(places));
+    let seen = measure(&mut holder, probe(places));
     assert_eq!(seen.len(), 2);
     Some(seen.into_iter().map(|one| (one.connect, one.echo.unwrap())).collect())
 }
@@ -166,7 +125,7 @@ fn a_probe_that_waits_keeps_nobody_waiting() {
     assert_eq!(holder.next().0, "quick");
     let (id, answer) = holder.next();
     assert_eq!(id, "slow");
-    let seen = seen(answer);
+    let seen = seen(answer.unwrap());
     assert_eq!((seen[0].connect.sent, seen[0].connect.answered), (3, 0));
     assert_eq!(seen[0].echo.map(|echo| (echo.sent, echo.answered)), Some((3, 0)));
 }
@@ -181,14 +140,11 @@ fn what_was_there_before_a_change_has_nothing_of_it() {
     let mut holder = Holder::beside(&pair.near);
     let long = Probe { interval_ms: 50, patience_ms: 20_000, until_change: true, ..probe(vec![place]) };
     holder.send("before", Ask::Probe(long));
-    let gone: serde_json::Value = serde_json::json!({
-        "id": "add", "ask": "add", "injection": "01234567", "ttl_ms": null,
-        "fault": { "fault": "drop", "ips": [pair.far.v4] },
-    });
-    writeln!(holder.input, "{gone}").unwrap();
+    let (injection, fault) = (InjectionId::from_number(7), NetworkFault::Drop(Cut::off(vec![pair.far.v4])));
+    holder.send("add", Ask::Add { injection, fault, ttl_ms: None });
     let answers = [holder.next(), holder.next()];
     let (_, answer) = answers.iter().find(|(id, _)| id == "before").unwrap();
-    let seen = seen(answer.clone());
+    let seen = seen(answer.clone().unwrap());
     let echo = seen[0].echo.unwrap();
     // It ended long before its five seconds were over, and what the rule dropped is not in it.
     assert!(echo.sent < 100 && echo.lost() == 0, "{echo:?}");

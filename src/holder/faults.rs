@@ -10,12 +10,13 @@ use super::{
     netns::{self, Part},
     protocol::{Adoption, Cause, Failure},
     shaper::Shaper,
+    tables,
 };
 use crate::chaos::{
     Command, InjectionId,
     network::{
-        Beside, Class, Family, Flavour, Flow, Kernel, NetworkFault, NetworkFaults, Queues, RootQdisc, Shape, Tree, Via,
-        check, compile, shaper_classes, warnings,
+        Beside, Class, Family, Flavour, Flow, Kernel, NetworkFault, NetworkFaults, Queues, RootQdisc, Shape, Table,
+        Tree, Via, check, compile, hooks, shaper_classes, warnings,
     },
 };
 
@@ -45,6 +46,7 @@ impl Faults {
             ways: None,
         };
         faults.observe()?;
+        faults.tidy();
         for (id, fault) in faults.kernel.as_faults() {
             match &fault {
                 NetworkFault::Drop(_) => drop(faults.wanted.insert(id, fault)),
@@ -211,7 +213,9 @@ impl Faults {
         let mut seen: Vec<Part> = parts.to_vec();
         for command in compile(&desired, &self.kernel, &self.beside) {
             tracing::info!(%command, "running");
-            seen.push(Part::of(&command));
+            let part = Part::of(&command);
+            seen.push(part);
+            self.prepare(part, &command);
             netns::run(&command)?;
         }
         if idle {
@@ -219,7 +223,36 @@ impl Faults {
             self.beside.queues = Queues::default();
         }
         self.read(Part::ALL.into_iter().filter(|part| seen.contains(part)))?;
+        self.tidy();
         Ok(compile(&desired, &self.kernel, &self.beside).is_empty())
+    }
+
+    /// Makes with our mark what iptables-nft would make without one. Where that fails, iptables says what is wrong.
+    fn prepare(&self, part: Part, command: &Command) {
+        let Part::Rules(family) = part else { return };
+        if self.flavour() != Flavour::Nft {
+            return;
+        }
+        for (table, hooks) in hooks(command.stdin.as_deref().unwrap_or_default()) {
+            if let Err(error) = tables::prepare(family, table, &hooks) {
+                tracing::warn!(%error, table = table.name(), "its parts are iptables' own and will stay");
+            }
+        }
+    }
+
+    /// Removes what was made for chains of ours and has none any more. Like everything here it can be done again, at the
+    /// next change and by the next helper.
+    fn tidy(&self) {
+        if self.flavour() != Flavour::Nft {
+            return;
+        }
+        for family in Family::ALL {
+            for table in Table::ALL.into_iter().filter(|table| self.kernel.tables(family).of(*table).is_empty()) {
+                if let Err(error) = tables::tidy(family, table) {
+                    tracing::debug!(%error, table = table.name(), "not tidied");
+                }
+            }
+        }
     }
 
     fn shape(&mut self, classes: Vec<Class>) -> Result<(), Failure> {

@@ -7,12 +7,16 @@
 
 mod disk;
 mod faults;
+#[cfg(target_os = "linux")]
+mod netlink;
 mod netns;
 mod probe;
 pub mod protocol;
 mod relay;
 mod serve;
 pub mod shaper;
+#[cfg_attr(not(target_os = "linux"), path = "no_tables.rs")]
+mod tables;
 
 pub use relay::relay;
 pub use serve::serve;

@@ -256,7 +256,7 @@ mod tests {
         kernel.qdiscs.insert("eth0".to_owned(), RootQdisc::Ours(Tree::Bands(bands)));
         kernel.qdiscs.insert("eth1".to_owned(), RootQdisc::Ours(Tree::One(Impairment::default())));
         kernel.qdiscs.insert("eth2".to_owned(), RootQdisc::Foreign("tbf 7:".to_owned()));
-        let chain = Chain { rules: vec!["-o eth0 -j DROP".to_owned()], jumps: 1 };
+        let chain = Chain { rules: vec!["-o eth0 -j DROP".to_owned()], jumps: vec![0] };
         kernel.v6.mangle.insert("TIKV-CHAOS-CLASSIFY".to_owned(), chain);
         let result = Ok(Answer::Network { flavour: Flavour::Nft, kernel: kernel.clone() });
         let line = serde_json::to_string(&Reply { id: "1".to_owned(), result }).unwrap();

@@ -11,12 +11,14 @@ pub mod demo;
 pub mod fake;
 pub mod faulty;
 pub mod guest;
+pub mod holder;
 pub mod http;
 pub mod netns;
 pub mod packets;
 pub mod proc;
 pub mod proxy;
 pub mod pty;
+pub mod states;
 pub mod tls;
 pub mod traffic;
 

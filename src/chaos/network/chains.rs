@@ -44,8 +44,9 @@ const PORTS_IN_A_RULE: usize = 15;
 pub struct Chain {
     /// What follows the chain's name in each rule.
     pub rules: Vec<String>,
-    /// How often its hook jumps to it: once, when whole. A chain that only other chains of ours jump to has none.
-    pub jumps: usize,
+    /// Where its hook jumps to it, counted among the jumps to chains of ours: one place, when whole. A chain that only other
+    /// chains of ours jump to has none.
+    pub jumps: Vec<usize>,
 }
 
 /// Our chains in one table, by name.
@@ -287,12 +288,28 @@ fn port_matches(ports: &BTreeSet<u16>) -> Vec<String> {
     of("tcp").chain(of("udp")).collect()
 }
 
+/// The hooks that a transaction of ours puts jumps into, by table.
+pub fn hooks(text: &str) -> Vec<(Table, Vec<&str>)> {
+    let mut found: Vec<(Table, Vec<&str>)> = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('*') {
+            found.extend(Table::ALL.into_iter().find(|table| table.name() == name).map(|table| (table, Vec::new())));
+        } else if let Some(hook) = line.strip_prefix("-I ").and_then(|rest| rest.split(' ').next())
+            && let Some((_, hooks)) = found.last_mut()
+            && !hooks.contains(&hook)
+        {
+            hooks.push(hook);
+        }
+    }
+    found.retain(|(_, hooks)| !hooks.is_empty());
+    found
+}
+
 /// One transaction for `iptables-restore --noflush`; `None` where nothing is to be done.
 pub fn restore_text(table: Table, wanted: &Wanted, held: &Chains) -> Option<String> {
     let whole = |name: &str, rules: &Vec<String>| held.get(name).is_some_and(|chain| chain.rules == *rules);
-    let (mut made, mut filled, mut jumps) = (String::new(), String::new(), String::new());
+    let (mut made, mut filled) = (String::new(), String::new());
     for (name, rules) in wanted {
-        let hook = place(name)?.1;
         if !whole(name, rules) {
             // With --noflush this line makes the chain or, where it exists, empties it.
             writeln!(made, ":{name} - [0:0]").ok()?;
@@ -300,16 +317,34 @@ pub fn restore_text(table: Table, wanted: &Wanted, held: &Chains) -> Option<Stri
                 writeln!(filled, "-A {name} {rule}").ok()?;
             }
         }
-        if let Some(hook) = hook
-            && held.get(name).is_none_or(|chain| chain.jumps == 0)
-        {
-            writeln!(jumps, "-I {hook} 1 -j {name}").ok()?;
-        }
     }
+    let jumps: String = ["INPUT", "OUTPUT", "POSTROUTING"].map(|hook| jump_lines(hook, wanted, held)).concat();
     let gone = held.iter().filter(|(name, _)| !wanted.contains_key(*name));
-    let gone: Vec<(&str, usize)> = gone.map(|(name, chain)| (name.as_str(), chain.jumps)).collect();
+    let gone: Vec<(&str, usize)> = gone.map(|(name, chain)| (name.as_str(), chain.jumps.len())).collect();
     let text = [made, filled, jumps, removal_lines(&gone)].concat();
     (!text.is_empty()).then(|| transaction(table, &text))
+}
+
+/// Brings a hook's jumps into their one order, in which what drops stands before what refuses, so that it does not
+/// matter in which order the faults came. What is at the end of it already stays.
+fn jump_lines(hook: &str, wanted: &Wanted, held: &Chains) -> String {
+    let is_here = |name: &str| place(name).is_some_and(|(_, of)| of == Some(hook));
+    let refuses = |rules: &[String]| rules.iter().any(|rule| rule.contains("-j REJECT"));
+    let mut order: Vec<(bool, &str)> =
+        wanted.iter().filter(|(name, _)| is_here(name)).map(|(name, rules)| (refuses(rules), name.as_str())).collect();
+    order.sort_unstable();
+    let mut there: Vec<(usize, &str)> = held
+        .iter()
+        .filter(|(name, _)| is_here(name) && wanted.contains_key(*name))
+        .flat_map(|(name, chain)| chain.jumps.iter().map(move |at| (*at, name.as_str())))
+        .collect();
+    there.sort_unstable();
+    let twice = there.len() > there.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len();
+    let alike = there.iter().rev().zip(order.iter().rev()).take_while(|(one, two)| one.1 == two.1).count();
+    let alike = if twice { 0 } else { alike };
+    let gone = there[..there.len() - alike].iter().map(|(_, name)| format!("-D {hook} -j {name}\n"));
+    let new = order[..order.len() - alike].iter().rev().map(|(_, name)| format!("-I {hook} 1 -j {name}\n"));
+    gone.chain(new).collect()
 }
 
 fn transaction(table: Table, lines: &str) -> String {

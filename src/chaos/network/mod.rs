@@ -13,7 +13,7 @@ mod parse;
 mod qdisc;
 
 pub use chains::{
-    CHAIN_PREFIX, Chain, Chains, Queues, Table, cut_removal_text, netem_chains, queue_chains, shape_removal_text,
+    CHAIN_PREFIX, Chain, Chains, Queues, Table, cut_removal_text, hooks, netem_chains, queue_chains, shape_removal_text,
 };
 pub use compile::{Beside, Refusal, check, compile, warnings};
 pub use fault::{Cut, Direction, NetworkFault, Shape, Via, shaper_classes};
@@ -108,7 +108,7 @@ impl Kernel {
         })
     }
 
-    fn tables(&self, family: Family) -> &Tables {
+    pub fn tables(&self, family: Family) -> &Tables {
         match family {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,

@@ -131,8 +131,11 @@ fn read_line(line: &str, table: Table, chains: &mut Chains) {
         chain.rules.push(rule.to_owned());
     } else if let Some(target) = rule.strip_prefix("-j ").filter(|target| target.starts_with(CHAIN_PREFIX))
         && ours(target).is_some_and(|(_, hook)| hook == Some(name))
-        && let Some(chain) = chains.get_mut(target)
     {
-        chain.jumps += 1;
+        let of_hook = |chain: &&String| place(chain).is_some_and(|(_, hook)| hook == Some(name));
+        let before = chains.iter().filter(|(chain, _)| of_hook(chain)).map(|(_, chain)| chain.jumps.len()).sum();
+        if let Some(chain) = chains.get_mut(target) {
+            chain.jumps.push(before);
+        }
     }
 }

@@ -144,12 +144,18 @@ fn run_restore(text: &str, tables: &mut Tables) {
                 assert!(!target.starts_with(CHAIN_PREFIX) || chains.contains_key(target), "no chain {target}");
                 chains.get_mut(name).expect("rule in a chain that is there").rules.push(rule.to_owned());
             }
-            ["-I", _, "1", "-j", name] => chains.get_mut(name).unwrap().jumps += 1,
-            ["-D", _, "-j", name] => chains.get_mut(name).unwrap().jumps -= 1,
+            ["-I", hook, "1", "-j", name] => {
+                move_jumps(chains, hook, |at| at + 1);
+                chains.get_mut(name).unwrap().jumps.insert(0, 0);
+            }
+            ["-D", hook, "-j", name] => {
+                let gone = chains.get_mut(name).unwrap().jumps.remove(0);
+                move_jumps(chains, hook, |at| if at > gone { at - 1 } else { at });
+            }
             ["-F", name] => chains.get_mut(name).unwrap().rules.clear(),
             ["-X", name] => {
                 let chain = chains.remove(name).unwrap();
-                assert!(chain.jumps == 0 && chain.rules.is_empty(), "iptables removes only empty, unused chains");
+                assert!(chain.jumps.is_empty() && chain.rules.is_empty(), "iptables removes only empty, unused chains");
                 let used =
                     chains.values().flat_map(|chain| &chain.rules).any(|rule| rule.ends_with(&format!("-j {name}")));
                 assert!(!used, "{name} is used");
@@ -157,6 +163,12 @@ fn run_restore(text: &str, tables: &mut Tables) {
             _ => panic!("iptables-restore would refuse {line:?}"),
         }
     }
+}
+
+fn move_jumps(chains: &mut Chains, hook: &str, place: impl Fn(usize) -> usize) {
+    let of_hook = |name: &str| super::chains::place(name).unwrap().1 == Some(hook);
+    let jumps = chains.iter_mut().filter(|(name, _)| of_hook(name)).flat_map(|(_, chain)| &mut chain.jumps);
+    jumps.for_each(|at| *at = place(*at));
 }
 
 fn any_ip() -> impl Strategy<Value = IpAddr> {
@@ -409,7 +421,7 @@ fn real_output_of_iptables_save_is_read_and_damage_is_seen() {
     assert_eq!(kernel.v4.filter.len(), 2);
     let faults = one(NetworkFault::Drop(Cut::off(vec!["10.0.0.2".parse().unwrap()])));
     assert_eq!(commands(&faults, &kernel), vec![]);
-    kernel.v4.filter.get_mut("TIKV-CHAOS-00000001-IN").unwrap().jumps = 0;
+    kernel.v4.filter.get_mut("TIKV-CHAOS-00000001-IN").unwrap().jumps.clear();
     assert_eq!(commands(&faults, &kernel).len(), 1);
     let gone = commands(&NetworkFaults::new(), &kernel);
     run(&gone, &mut kernel);

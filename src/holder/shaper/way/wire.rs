@@ -1,5 +1,6 @@
-//! The bytes of nfnetlink_queue (include/uapi/linux/netfilter/nfnetlink_queue.h): netlink messages of attributes, lengths
-//! and types in the machine's own order, values in the network's. Pure.
+//! What is said with nfnetlink_queue (include/uapi/linux/netfilter/nfnetlink_queue.h). Pure.
+
+use crate::holder::netlink::{self, ACK, Frame, Head, REQUEST, attribute};
 
 /// A packet of the queue, as far as the kernel copied it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +43,10 @@ pub struct Config {
     pub unsegmented: bool,
 }
 
-const NETLINK_HEADER: usize = 16;
-const FAMILY_HEADER: usize = 4;
-const ERROR: u16 = 2;
 const SUBSYSTEM: u16 = 3 << 8;
 const PACKET: u16 = SUBSYSTEM;
 const VERDICT: u16 = SUBSYSTEM | 1;
 const CONFIG: u16 = SUBSYSTEM | 2;
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
 
 const NFQA_PACKET_HDR: u16 = 1;
 const NFQA_VERDICT_HDR: u16 = 2;
@@ -101,60 +97,23 @@ pub fn verdict(out: &mut Vec<u8>, queue: u16, id: u32, verdict: Verdict, payload
 }
 
 fn message(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, queue: u16, body: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.extend(0_u32.to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend(flags.to_ne_bytes());
-    out.extend(sequence.to_ne_bytes());
-    out.extend(0_u32.to_ne_bytes());
-    out.extend([0, 0]);
-    out.extend(queue.to_be_bytes());
-    body(out);
-    let length = (out.len() - start) as u32;
-    out[start..start + 4].copy_from_slice(&length.to_ne_bytes());
-}
-
-fn attribute(out: &mut Vec<u8>, kind: u16, parts: &[&[u8]]) {
-    let length = 4 + parts.iter().map(|part| part.len()).sum::<usize>();
-    // A payload is an IP packet, which 16 bits bound.
-    out.extend((length as u16).to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    parts.iter().for_each(|part| out.extend(*part));
-    out.resize(out.len().next_multiple_of(4), 0);
+    netlink::message(out, &Head { kind, flags, sequence, family: 0, resource: queue }, body);
 }
 
 /// The messages of one datagram.
-pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
-    std::iter::from_fn(move || {
-        let header: &[u8; NETLINK_HEADER] = bytes.first_chunk()?;
-        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        let kind = u16::from_ne_bytes([header[4], header[5]]);
-        let body = bytes.get(NETLINK_HEADER..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(match kind {
-            PACKET => packet(body).map_or(Message::Other, Message::Packet),
-            ERROR => answer(body).unwrap_or(Message::Other),
-            _ => Message::Other,
-        })
+pub fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    netlink::frames(bytes).map(|frame| match frame {
+        Frame::Answer { sequence, errno } => Message::Answer { sequence, errno },
+        Frame::Message { kind: PACKET, attributes } => packet(attributes).map_or(Message::Other, Message::Packet),
+        Frame::Message { .. } => Message::Other,
     })
 }
 
-fn answer(body: &[u8]) -> Option<Message<'_>> {
-    let errno = i32::from_ne_bytes(*body.first_chunk()?);
-    // The request's own header follows; its sequence number is the third word.
-    let sequence = u32::from_ne_bytes(*body.get(12..)?.first_chunk()?);
-    Some(Message::Answer { sequence, errno: -errno })
-}
-
-fn packet(body: &[u8]) -> Option<Packet<'_>> {
-    let mut rest = body.get(FAMILY_HEADER..)?;
+fn packet(attributes: &[u8]) -> Option<Packet<'_>> {
     let mut packet = Packet { id: 0, mark: 0, interface_in: 0, interface_out: 0, payload: &[], bytes: 0 };
     let (mut id, mut whole) = (None, None);
-    while let Some(header) = rest.first_chunk::<4>() {
-        let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
-        let kind = u16::from_ne_bytes([header[2], header[3]]) & 0x3fff;
-        let value = rest.get(4..length)?;
-        let number = || value.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+    for (kind, value) in netlink::attributes(attributes) {
+        let number = || netlink::number(value);
         match kind {
             NFQA_PACKET_HDR => id = number(),
             NFQA_MARK => packet.mark = number()?,
@@ -164,7 +123,6 @@ fn packet(body: &[u8]) -> Option<Packet<'_>> {
             NFQA_CAP_LEN => whole = number(),
             _ => {}
         }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     packet.id = id?;
     packet.bytes = whole.unwrap_or(packet.payload.len() as u32);
