@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no async. Everything that reaches a kernel or Docker is decided here and carried out
 //! elsewhere, so that it can be shown before it runs and tested without either.
 
+mod again;
 mod command;
 mod fault;
 mod id;
@@ -11,6 +12,7 @@ mod metadata;
 pub mod network;
 mod params;
 mod partition;
+pub mod random;
 mod shaped;
 mod trust;
 mod undo;

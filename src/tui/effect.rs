@@ -13,17 +13,26 @@ pub enum Effect {
     Plan {
         seq: u64,
         fault: Fault,
-        target: String,
+        targets: Vec<String>,
         ttl: Option<Duration>,
     },
-    /// Inject the fault into the container of that id; it ends by itself after `ttl`.
+    /// Inject the fault into the containers of these ids, all or none; it ends by itself after `ttl`.
     Inject {
         fault: Fault,
-        target: String,
+        targets: Vec<String>,
         ttl: Option<Duration>,
         /// The name was typed: whatever it leaves of the cluster.
         force: bool,
     },
+    /// Make an injection that holds this fault, in place.
+    Change {
+        id: InjectionId,
+        fault: Fault,
+    },
+    /// Draw a seed for a node at random.
+    Roll,
+    /// Put the text where the terminal keeps what is copied.
+    Copy(String),
     Revert {
         ids: Vec<InjectionId>,
     },

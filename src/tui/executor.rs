@@ -23,16 +23,17 @@ use crate::{
     chaos::{
         Fault, InjectionId,
         measured::{Asked, Moment},
+        random,
     },
     cluster::ClusterState,
     config::Config,
     safety::Limits,
     session::{
-        self, Injection, Life, LifeError, Loaded, Request, Store,
+        self, ChangeRequest, Injection, Life, LifeError, Loaded, Request, Store,
         recovery::{Reach, Recovery, sort},
     },
     subject::{
-        Cleaned, Marked, Subject as _, SubjectError,
+        Cleaned, Marked, Plan, Subject as _, SubjectError,
         docker::{self, Snapshot, TikvSubject},
     },
 };
@@ -43,6 +44,9 @@ const REST: Duration = Duration::from_millis(120);
 const END_PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may wait for what only leaves a helper idle: that ends by itself.
 const TIDY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// After that time without another change an injection is what it will be.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// How long until what is overdue and could not be undone is tried again by itself; a key tries at once.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -63,6 +67,8 @@ struct Shared {
     tried: Arc<Mutex<HashMap<InjectionId, Option<Instant>>>>,
     /// When a guard was last started, or tried to.
     guarded: Arc<Mutex<Option<Instant>>>,
+    /// When each injection was last changed.
+    changed: Arc<Mutex<HashMap<InjectionId, Instant>>>,
     /// A look at what the injections do is under way.
     measuring: Arc<AtomicBool>,
     /// A look at the journal is under way.
@@ -104,6 +110,7 @@ impl Executor {
             reverting: Arc::default(),
             tried: Arc::default(),
             guarded: Arc::default(),
+            changed: Arc::default(),
             measuring: Arc::default(),
             looking: Arc::default(),
             told: Arc::default(),
@@ -134,13 +141,19 @@ impl Executor {
     pub fn carry_out(&mut self, effect: Effect) {
         let shared = self.shared.clone();
         match effect {
-            Effect::Plan { seq, fault, target, ttl } => {
-                let request = shared.request(fault, target, ttl, false);
+            Effect::Plan { seq, fault, targets, ttl } => {
+                let request = shared.request(fault, targets, ttl, false);
                 self.planned.send_replace(Some((seq, request)));
             }
-            Effect::Inject { fault, target, ttl, force } => {
-                let request = shared.request(fault, target, ttl, force);
+            Effect::Inject { fault, targets, ttl, force } => {
+                let request = shared.request(fault, targets, ttl, force);
                 self.work.spawn(async move { shared.inject(request).await });
+            }
+            Effect::Change { id, fault } => {
+                self.work.spawn(async move { shared.change(id, fault).await });
+            }
+            Effect::Roll => {
+                self.work.spawn(async move { shared.send(Message::Rolled(random::seed())).await });
             }
             Effect::Revert { ids } => {
                 let open = shared.open();
@@ -172,7 +185,8 @@ impl Executor {
                 }
             }
             Effect::Read(look) => drop(self.look.send_replace(look)),
-            Effect::Quit | Effect::QuitAndTakeDown | Effect::Suspend => {}
+            // The loop's own.
+            Effect::Copy(_) | Effect::Quit | Effect::QuitAndTakeDown | Effect::Suspend => {}
         }
     }
 
@@ -288,8 +302,8 @@ impl Executor {
 }
 
 impl Shared {
-    fn request(&self, fault: Fault, target: String, ttl: Option<Duration>, force: bool) -> Request {
-        Request { fault, targets: vec![target], ttl, command: "tui", limits: self.limits.clone(), force }
+    fn request(&self, fault: Fault, targets: Vec<String>, ttl: Option<Duration>, force: bool) -> Request {
+        Request { fault, targets, ttl, command: "tui", limits: self.limits.clone(), force }
     }
 
     async fn send(&self, message: Message) {
@@ -329,20 +343,44 @@ impl Shared {
 
     async fn inject(&self, request: Request) {
         let (planned, warnings) = tokio::sync::oneshot::channel();
-        let before = move |plan: &crate::subject::Plan| drop(planned.send(plan.warnings.clone()));
-        let result = session::inject(&*self.subject, &self.store, &request, before).await;
+        let before = move |plan: &Plan| drop(planned.send(plan.warnings.clone()));
+        let result = session::inject_all(&*self.subject, &self.store, &request, before).await;
         for warning in warnings.await.unwrap_or_default() {
             self.say(Level::Warn, warning).await;
         }
         self.tell_sessions().await;
-        let result = result.map(|injected| Box::new(injected.injection)).map_err(|error| error.to_string());
-        let injected = result.as_ref().ok().cloned();
+        let result = result.map_err(|error| error.to_string());
+        let result = result.map(|made| made.into_iter().map(|one| one.injection).collect::<Vec<_>>());
+        let injected = result.as_ref().cloned().unwrap_or_default();
         self.send(Message::Injected { result }).await;
-        if let Some(injection) = injected {
+        for injection in injected {
             // The end of the program does not wait for it.
             let shared = self.clone();
             tokio::spawn(async move { shared.measure(&injection).await });
         }
+    }
+
+    /// What it does then is measured once it is not changed any more.
+    async fn change(&self, id: InjectionId, fault: Fault) {
+        let request = ChangeRequest { fault: Some(fault), ttl: None, limits: self.limits.clone(), force: false };
+        let mut plan = None;
+        let before = |planned: &Plan| plan = Some(Box::new(planned.clone()));
+        let result = session::change(&*self.subject, &self.store, &id, &request, before).await;
+        self.tell_sessions().await;
+        let result = result.map(|changed| Box::new(changed.injection)).map_err(|error| error.to_string());
+        let changed = result.as_ref().ok().cloned();
+        self.send(Message::Changed { id: id.clone(), plan, result }).await;
+        let Some(injection) = changed else { return };
+        let now = Instant::now();
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), now);
+        let shared = self.clone();
+        tokio::spawn(async move {
+            sleep(SETTLED).await;
+            let last = shared.changed.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
+            if last == Some(now) {
+                shared.measure(&injection).await;
+            }
+        });
     }
 
     /// What it does goes to its record, and to the log where that is not what was asked.

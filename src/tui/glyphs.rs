@@ -33,6 +33,10 @@ impl Glyphs {
     pub const fn selected(self) -> &'static str {
         self.pick("▸", ">")
     }
+    /// Beside a node that is marked.
+    pub const fn marked(self) -> &'static str {
+        self.pick("◆", "#")
+    }
     /// Before what follows from something.
     pub const fn follows(self) -> &'static str {
         self.pick("→", "=")

@@ -11,6 +11,8 @@ use crate::chaos::FaultType;
 pub enum Hit {
     Pane(Pane),
     Node(usize),
+    /// Where a node's mark stands, or would.
+    Mark(usize),
     Kind(FaultType),
     Field(usize),
     /// A slider's track, with where it is.

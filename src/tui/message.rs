@@ -31,8 +31,16 @@ pub enum Message {
     },
     /// The answer to [`super::Effect::Inject`].
     Injected {
+        result: Result<Vec<Injection>, String>,
+    },
+    /// The answer to [`super::Effect::Change`], with what it ran where that came to be known.
+    Changed {
+        id: InjectionId,
+        plan: Option<Box<Plan>>,
         result: Result<Box<Injection>, String>,
     },
+    /// The answer to [`super::Effect::Roll`].
+    Rolled(u32),
     /// The answer to [`super::Effect::Revert`], one for each injection: how it ended, in a sentence.
     Reverted {
         id: InjectionId,

@@ -19,6 +19,7 @@ use super::{
     picker::Picker,
     prompt::Prompt,
     theme::Theme,
+    undo::{Again, Change, Done},
     watched::Watched,
 };
 use crate::{
@@ -86,10 +87,30 @@ pub enum Link {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
     pub fault: Fault,
-    /// The container's id and name.
-    pub target: String,
-    pub name: String,
+    pub targets: Vec<Target>,
     pub ttl: Duration,
+}
+
+/// A node that something is done to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The container's.
+    pub id: String,
+    pub name: String,
+}
+
+impl Ready {
+    /// The node's name, or how many there are.
+    pub fn whom(&self) -> String {
+        match &self.targets[..] {
+            [one] => one.name.clone(),
+            several => format!("{} nodes", several.len()),
+        }
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.targets.iter().map(|target| target.id.clone()).collect()
+    }
 }
 
 /// What lies over the panes and has the keys.
@@ -101,8 +122,8 @@ pub enum Dialog {
     Palette(Palette),
     /// The commands and the undo of what the picker holds.
     Commands,
-    /// The undo of one injection.
-    Undo(InjectionId),
+    /// The undo of one injection, as a person would type it.
+    ByHand(InjectionId),
     /// What was measured of one injection.
     Measured(InjectionId),
     /// What to look for: of one injection, or of what the picker holds.
@@ -148,10 +169,24 @@ pub struct Model {
     pub(super) looks: BTreeMap<InjectionId, Look>,
     pub(super) focus: Pane,
     pub(super) node: usize,
+    /// The containers of the nodes that are marked for one injection; without any the selected one is the target.
+    pub(super) marks: BTreeSet<String>,
     /// Only nodes in whose row this stands are shown, and the target.
     pub(super) filter: String,
     pub(super) prompt: Option<Prompt>,
     pub(super) picker: Picker,
+    /// The one of new injections, while the one in its place changes an injection that holds.
+    pub(super) shelved: Option<Picker>,
+    /// The changes that were asked for and not answered.
+    pub(super) changing: BTreeMap<InjectionId, Change>,
+    /// What was done, the last one last, to be undone in that order.
+    pub(super) done: Vec<Done>,
+    /// What was asked to be injected last, until it is answered.
+    pub(super) asked: Option<Again>,
+    /// How what is being reverted would be injected again.
+    pub(super) again: BTreeMap<InjectionId, Option<Again>>,
+    /// How this screen's own injections were asked for.
+    pub(super) made: BTreeMap<InjectionId, Again>,
     pub(super) active_id: Option<InjectionId>,
     pub(super) active_row: usize,
     pub(super) log: Log,
@@ -183,6 +218,12 @@ impl Model {
             keys: options.keys.clone(),
             theme: if options.colours { options.theme } else { Theme::colourless() },
             picker: Picker::lasting(options.ttl),
+            shelved: None,
+            changing: BTreeMap::new(),
+            done: Vec::new(),
+            asked: None,
+            again: BTreeMap::new(),
+            made: BTreeMap::new(),
             options,
             now,
             link: Link::Connecting,
@@ -196,6 +237,7 @@ impl Model {
             looks: BTreeMap::new(),
             focus: Pane::Nodes,
             node: 0,
+            marks: BTreeSet::new(),
             filter: String::new(),
             prompt: None,
             active_id: None,
@@ -238,7 +280,7 @@ impl Model {
         matches!(self.link, Link::Up { .. })
     }
 
-    /// The selected node: the target of what the picker holds.
+    /// The selected node.
     pub(super) fn target(&self) -> Option<&Node> {
         self.nodes().get(self.node)
     }
@@ -258,15 +300,24 @@ impl Model {
         if self.options.read_only {
             return Err("this run is --read-only".to_owned());
         }
-        let node = self.target().ok_or_else(|| "no node to inject into".to_owned())?;
-        if node.role != Role::Tikv {
-            return Err(format!("{} is no TiKV node: choose one as the target", node.name));
+        if self.picker.held.is_some() {
+            let back = self.key(Action::Leave);
+            return Err(format!("these sliders are of an injection that holds: {back} goes back to new ones"));
         }
-        if !node.is_running() {
-            return Err(format!("{} is {}, not running", node.name, node.state));
+        let nodes = self.targets();
+        if nodes.is_empty() {
+            return Err("no node to inject into".to_owned());
         }
-        let fault = self.picker.fault()?;
-        Ok(Ready { fault, target: node.id.clone(), name: node.name.clone(), ttl: self.picker.ttl() })
+        for node in &nodes {
+            if node.role != Role::Tikv {
+                return Err(format!("{} is no TiKV node: choose one as the target", node.name));
+            }
+            if !node.is_running() {
+                return Err(format!("{} is {}, not running", node.name, node.state));
+            }
+        }
+        let targets = nodes.iter().map(|node| Target { id: node.id.clone(), name: node.name.clone() }).collect();
+        Ok(Ready { fault: self.picker.fault()?, targets, ttl: self.picker.ttl() })
     }
 
     /// Whether quitting now would leave something of this session behind.

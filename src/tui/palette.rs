@@ -1,6 +1,7 @@
 //! Every action that is possible now, found by a few letters of its name or of what it does.
 
 use super::{keys::Action, matching::best, model::Model, open::Owner, update::pane_contexts};
+use crate::subject::docker::Role;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Palette {
@@ -38,10 +39,13 @@ impl Model {
         match action {
             Action::Inject => self.ready().is_ok() && self.injecting.is_none(),
             Action::Revert => !self.options.read_only && self.selected_open().is_some(),
-            Action::Undo | Action::Measured => self.selected_open().is_some(),
+            Action::ByHand | Action::Measured | Action::Open => self.selected_open().is_some(),
+            Action::Undo => !self.done.is_empty(),
+            Action::Mark => self.target().is_some_and(|node| node.role == Role::Tikv),
+            Action::Random => !self.nodes().is_empty(),
             Action::RevertAll => !self.options.read_only && !self.open_of(Owner::Mine).is_empty(),
             Action::Panic => !self.options.read_only,
-            Action::Clear => !self.filter.is_empty() || !self.log.filter.is_empty(),
+            Action::Clear => !self.filter.is_empty() || !self.log.filter.is_empty() || !self.marks.is_empty(),
             Action::OlderHit | Action::NewerHit | Action::WithOthers => !self.log.filter.is_empty(),
             Action::Palette => false,
             _ => true,

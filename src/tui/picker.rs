@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params, Value},
+    chaos::{Fault, FaultType, InjectionId, Kind, Metadata, ParamSpec, Params, Value},
     subject::Plan,
     subject::docker::State,
 };
@@ -28,9 +28,10 @@ pub enum Field {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub fault: Fault,
-    pub target: String,
-    /// Names one life of the container.
-    pub started_at: String,
+    /// The containers' ids.
+    pub targets: Vec<String>,
+    /// Names one life of each container.
+    pub started_at: Vec<String>,
     pub ttl: Duration,
     /// What is injected already, anywhere: faults of one target are compiled together, and all of them count in the
     /// verdict.
@@ -39,8 +40,27 @@ pub struct Wanted {
     pub states: Vec<(String, State)>,
 }
 
+/// An injection that holds, while the picker's fields are its own.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub id: InjectionId,
+    pub target: String,
+    /// Its record as it was last seen here.
+    pub seen: Metadata,
+    /// By which it holds, and by which it was last asked to hold.
+    pub holds: Params,
+    pub asked: Params,
+    /// Why what was asked last could not be.
+    pub problem: Option<String>,
+}
+
+/// What an injection keeps as long as it holds: where it stands, and what does it.
+const KEPT: [&str; 2] = ["via", "interface"];
+
 #[derive(Debug)]
 pub struct Picker {
+    /// What is changed, where it is not a new injection that is put together.
+    pub held: Option<Held>,
     pub kind: FaultType,
     params: BTreeMap<FaultType, Params>,
     ttl: Value,
@@ -61,6 +81,7 @@ pub struct Picker {
 impl Default for Picker {
     fn default() -> Self {
         Self {
+            held: None,
             kind: FaultType::Latency,
             params: FaultType::ALL.into_iter().map(|kind| (kind, Params::defaults(kind))).collect(),
             ttl: TTL.default_value(),
@@ -80,13 +101,47 @@ impl Picker {
     /// With another time to live to begin with, in whole minutes as far as the slider goes.
     pub fn lasting(ttl: Option<Duration>) -> Self {
         let mut picker = Self::default();
-        if let (Some(ttl), Kind::Number { least, most, .. }) = (ttl, TTL.kind) {
-            picker.ttl = Value::Number(ttl.as_secs().div_ceil(60).clamp(least, most));
+        if let Some(ttl) = ttl {
+            picker.last(ttl);
         }
         picker
     }
 
+    /// With the parameters of an injection that holds, if it has some that can be changed.
+    pub fn holding(metadata: &Metadata) -> Option<Self> {
+        let (kind, params) = (metadata.fault_type(), metadata.params()?);
+        let held = Held {
+            id: metadata.id.clone(),
+            target: metadata.target().to_owned(),
+            seen: metadata.clone(),
+            holds: params.clone(),
+            asked: params.clone(),
+            problem: None,
+        };
+        let mut picker = Self { held: Some(held), ..Self::default() };
+        picker.put(kind, params);
+        Some(picker)
+    }
+
+    /// That type with these parameters.
+    pub fn put(&mut self, kind: FaultType, params: Params) {
+        self.typing = None;
+        self.error = None;
+        self.kind = kind;
+        self.params.insert(kind, params);
+        self.field = self.field.min(self.fields().len() - 1);
+    }
+
+    /// The parameters of the chosen type.
+    pub fn params(&self) -> Params {
+        self.params.get(&self.kind).cloned().unwrap_or_else(|| Params::defaults(self.kind))
+    }
+
     pub fn fields(&self) -> Vec<Field> {
+        if self.held.is_some() {
+            let changeable = self.kind.params().iter().filter(|spec| !KEPT.contains(&spec.name));
+            return changeable.map(Field::Value).collect();
+        }
         let mut fields = vec![Field::Kind];
         fields.extend(self.kind.params().iter().chain([&TTL]).map(Field::Value));
         fields.push(Field::Button);
@@ -114,14 +169,20 @@ impl Picker {
     }
 
     pub fn fault(&self) -> Result<Fault, String> {
-        let params = self.params.get(&self.kind).cloned().unwrap_or_else(|| Params::defaults(self.kind));
-        Fault::from_params(self.kind, &params).map_err(|error| error.to_string())
+        Fault::from_params(self.kind, &self.params()).map_err(|error| error.to_string())
     }
 
     pub fn ttl(&self) -> Duration {
         match self.ttl {
             Value::Number(minutes) => Duration::from_secs(minutes * 60),
             _ => Duration::ZERO,
+        }
+    }
+
+    /// In whole minutes as far as the slider goes.
+    pub fn last(&mut self, ttl: Duration) {
+        if let Kind::Number { least, most, .. } = TTL.kind {
+            self.ttl = Value::Number(ttl.as_secs().div_ceil(60).clamp(least, most));
         }
     }
 

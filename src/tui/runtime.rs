@@ -143,6 +143,11 @@ async fn run_on(
                 match effect {
                     Effect::Quit => return Ok((executor.end().await, false)),
                     Effect::Suspend => suspending = true,
+                    Effect::Copy(text) => {
+                        if let Err(error) = screen.copy(&text) {
+                            tracing::warn!(%error, "not copied");
+                        }
+                    }
                     Effect::QuitAndTakeDown => return Ok((executor.end().await, true)),
                     effect => executor.carry_out(effect),
                 }

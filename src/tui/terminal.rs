@@ -10,6 +10,7 @@ use ratatui::{
     backend::{Backend as _, CrosstermBackend},
     buffer::Buffer,
     crossterm::{
+        clipboard::CopyToClipboard,
         cursor,
         event::{DisableBracketedPaste, EnableBracketedPaste},
         execute, queue,
@@ -80,6 +81,18 @@ impl Screen {
         }
         std::mem::swap(&mut self.shown, &mut self.next);
         Ok(())
+    }
+}
+
+impl Screen {
+    /// Puts the text into the terminal's clipboard (xterm's OSC 52), where it allows that; between two frames and as one
+    /// piece, so that nothing is torn.
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        let mut piece = Vec::new();
+        queue!(piece, CopyToClipboard::to_clipboard_from(text))?;
+        let mut out = stdout().lock();
+        out.write_all(&piece)?;
+        out.flush()
     }
 }
 

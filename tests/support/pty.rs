@@ -168,6 +168,26 @@ impl Terminal {
         self.send(&format!("\x1b[<0;{place}M\x1b[<0;{place}m"));
     }
 
+    /// Where the text stands first: its column and row, from 0.
+    pub fn place_of(&self, text: &str) -> (usize, usize) {
+        let screen = self.wait_text(text);
+        let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(text)).unwrap();
+        (line[..line.find(text).unwrap()].chars().count(), row)
+    }
+
+    /// A press at one place, a way, and a release at another, with the left button.
+    pub fn drag(&mut self, from: (usize, usize), to: (usize, usize)) {
+        let at = |(column, row): (usize, usize)| format!("{};{}", column + 1, row + 1);
+        self.send(&format!("\x1b[<0;{}M\x1b[<32;{}M\x1b[<0;{}m", at(from), at(to), at(to)));
+    }
+
+    /// A click with the button of that number in xterm's encoding: 0 left, 2 right, 64 and 65 the wheel.
+    pub fn press_at(&mut self, button: u8, (column, row): (usize, usize)) {
+        let place = format!("{};{}", column + 1, row + 1);
+        let released = if button < 64 { format!("\x1b[<{button};{place}m") } else { String::new() };
+        self.send(&format!("\x1b[<{button};{place}M{released}"));
+    }
+
     /// Another size. What the screen showed is gone, as it may be on a real terminal: the program must draw all of it.
     pub fn resize(&mut self, size: Size) {
         let mut state = self.shown.lock();

@@ -27,7 +27,7 @@ pub struct KeyError {
 
 /// What opened a popup closes it as well.
 const TOGGLES: [Action; 7] =
-    [Action::Quit, Action::Help, Action::Undo, Action::Commands, Action::Guide, Action::Measured, Action::Timeline];
+    [Action::Quit, Action::Help, Action::ByHand, Action::Commands, Action::Guide, Action::Measured, Action::Timeline];
 
 impl Keymap {
     /// The table with `action = "key"` or `action = ["key", …]` over it. Where an action has other keys in one place than
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_action_takes_the_keys_that_are_given_and_lets_its_own_go() {
-        let map = from("inject = \"F5\"\nrevert = [\"d\", \"Delete\"]").unwrap();
+        let map = from("inject = \"F5\"\nrevert = [\"x\", \"Delete\"]").unwrap();
         assert_eq!(means(&map, Context::Nodes, KeyCode::F(5)), Some(Action::Inject));
         assert_eq!(means(&map, Context::Nodes, KeyCode::Char('i')), None);
         assert_eq!(means(&map, Context::Nodes, KeyCode::Delete), Some(Action::Revert));

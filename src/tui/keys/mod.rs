@@ -32,12 +32,16 @@ pub enum Context {
     Button,
     TypingNumber,
     TypingText,
+    /// The picker, while its fields are those of an injection that holds.
+    Opened,
     Active,
     Log,
     /// A line is typed at the foot of the screen.
     Prompt,
     Palette,
     Popup,
+    /// The undo of an injection by hand, to read.
+    ByHand,
     Confirm,
     /// As `Confirm`, by typing the node's name.
     ConfirmName,
@@ -55,8 +59,9 @@ impl Context {
     pub const fn outer(self) -> Option<Self> {
         match self {
             Self::Always => None,
-            Self::Nodes | Self::Picker | Self::Active | Self::Log => Some(Self::Panes),
+            Self::Nodes | Self::Picker | Self::Opened | Self::Active | Self::Log => Some(Self::Panes),
             Self::Types | Self::Slider | Self::Choice | Self::Switch | Self::Text | Self::Button => Some(Self::Picker),
+            Self::ByHand => Some(Self::Popup),
             _ => Some(Self::Always),
         }
     }
@@ -67,7 +72,7 @@ impl Context {
     }
 
     /// In the order and with the headings of the help.
-    pub const HELP: [(Self, &'static str); 24] = [
+    pub const HELP: [(Self, &'static str); 26] = [
         (Self::Panes, "Everywhere"),
         (Self::Always, ""),
         (Self::Nodes, "Nodes"),
@@ -80,11 +85,13 @@ impl Context {
         (Self::Text, "Chaos: text"),
         (Self::TypingText, "Chaos: typing a text"),
         (Self::Button, "Chaos: Inject button"),
+        (Self::Opened, "Chaos: an injection that holds"),
         (Self::Active, "Active"),
         (Self::Log, "Log"),
         (Self::Prompt, "Typing a line"),
         (Self::Palette, "Palette"),
         (Self::Popup, "Popup"),
+        (Self::ByHand, "Popup: undo by hand"),
         (Self::Confirm, "Dialog: before an injection"),
         (Self::ConfirmName, "Dialog: before an injection that is refused otherwise"),
         (Self::Quit, "Dialog: quit"),

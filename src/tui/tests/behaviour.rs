@@ -43,9 +43,9 @@ fn greatest(screen: &Screen) -> Value {
 fn a_changed_slider_asks_for_a_new_plan_and_old_answers_do_not_count() {
     let mut screen = Screen::ready(80, 24);
     screen.keys("2jl");
-    let [Effect::Plan { seq, fault, target, .. }] = &screen.effects[..] else { panic!("{:?}", screen.effects) };
+    let [Effect::Plan { seq, fault, targets, .. }] = &screen.effects[..] else { panic!("{:?}", screen.effects) };
     assert_eq!(bounds(fault), (60, 150));
-    assert_eq!(target, "demo-demo-tikv0-1-id");
+    assert_eq!(targets[..], ["demo-demo-tikv0-1-id"]);
     let old = seq - 1;
     screen.send(Message::Planned { seq: old, result: Err("old".into()) });
     assert!(!screen.model.picker.fresh && !screen.text().contains("old"));
@@ -61,7 +61,7 @@ fn latency_begins_at_once_and_a_second_key_waits_for_the_answer() {
     assert_eq!(effects.len(), 1);
     assert!(matches!(&effects[0], Effect::Inject { ttl: Some(ttl), .. } if ttl.as_secs() == 600));
     let injection = injection(1, Life::Active, latency("demo-tikv0-1"), 0, Some(600));
-    screen.send(Message::Injected { result: Ok(Box::new(injection)) });
+    screen.send(Message::Injected { result: Ok(vec![injection]) });
     let last = screen.model.log.entries.back().unwrap();
     assert_eq!(last.text, "injected latency into demo-tikv0-1: 50-150 ms on eth0, by netem (00000001)");
     screen.keys("i");
@@ -216,7 +216,7 @@ fn the_mouse_selects_slides_drags_and_presses() {
     assert_eq!(screen.model.picker.kind, FaultType::DiskPressure);
     screen.planned();
     screen.click(|hit| hit == Hit::Act(Action::Inject));
-    assert!(matches!(&screen.taken()[..], [Effect::Inject { target, .. }] if target == "demo-demo-tikv1-1-id"));
+    assert!(matches!(&screen.taken()[..], [Effect::Inject { targets, .. }] if targets[..] == ["demo-demo-tikv1-1-id"]));
     screen.click(|hit| hit == Hit::Act(Action::Help));
     assert_eq!(screen.model.dialog, Some(Dialog::Help));
     screen.click(|hit| hit == Hit::Act(Action::Close));

@@ -6,6 +6,7 @@ mod cluster_screens;
 mod finding;
 mod fixtures;
 mod grid;
+mod flow;
 mod measured_screens;
 mod random;
 mod screens;

@@ -146,7 +146,7 @@ fn message() -> impl Strategy<Value = Message> {
         }),
         3 => any::<bool>().prop_map(|good| Message::Injected {
             result: if good {
-                Ok(Box::new(injection(3, Life::Active, latency("demo-tikv0-1"), 0, None)))
+                Ok(vec![injection(3, Life::Active, latency("demo-tikv0-1"), 0, None)])
             } else {
                 Err("it did not work".into())
             },
@@ -177,9 +177,13 @@ fn size() -> impl Strategy<Value = (u16, u16)> {
 
 /// What an injection must be when it is asked for.
 fn allowed(screen: &Screen, effect: &Effect) {
-    if let Effect::Inject { fault, target, ttl, .. } = effect {
-        let node = screen.model.snapshot.as_ref().and_then(|snapshot| snapshot.by_id(target)).expect("a known node");
-        assert!(node.is_running() && node.role == Role::Tikv, "{node:?}");
+    if let Effect::Inject { fault, targets, ttl, .. } = effect {
+        assert!(!targets.is_empty());
+        for target in targets {
+            let node =
+                screen.model.snapshot.as_ref().and_then(|snapshot| snapshot.by_id(target)).expect("a known node");
+            assert!(node.is_running() && node.role == Role::Tikv, "{node:?}");
+        }
         assert!(screen.model.is_up());
         assert!(ttl.is_some_and(|ttl| (60..=1_800).contains(&ttl.as_secs())));
         match fault {

@@ -1,6 +1,6 @@
 //! What each action does, whether a key or a click asked for it.
 
-use super::{dialog, inject, pane, say, sessions};
+use super::{change, dialog, inject, marks, pane, say, sessions, undo};
 use crate::{
     chaos::Kind,
     tui::{
@@ -21,6 +21,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Help => dialog::open(model, Dialog::Help),
         Action::Palette => dialog::open(model, Dialog::Palette(Palette::default())),
         Action::Filter => model.ask_for(filtered(model)),
+        // One thing at a time: whoever wants all of it presses twice.
+        Action::Clear if model.focus != Pane::Log && marks::clear(model) => {}
         Action::Clear => model.set_line(filtered(model), String::new()),
         Action::Timeline => dialog::open(model, Dialog::Timeline),
         Action::OlderHit => model.log.jump(true),
@@ -30,11 +32,20 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             model.log.scroll = 0;
         }
         Action::Gravity => model.log.next_gravity(),
+        Action::Mark => marks::mark(model, model.node),
+        Action::Random => return vec![Effect::Roll],
+        Action::Open => change::open(model),
+        Action::Leave => {
+            change::leave(model);
+            pane::focus(model, Pane::Active);
+        }
+        Action::Undo => return undo::last(model),
+        Action::Copy => return copy(model),
         Action::Suspend => return suspend(model),
         Action::Commands => dialog::open(model, Dialog::Commands),
-        Action::Undo => {
+        Action::ByHand => {
             if let Some(id) = model.selected_open().map(|(_, open)| open.id().clone()) {
-                dialog::open(model, Dialog::Undo(id));
+                dialog::open(model, Dialog::ByHand(id));
             }
         }
         Action::Measured => {
@@ -144,6 +155,22 @@ fn suspend(model: &mut Model) -> Vec<Effect> {
     vec![Effect::Suspend]
 }
 
+/// The undo that is shown, for a terminal elsewhere: a line for each command.
+fn copy(model: &mut Model) -> Vec<Effect> {
+    let Some(Dialog::ByHand(id)) = &model.dialog else { return Vec::new() };
+    let open = model.open();
+    let Some(one) = open.iter().find(|one| one.id() == id) else { return Vec::new() };
+    let undo = &one.injection.undo;
+    let (count, text) = (undo.len(), undo.join("\n") + "\n");
+    let lines = if count == 1 { "1 command".to_owned() } else { format!("{count} commands") };
+    say(
+        model,
+        Level::Info,
+        format!("copied, where the terminal allows it: the undo of {id}, {lines}", id = id.clone()),
+    );
+    vec![Effect::Copy(text)]
+}
+
 /// Starts typing: a text from what it is, a number from nothing.
 fn edit(model: &mut Model) {
     if let Field::Value(spec) = model.picker.current() {
@@ -168,7 +195,7 @@ pub fn insert(model: &mut Model, text: &str) {
         return model.prompt_insert(text);
     }
     if let Some(Dialog::Confirm { name: Some(typed), ready, .. }) = &mut model.dialog {
-        let room = ready.name.chars().count().saturating_sub(typed.chars().count());
+        let room = ready.whom().chars().count().saturating_sub(typed.chars().count());
         typed.extend(text.chars().filter(|c| !c.is_control()).take(room));
         model.dirty = true;
         return;

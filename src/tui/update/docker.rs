@@ -19,7 +19,8 @@ pub fn heard(model: &mut Model, live: Live) -> Vec<Effect> {
     {
         model.dirty = true;
         let selected = model.target().cloned();
-        model.snapshot = Some(snapshot);
+        let before = model.snapshot.replace(snapshot);
+        model.marks_follow(before.as_ref());
         model.node = same_node(model.nodes(), selected.as_ref(), model.node);
     }
     model.follow();

@@ -63,7 +63,13 @@ pub fn pane_contexts(model: &Model) -> Vec<Context> {
         (Pane::Picker, _) if typing => Context::TypingText,
         (Pane::Picker, field) => field.context(),
     };
-    innermost.outwards().collect()
+    let mut contexts: Vec<Context> = innermost.outwards().collect();
+    // What is around the fields of an injection that holds is another thing than around those of a new one.
+    let held = model.picker.held.is_some() && model.focus == Pane::Picker;
+    if let Some(at) = contexts.iter().position(|context| *context == Context::Panes).filter(|_| held) {
+        contexts.insert(at, Context::Opened);
+    }
+    contexts
 }
 
 impl Field {
@@ -84,9 +90,8 @@ impl Field {
 impl Dialog {
     pub fn context(&self, model: &Model) -> Context {
         match self {
-            Self::Help | Self::Timeline | Self::Commands | Self::Undo(_) | Self::Measured(_) | Self::Guide(_) => {
-                Context::Popup
-            }
+            Self::Help | Self::Timeline | Self::Commands | Self::Measured(_) | Self::Guide(_) => Context::Popup,
+            Self::ByHand(_) => Context::ByHand,
             Self::Palette(_) => Context::Palette,
             Self::Confirm { name: None, .. } => Context::Confirm,
             Self::Confirm { name: Some(_), .. } => Context::ConfirmName,

@@ -2,15 +2,18 @@
 //! taken in every state.
 
 mod act;
+mod change;
 mod cluster;
 mod dialog;
 mod docker;
 mod inject;
 mod input;
+mod marks;
 mod mouse;
 mod pane;
 mod plan;
 mod sessions;
+mod undo;
 
 pub use input::{contexts, pane_contexts};
 
@@ -23,6 +26,7 @@ use crate::chaos::InjectionId;
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let mut effects = take(model, message);
     effects.extend(plan::ask(model));
+    effects.extend(change::ask(model));
     effects.extend(cluster::ask(model));
     effects
 }
@@ -45,6 +49,8 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             inject::answered(model, result);
             return dialog::overtaken(model);
         }
+        Message::Changed { id, plan, result } => change::answered(model, &id, plan, result),
+        Message::Rolled(seed) => marks::rolled(model, seed),
         Message::Reverted { id, result } => {
             model.dirty = true;
             sessions::reverted(model, &id, result);

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
-use super::{act, contexts, pane};
+use super::{act, change, contexts, marks, pane};
 use crate::{
     chaos::{Kind, Value},
     tui::{Effect, Model, hits::Hit, keys::Action, model::Pane, picker::Field, widgets::slider::Slider},
@@ -11,6 +11,12 @@ use crate::{
 pub fn event(model: &mut Model, mouse: &MouseEvent) -> Vec<Effect> {
     match mouse.kind {
         MouseEventKind::Down(MouseButton::Left) => return clicked(model, mouse.column, mouse.row),
+        MouseEventKind::Down(MouseButton::Right) => {
+            if let (Some(Hit::Node(at) | Hit::Mark(at)), None) = (model.hits.at(mouse.column, mouse.row), &model.dialog)
+            {
+                marks::mark(model, at);
+            }
+        }
         MouseEventKind::Drag(MouseButton::Left) => {
             if let Some(Hit::Track(field, _)) = model.drag
                 && field == model.picker.field
@@ -34,6 +40,7 @@ fn clicked(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
         return Vec::new();
     }
     model.dirty = true;
+    let was = (model.focus, model.selected_open().map(|(at, _)| at));
     if let Some(pane) = model.hits.pane_at(column, row).filter(|_| model.dialog.is_none()) {
         pane::focus(model, pane);
     }
@@ -41,6 +48,9 @@ fn clicked(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
         Hit::Pane(_) | Hit::Shade => {}
         Hit::Offer(at) => return act::take_offer(model, at),
         Hit::Node(node) => pane::select_node(model, node),
+        Hit::Mark(node) => marks::mark(model, node),
+        // The first click selects, one on what is selected opens it, as Enter does.
+        Hit::Active(row) if was == (Pane::Active, Some(row)) => change::open(model),
         Hit::Active(row) => pane::select_active(model, row),
         Hit::Kind(kind) => model.picker.choose(kind),
         Hit::Field(field) => press(model, field),

@@ -1,8 +1,8 @@
 //! The journal's truth: which injections are open, whose they are, and reverting them.
 
-use super::{dialog, say};
+use super::{change, dialog, say, undo};
 use crate::{
-    chaos::InjectionId,
+    chaos::{InjectionId, Metadata},
     session::{Loaded, recovery::Recovery},
     subject::{Left, Marked},
     tui::{Effect, Level, Model, keys::Action, model::Dialog, open::Owner, text::span},
@@ -20,6 +20,7 @@ pub fn loaded(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
     }
     model.reverting.retain(|_, answered| !*answered);
     model.follow();
+    change::keep_up(model);
     tell_unreadable(model);
     if !std::mem::replace(&mut model.recovery_offered, true) && !model.open_of(Owner::LeftBehind).is_empty() {
         dialog::open(model, Dialog::Recover);
@@ -87,12 +88,14 @@ fn tell_unreadable(model: &mut Model) {
 pub fn reverted(model: &mut Model, id: &InjectionId, result: Result<String, String>) {
     match result {
         Ok(text) => {
+            undo::reverted(model, id);
             // It counts as open until the journal says otherwise.
             model.reverting.insert(id.clone(), true);
             say(model, Level::Done, text);
         }
         Err(reason) => {
             model.reverting.remove(id);
+            model.again.remove(id);
             if matches!(model.dialog, Some(Dialog::Reverting { .. })) {
                 dialog::open(model, Dialog::Quit { error: Some(reason.clone()) });
             }
@@ -101,9 +104,14 @@ pub fn reverted(model: &mut Model, id: &InjectionId, result: Result<String, Stri
     }
 }
 
+/// With those that were made together with it.
 pub fn revert_selected(model: &mut Model) -> Vec<Effect> {
-    let id = model.selected_open().map(|(_, open)| open.id().clone());
-    revert(model, id.into_iter().collect())
+    let open = model.open();
+    let selected = model.selected_open().map(|(_, open)| &open.injection.metadata);
+    let together =
+        |one: &&Metadata| selected.is_some_and(|it| it.id == one.id || (it.group.is_some() && it.group == one.group));
+    let ids = open.iter().map(|open| &open.injection.metadata).filter(together).map(|one| one.id.clone()).collect();
+    revert(model, ids)
 }
 
 pub fn revert_mine(model: &mut Model) -> Vec<Effect> {
@@ -122,7 +130,7 @@ pub fn revert_left_behind(model: &mut Model) -> Vec<Effect> {
 }
 
 /// Asks for those that were not asked for already.
-fn revert(model: &mut Model, ids: Vec<InjectionId>) -> Vec<Effect> {
+pub fn revert(model: &mut Model, ids: Vec<InjectionId>) -> Vec<Effect> {
     let ids: Vec<_> = ids.into_iter().filter(|id| !model.reverting.contains_key(id)).collect();
     if ids.is_empty() {
         return Vec::new();
@@ -131,6 +139,7 @@ fn revert(model: &mut Model, ids: Vec<InjectionId>) -> Vec<Effect> {
         say(model, Level::Warn, "not reverted: this run is --read-only".to_owned());
         return Vec::new();
     }
+    undo::note(model, &ids);
     model.reverting.extend(ids.iter().map(|id| (id.clone(), false)));
     vec![Effect::Revert { ids }]
 }

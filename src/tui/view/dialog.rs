@@ -39,10 +39,14 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
             let mut lines: Vec<_> = reasons.iter().flat_map(|reason| text(reason)).collect();
             if let Some(typed) = name {
                 lines.push(Line::default());
-                lines.extend(text(&format!("To inject it all the same, type the node's name: {}", ready.name)));
+                lines.extend(text(&format!(
+                    "To inject it all the same, type {}: {}",
+                    if ready.targets.len() > 1 { "this" } else { "the node's name" },
+                    ready.whom()
+                )));
                 lines.push(Line::from(Span::styled(format!("> {typed}_"), pen.theme.strong())));
             }
-            (format!("Inject {} into {}?", ready.fault.fault_type(), ready.name), lines)
+            (format!("Inject {} into {}?", ready.fault.fault_type(), ready.whom()), lines)
         }
         Dialog::Quit { error } => {
             let open = of(model.open(), Owner::Mine);
@@ -95,7 +99,7 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
         | Dialog::Help
         | Dialog::Timeline
         | Dialog::Commands
-        | Dialog::Undo(_)
+        | Dialog::ByHand(_)
         | Dialog::Measured(_)
         | Dialog::Guide(_) => (String::new(), Vec::new()),
     }

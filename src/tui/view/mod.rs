@@ -13,6 +13,7 @@ mod log;
 mod measured;
 mod node_table;
 mod nodes;
+mod opened;
 mod palette;
 mod pen;
 mod picker;
@@ -47,7 +48,10 @@ pub fn view(model: &Model, buffer: &mut Buffer) -> HitMap {
     header::draw(&mut pen, areas.header);
     strip::draw(&mut pen, areas.strip);
     nodes::draw(&mut pen, areas.of(Pane::Nodes));
-    picker::draw(&mut pen, areas.of(Pane::Picker));
+    match &model.picker.held {
+        Some(held) => opened::draw(&mut pen, areas.of(Pane::Picker), held),
+        None => picker::draw(&mut pen, areas.of(Pane::Picker)),
+    }
     active::draw(&mut pen, areas.of(Pane::Active));
     log::draw(&mut pen, areas.of(Pane::Log));
     pen.joints(&areas);
@@ -60,7 +64,7 @@ pub fn view(model: &Model, buffer: &mut Buffer) -> HitMap {
         Some(Dialog::Commands) => popup::commands(&mut pen, area),
         Some(Dialog::Guide(id)) => guide::popup(&mut pen, area, id.as_ref()),
         Some(Dialog::Measured(id)) => measured::popup(&mut pen, area, id),
-        Some(Dialog::Undo(id)) => popup::undo(&mut pen, area, id),
+        Some(Dialog::ByHand(id)) => popup::undo(&mut pen, area, id),
         Some(question) => dialog::draw(&mut pen, area, question),
     }
     pen.into_hits()

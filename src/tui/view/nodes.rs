@@ -59,6 +59,10 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
         let (shown, all) = (model.shown_nodes().len(), model.nodes().len());
         word.push_str(&format!("{lead}with \"{}\": {shown} of {all}", pen.glyphs.clean(&model.filter)));
     }
+    if !model.marks.is_empty() {
+        let lead = if word.is_empty() { "" } else { ", " };
+        word.push_str(&format!("{lead}{} {} marked", pen.glyphs.marked(), model.marks.len()));
+    }
     let inner = pen.pane(place, &word, "");
     let mut area = inner;
     if let Link::Down { reason, retry_s, .. } = &model.link {
@@ -119,7 +123,8 @@ fn node_row(pen: &mut Pen, area: Rect, table: &Table, at: usize, stale: bool) {
     let Some(row) = table.row(at) else { return };
     let selected = at == model.node;
     let mark = if selected { pen.glyphs.selected() } else { " " };
-    pen.line(area, Span::raw(mark));
+    let marked = model.nodes().get(at).is_some_and(|node| model.marks.contains(&node.id));
+    pen.line(area, Span::raw(format!("{mark}{}", if marked { pen.glyphs.marked() } else { " " })));
     let mut x = area.x + 2;
     // Where a note begins and may go on to.
     let mut note: Option<Rect> = None;
@@ -142,6 +147,8 @@ fn node_row(pen: &mut Pen, area: Rect, table: &Table, at: usize, stale: bool) {
         pen.style(area, style);
     }
     pen.hits.add(area, Hit::Node(at));
+    let sign = Rect { x: area.x + 1, width: 1, ..area }.intersection(area);
+    pen.hits.add(sign, Hit::Mark(at));
 }
 
 fn cell(pen: &mut Pen, place: Rect, cell: &Cell, column: Column, stale: bool) {

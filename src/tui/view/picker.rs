@@ -33,8 +33,11 @@ const BESIDE_TARGET: usize = 22;
 pub fn draw(pen: &mut Pen, place: PaneArea) {
     let model = pen.model;
     let room = usize::from(place.area.width).saturating_sub(BESIDE_TARGET);
-    let target = model.target().map(|node| format!("target {}", fit_end(pen.glyphs, &node.name, room)));
-    let target = target.unwrap_or_default();
+    let target = match &model.targets()[..] {
+        [] => String::new(),
+        [one] => format!("target {}", fit_end(pen.glyphs, &one.name, room)),
+        several => format!("target {} nodes", several.len()),
+    };
     let inner = pen.pane(place, &target, "");
     let focused = pen.is_focused(Pane::Picker);
     let last_value = model.picker.fields().len() - 2;
@@ -80,14 +83,14 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
 }
 
 /// The values that are shown where not all have room, counted from 1: those around the one that has the keys.
-fn window(all: usize, room: usize, field: usize) -> RangeInclusive<usize> {
+pub(super) fn window(all: usize, room: usize, field: usize) -> RangeInclusive<usize> {
     let shown = room.clamp(LEAST_VALUES.min(all), all);
     let last = field.min(all).max(shown);
     last + 1 - shown..=last
 }
 
 /// How many more there are beyond the edge of what is shown.
-fn more(pen: &mut Pen, row: Rect, hidden: usize) {
+pub(super) fn more(pen: &mut Pen, row: Rect, hidden: usize) {
     if hidden == 0 {
         return;
     }
@@ -97,7 +100,7 @@ fn more(pen: &mut Pen, row: Rect, hidden: usize) {
     pen.line(place, Span::styled(text, pen.theme.dim()));
 }
 
-fn rest(area: Rect, taken: u16) -> Rect {
+pub(super) fn rest(area: Rect, taken: u16) -> Rect {
     let taken = taken.min(area.height);
     Rect { y: area.y + taken, height: area.height - taken, ..area }
 }
@@ -205,7 +208,7 @@ fn hint(pen: &Pen) -> (String, Style) {
 }
 
 /// The commands, each as it would be typed, after the warnings; scrolled by the wheel. Gives the rows that they take.
-fn commands(pen: &mut Pen, area: Rect) -> u16 {
+pub(super) fn commands(pen: &mut Pen, area: Rect) -> u16 {
     let lines = planned(pen.model, usize::from(area.width));
     let height = usize::from(area.height);
     pen.hits.commands = lines.len().saturating_sub(height);

@@ -30,7 +30,7 @@ pub fn room(screen: Rect) -> usize {
 pub fn commands(pen: &mut Pen, screen: Rect) {
     let model = pen.model;
     let room = room(screen);
-    let target = model.target().map_or("no target", |node| node.name.as_str());
+    let target = model.whom();
     let title = format!("{} into {target}", model.picker.kind);
     let mut lines = vec![heading(pen, "What it runs")];
     let plan = planned(model, room);
@@ -88,7 +88,8 @@ pub fn undo(pen: &mut Pen, screen: Rect, id: &InjectionId) {
     lines.push(Line::default());
     lines.push(heading(pen, "Undo, by hand"));
     lines.extend(shell(pen, one.injection.undo.iter().cloned(), room));
-    read(pen, screen, &format!("{} in {}, injection {id}", metadata.fault_type(), metadata.target()), lines);
+    let title = format!("{} in {}, injection {id}", metadata.fault_type(), metadata.target());
+    read_with(pen, screen, &title, lines, Some(Context::ByHand));
 }
 
 pub fn heading(pen: &Pen, text: &'static str) -> Line<'static> {
@@ -107,6 +108,11 @@ fn shell(pen: &Pen, commands: impl Iterator<Item = String>, room: usize) -> Vec<
 
 /// A box as high as the lines need, scrolled where the screen is not that high, with the popup's keys at its end.
 pub fn read(pen: &mut Pen, screen: Rect, title: &str, lines: Vec<Line>) {
+    read_with(pen, screen, title, lines, None);
+}
+
+/// As [`read`], with the entries of one more context.
+fn read_with(pen: &mut Pen, screen: Rect, title: &str, lines: Vec<Line>, more: Option<Context>) {
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(4);
     let inner = pen.popup(screen, title, COLUMNS, rows);
     let total = lines.len();
@@ -114,7 +120,11 @@ pub fn read(pen: &mut Pen, screen: Rect, title: &str, lines: Vec<Line>) {
     scrolled(pen, body, lines);
     let end = Pen::row(inner, inner.height.saturating_sub(1));
     let offered = if pen.hits.popup > 0 { 3 } else { 1 };
-    buttons(pen, end, Context::Popup, offered, pen.theme.plain());
+    let x = buttons(pen, end, Context::Popup, offered, pen.theme.plain());
+    if let Some(context) = more {
+        let rest = Rect { x, width: end.right().saturating_sub(x), ..end };
+        buttons(pen, rest, context, usize::MAX, pen.theme.plain());
+    }
     if pen.hits.popup > 0 {
         let last = pen.model.scroll.min(pen.hits.popup) + usize::from(body.height);
         let place = format!("line {last} of {total}");
@@ -131,8 +141,8 @@ pub fn scrolled(pen: &mut Pen, area: Rect, lines: Vec<Line>) {
     }
 }
 
-/// The last so many of the context's entries as `[key] label`, to press or to click.
-pub fn buttons(pen: &mut Pen, area: Rect, context: Context, offered: usize, style: Style) {
+/// The last so many of the context's entries as `[key] label`, to press or to click; gives where the next one would begin.
+pub fn buttons(pen: &mut Pen, area: Rect, context: Context, offered: usize, style: Style) -> u16 {
     let groups = pen.model.keys.groups(context, |binding| binding.label);
     let skipped = groups.len().saturating_sub(offered);
     let mut x = area.x;
@@ -150,6 +160,7 @@ pub fn buttons(pen: &mut Pen, area: Rect, context: Context, offered: usize, styl
         }
         x = x.saturating_add(taken + 3);
     }
+    x
 }
 
 /// The context's entries one below the other.
