@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod option;
+pub mod preset;
 
 use std::{
     path::{Path, PathBuf},

@@ -13,12 +13,6 @@ impl Metadata {
         match &self.fault {
             FaultMetadata::NodeKill { signal, .. } => params.put("signal", Value::Text(signal.name().to_owned())),
             FaultMetadata::NodeStop { timeout_s, .. } => params.put("timeout_s", Value::Number(*timeout_s)),
-            FaultMetadata::DiskPressure { fill_percent, fill_file, whole, .. } => {
-                let folder = fill_file.rsplit_once('/').map_or("", |(folder, _)| folder);
-                params.put("fill_percent", Value::Number(*fill_percent));
-                params.put("target_path", Value::Text(folder.to_owned()));
-                params.put("fill_shared", Value::Switch(*whole));
-            }
             FaultMetadata::NetworkPartition { .. } if self.group.is_some() => return None,
             FaultMetadata::NetworkPartition { peers, direction, reject, .. } => {
                 let shape = match direction {

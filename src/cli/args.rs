@@ -12,11 +12,12 @@ use clap::{
 
 use super::{demo, output::Failure, report::Format};
 use crate::{
-    chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params},
+    chaos::{Fault, FaultType, InjectionId, Kind, ParamSpec, Params, random},
     config::{
         Globals, Layer, Origin,
         file::{ConfigFile, FileError},
         option::{DEFAULT_TTL, SETTINGS, Setting, Shape, parse_ttl},
+        preset::{self, Preset},
     },
     session::recovery::Reach,
     subject::docker::demo::DEFAULT_NAME,
@@ -228,6 +229,8 @@ impl Subcommand {
 pub struct Inject {
     pub fault: Fault,
     pub targets: Vec<String>,
+    /// One node at random: which, says the seed.
+    pub seed: Option<u32>,
     pub ttl: Option<Duration>,
     pub dry_run: bool,
     pub force: bool,
@@ -276,7 +279,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, ExitCo
         matches = matches_of(with_file(without_empty_variables(command()), file))?;
     }
     let ttl = ttl(file.as_ref().ok().and_then(Option::as_ref));
-    let mut parsed = interpret(&matches, ttl.value.as_deref()).map_err(|failure| failure.print(json))?;
+    let presets = preset::all(file.as_ref().ok().and_then(Option::as_ref));
+    let mut parsed = interpret(&matches, ttl.value.as_deref(), &presets).map_err(|failure| failure.print(json))?;
     let (file, file_error) = match file {
         Ok(file) => (file, None),
         Err(error) => (None, Some(error)),
@@ -347,12 +351,12 @@ fn origins(matches: &ArgMatches, file: Option<&ConfigFile>, ttl: Origin) -> Vec<
 }
 
 /// `ttl` is what holds where `inject` is given none.
-fn interpret(matches: &ArgMatches, ttl: Option<&str>) -> Result<Parsed, Failure> {
+fn interpret(matches: &ArgMatches, ttl: Option<&str>, presets: &[Preset]) -> Result<Parsed, Failure> {
     let usage = |error: clap::Error| Failure::new(2, error.to_string());
     let globals = Globals::from_arg_matches(matches).map_err(usage)?;
     let subcommand = match matches.subcommand() {
         None => Subcommand::Tui,
-        Some(("inject", inject)) => Subcommand::Inject(interpret_inject(inject, ttl)?),
+        Some(("inject", inject)) => Subcommand::Inject(interpret_inject(inject, ttl, presets)?),
         Some(("change", change)) => Subcommand::Change(interpret_change(change)?),
         Some(_) => match Cli::from_arg_matches(matches).map_err(usage)?.subcommand {
             None => Subcommand::Tui,
@@ -386,26 +390,61 @@ fn interpret(matches: &ArgMatches, ttl: Option<&str>) -> Result<Parsed, Failure>
     Ok(Parsed { globals, subcommand, file_error: None })
 }
 
-fn interpret_inject(matches: &ArgMatches, default_ttl: Option<&str>) -> Result<Inject, Failure> {
+fn interpret_inject(matches: &ArgMatches, default_ttl: Option<&str>, presets: &[Preset]) -> Result<Inject, Failure> {
     let usage = |text: String| Failure::new(2, text);
-    let (name, of_type) =
-        matches.subcommand().ok_or_else(|| usage(format!("inject needs a TYPE: {}", FaultType::names())))?;
-    let kind = FaultType::from_name(name).ok_or_else(|| usage(unknown_type(name)))?;
-    let given = kind.params().iter().filter_map(|spec| {
-        let text = of_type.get_one::<String>(spec.name)?;
-        Some((spec.name.to_owned(), text.clone()))
-    });
-    let fault = Params::parse(kind, given).and_then(|params| Fault::from_params(kind, &params));
+    let of_type = matches.subcommand().map_or(matches, |(_, of_type)| of_type);
     let text = |name: &str| of_type.get_one::<String>(name).or_else(|| matches.get_one::<String>(name)).cloned();
+    let is_set = |name: &str| of_type.get_flag(name) || matches.get_flag(name);
+    let preset = text("preset").map(|name| {
+        let names = || presets.iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = presets.iter().find(|preset| preset.name == name);
+        found.ok_or_else(|| usage(format!("there is no preset {name:?}; there are {}", names())))
+    });
+    let preset = preset.transpose()?;
+    let fault = match (matches.subcommand(), preset) {
+        (None, None) => return Err(usage(format!("inject needs a TYPE: {}; or a --preset", FaultType::names()))),
+        (Some((kind, _)), Some(preset)) => {
+            return Err(usage(format!("either the type {kind} or the preset {}: one says it all", preset.name)));
+        }
+        (None, Some(preset)) => Fault::from_params(preset.kind, &preset.params),
+        (Some((name, of_type)), None) => {
+            let kind = FaultType::from_name(name).ok_or_else(|| usage(unknown_type(name)))?;
+            let given = kind.params().iter().filter_map(|spec| {
+                let text = of_type.get_one::<String>(spec.name)?;
+                Some((spec.name.to_owned(), text.clone()))
+            });
+            Params::parse(kind, given).and_then(|params| Fault::from_params(kind, &params))
+        }
+    };
     let named = |of: &ArgMatches| of.get_many::<String>("target").into_iter().flatten().cloned().collect::<Vec<_>>();
-    let targets = [named(matches), named(of_type)].concat();
-    let ttl = text("ttl").or_else(|| default_ttl.map(str::to_owned)).unwrap_or_else(|| DEFAULT_TTL.to_owned());
+    let mut targets = named(matches);
+    if matches.subcommand().is_some() {
+        targets.extend(named(of_type));
+    }
+    let seed = text("seed").map(|text| {
+        text.parse::<u32>().map_err(|_| usage(format!("--seed cannot be {text:?}; allowed: 0 to {}", u32::MAX)))
+    });
+    let seed = match seed.transpose()? {
+        None if is_set("random") => Some(random::seed()),
+        seed => seed,
+    };
+    if seed.is_some() && !targets.is_empty() {
+        return Err(usage("either --target or --random: a node is named or chosen".to_owned()));
+    }
+    let ttl = match (text("ttl"), preset.and_then(|preset| preset.ttl)) {
+        (None, Some(ttl)) => Some(ttl),
+        (given, _) => {
+            let ttl = given.or_else(|| default_ttl.map(str::to_owned)).unwrap_or_else(|| DEFAULT_TTL.to_owned());
+            parse_ttl("--ttl", &ttl).map_err(usage)?
+        }
+    };
     Ok(Inject {
         fault: fault.map_err(|error| usage(error.to_string()))?,
         targets,
-        ttl: parse_ttl("--ttl", &ttl).map_err(usage)?,
-        dry_run: of_type.get_flag("dry_run") || matches.get_flag("dry_run"),
-        force: of_type.get_flag("force") || matches.get_flag("force"),
+        seed,
+        ttl,
+        dry_run: is_set("dry_run"),
+        force: is_set("force"),
     })
 }
 
@@ -478,7 +517,7 @@ fn inject_command() -> Command {
 }
 
 /// May stand before and after the type.
-fn common_args() -> [Arg; 4] {
+fn common_args() -> [Arg; 7] {
     [
         Arg::new("target").long("target").value_name("NODE").action(ArgAction::Append).help(
             "Container name, Compose service, or an unambiguous part of one; again for more nodes, all or none [default: a \
@@ -488,6 +527,12 @@ fn common_args() -> [Arg; 4] {
             .long("ttl")
             .value_name("TIME")
             .help(format!("Ends by itself after this; none: never [default: {DEFAULT_TTL}]")),
+        Arg::new("random")
+            .long("random")
+            .action(ArgAction::SetTrue)
+            .help("On a running TiKV node chosen at random; says the seed that chooses it again"),
+        Arg::new("seed").long("seed").value_name("N").help("The node that this seed chooses (with --random)"),
+        Arg::new("preset").long("preset").value_name("NAME").help("A fault by its name, instead of a TYPE and its parameters"),
         Arg::new("dry_run").long("dry-run").action(ArgAction::SetTrue).help("Print what would run, and do nothing"),
         Arg::new("force").long("force").action(ArgAction::SetTrue).help("Inject whatever it leaves of the cluster"),
     ]
@@ -532,8 +577,9 @@ fn one_line(error: &clap::Error, words: &[OsString]) -> String {
         (ErrorKind::UnknownArgument, true) => {
             let given = context(ContextKind::InvalidArg).unwrap_or_default();
             let flags = kind.into_iter().flat_map(FaultType::params).map(|spec| format!("--{}", spec.flag()));
-            let flags: Vec<String> =
-                flags.chain(["--target", "--ttl", "--dry-run", "--force"].map(str::to_owned)).collect();
+            let flags: Vec<String> = flags
+                .chain(["--target", "--random", "--seed", "--ttl", "--dry-run", "--force"].map(str::to_owned))
+                .collect();
             let name = kind.map(FaultType::name).unwrap_or_default();
             format!("{name} has no parameter {given}; it takes {}", flags.join(", "))
         }
@@ -574,13 +620,15 @@ mod tests {
     fn failure(line: &str) -> String {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         match command().try_get_matches_from(&words) {
-            Ok(matches) => interpret(&matches, None).err().map(|failure| failure.message).unwrap_or_default(),
+            Ok(matches) => {
+                interpret(&matches, None, &preset::all(None)).err().map(|failure| failure.message).unwrap_or_default()
+            }
             Err(error) => one_line(&error, &words),
         }
     }
 
     fn inject(line: &str) -> Inject {
-        match interpret(&command().try_get_matches_from(line.split(' ')).unwrap(), None)
+        match interpret(&command().try_get_matches_from(line.split(' ')).unwrap(), None, &preset::all(None))
             .map_err(|f| f.message)
             .unwrap()
             .subcommand
@@ -622,6 +670,15 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_is_a_fault_and_a_seed_is_a_node() {
+        let one = inject("tikv-chaos inject --preset frozen --seed 7 --dry-run");
+        assert_eq!((one.fault, one.seed, one.ttl), (Fault::NodePause, Some(7), Some(Duration::from_secs(120))));
+        let one = inject("tikv-chaos inject --preset frozen --ttl 9m --target a");
+        assert_eq!((one.seed, one.ttl), (None, Some(Duration::from_secs(540))));
+        assert!(inject("tikv-chaos inject node_pause --random").seed.is_some());
+    }
+
+    #[test]
     fn a_switch_needs_no_value() {
         let one = inject("tikv-chaos inject network_partition --include-pd --peers a,b");
         let Fault::NetworkPartition { peers, include_pd: true, .. } = one.fault else { panic!() };
@@ -633,6 +690,10 @@ mod tests {
         let cases = [
             ("tikv-chaos inject clock_skew", "there are node_kill, latency, disk_pressure, network_partition"),
             ("tikv-chaos inject", "inject needs a TYPE: node_kill, latency"),
+            ("tikv-chaos inject --preset nope", "there is no preset \"nope\"; there are bad-cable, bursts"),
+            ("tikv-chaos inject latency --preset flaky", "either the type latency or the preset flaky"),
+            ("tikv-chaos inject latency --random --target a", "either --target or --random"),
+            ("tikv-chaos inject latency --seed many", "--seed cannot be \"many\"; allowed: 0 to"),
             ("tikv-chaos inject latency --mean 3", "it takes --min-ms, --max-ms, --interface, --mean-ms"),
             ("tikv-chaos inject latency --min-ms -3", "allowed: a whole number from 0 to 10000 ms"),
             ("tikv-chaos inject latency --min-ms 9 --max-ms 3", "min_ms 9 is over max_ms 3"),

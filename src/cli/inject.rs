@@ -21,7 +21,18 @@ use crate::{
 
 pub async fn run(config: &Config, inject: Inject) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
-    let Inject { fault, targets, ttl, force, dry_run: only_look } = inject;
+    let Inject { fault, mut targets, seed, ttl, force, dry_run: only_look } = inject;
+    if let Some(seed) = seed {
+        let (node, count) = match subject.at_random(seed).await {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                subject.release().await;
+                return Err(error.into());
+            }
+        };
+        eprintln!("tikv-chaos: chose {}, at random of {count}: --random --seed {seed} chooses it again", node.name);
+        targets.push(node.id);
+    }
     let request = Request { fault, targets, ttl, command: "inject", limits: config.limits.clone(), force };
     let result =
         if only_look { dry_run(config, &subject, &request).await } else { real(config, &subject, &request).await };

@@ -11,7 +11,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::option::{SETTINGS, Setting, Shape, parse_ttl};
+use super::{
+    option::{SETTINGS, Setting, Shape, parse_ttl},
+    preset::{self, Preset},
+};
 use crate::tui::{Keymap, theme};
 
 /// Tables that are not made of settings: what the keys do, and faults with a name.
@@ -31,6 +34,8 @@ pub struct ConfigFile {
     pub keymap: Keymap,
     /// `[presets]` as it stands there.
     pub presets: toml::Table,
+    /// The faults that it names.
+    pub named: Vec<Preset>,
 }
 
 /// What is wrong with it, and where.
@@ -91,7 +96,11 @@ impl ConfigFile {
         let (keys, presets) = (table("keys"), table("presets"));
         let keymap = Keymap::from_table(&keys)
             .map_err(|error| at(place(document.get_ref(), "keys", &error.action), format!("[keys]: {error}")))?;
-        Ok(Self { path: path.to_owned(), values, keys, keymap, presets, text })
+        let named = preset::parse(&presets).map_err(|error| {
+            let start = place_in(document.get_ref(), "presets", &error.name, error.entry.as_deref());
+            at(start, format!("[presets]: {error}"))
+        })?;
+        Ok(Self { path: path.to_owned(), values, keys, keymap, presets, named, text })
     }
 }
 
@@ -100,6 +109,15 @@ fn place(document: &DeTable, table: &str, name: &str) -> usize {
     let table = document.get(table).and_then(|table| table.get_ref().as_table());
     let mut entries = table.into_iter().flatten();
     entries.find(|(key, _)| key.get_ref().as_ref() == name).map_or(0, |(key, _)| key.span().start)
+}
+
+/// Where an entry of that entry begins, or that itself.
+fn place_in(document: &DeTable, table: &str, name: &str, entry: Option<&str>) -> usize {
+    let within = || {
+        let inner = document.get(table)?.get_ref().as_table()?.get(name)?.get_ref().as_table()?;
+        inner.iter().find(|(key, _)| Some(key.get_ref().as_ref()) == entry).map(|(key, _)| key.span().start)
+    };
+    within().unwrap_or_else(|| place(document, table, name))
 }
 
 fn unknown(name: &str) -> String {
@@ -196,6 +214,14 @@ mod tests {
                 ":3: [keys]: there is no action \"injekt\"; expected one of inject,",
             ),
             ("[keys]\n\nrevert = \"Hyper-r\"", ":3: [keys]: revert: there is no key \"Hyper-r\"; expected a character"),
+            (
+                "[presets.a]\ntype = \"latency\"\nmin_ms = 300",
+                ":1: [presets]: a: min_ms 300 is over max_ms 150; min_ms must be at most max_ms",
+            ),
+            (
+                "[presets.a]\ntype = \"latency\"\n\nmin = 3",
+                ":4: [presets]: a: latency has no parameter \"min\"; it takes min_ms,",
+            ),
             ("keys.revert = \"i\"", ":1: [keys]: the key i cannot be both revert"),
         ];
         for (text, expected) in cases {

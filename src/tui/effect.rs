@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     chaos::{Fault, InjectionId},
+    config::preset::Preset,
     subject::Marked,
 };
 
@@ -29,6 +30,8 @@ pub enum Effect {
         id: InjectionId,
         fault: Fault,
     },
+    /// Write a preset into the configuration file.
+    Keep(Box<Preset>),
     /// Draw a seed for a node at random.
     Roll,
     /// Put the text where the terminal keeps what is copied.

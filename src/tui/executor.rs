@@ -26,7 +26,7 @@ use crate::{
         random,
     },
     cluster::ClusterState,
-    config::Config,
+    config::{Config, preset},
     safety::Limits,
     session::{
         self, ChangeRequest, Injection, Life, LifeError, Loaded, Request, Store,
@@ -151,6 +151,14 @@ impl Executor {
             }
             Effect::Change { id, fault } => {
                 self.work.spawn(async move { shared.change(id, fault).await });
+            }
+            Effect::Keep(preset) => {
+                let file = self.config.file.as_ref().map(|file| file.path.clone());
+                self.work.spawn(async move {
+                    let name = preset.name.clone();
+                    let result = preset::save(file.as_deref(), &preset);
+                    shared.send(Message::Kept { name, result }).await;
+                });
             }
             Effect::Roll => {
                 self.work.spawn(async move { shared.send(Message::Rolled(random::seed())).await });

@@ -20,6 +20,8 @@ pub enum Hit {
     Active(usize),
     /// What the palette offers there.
     Offer(usize),
+    /// A preset of the list.
+    Preset(usize),
     Act(Action),
     /// A dialog lies over everything.
     Shade,

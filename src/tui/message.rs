@@ -7,6 +7,7 @@ use ratatui::crossterm::event::Event;
 use crate::{
     chaos::{InjectionId, measured::Look},
     cluster::ClusterState,
+    config::preset::Preset,
     session::{Injection, Loaded, recovery::Recovery},
     subject::{Marked, Plan, docker::Snapshot},
 };
@@ -38,6 +39,11 @@ pub enum Message {
         id: InjectionId,
         plan: Option<Box<Plan>>,
         result: Result<Box<Injection>, String>,
+    },
+    /// The answer to [`super::Effect::Keep`]: in which file it stands, and all presets that there are now.
+    Kept {
+        name: String,
+        result: Result<(String, Vec<Preset>), String>,
     },
     /// The answer to [`super::Effect::Roll`].
     Rolled(u32),

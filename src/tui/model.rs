@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     chaos::{Fault, InjectionId, measured::Look},
+    config::preset::Preset,
     session::{Loaded, recovery::Sight},
     subject::{
         Marked,
@@ -45,6 +46,8 @@ pub struct Options {
     /// How long an injection lasts where nothing is said.
     pub ttl: Option<Duration>,
     pub keys: Keymap,
+    /// Faults that have a name.
+    pub presets: Vec<Preset>,
     pub utf8: bool,
     pub theme: Theme,
     /// No theme's colours count without.
@@ -120,6 +123,8 @@ pub enum Dialog {
     Help,
     Timeline,
     Palette(Palette),
+    /// The presets, and the one that is selected.
+    Presets(usize),
     /// The commands and the undo of what the picker holds.
     Commands,
     /// The undo of one injection, as a person would type it.
@@ -174,6 +179,9 @@ pub struct Model {
     /// Only nodes in whose row this stands are shown, and the target.
     pub(super) filter: String,
     pub(super) prompt: Option<Prompt>,
+    /// What a preset that is written down is to be called.
+    pub(super) naming: String,
+    pub(super) presets: Vec<Preset>,
     pub(super) picker: Picker,
     /// The one of new injections, while the one in its place changes an injection that holds.
     pub(super) shelved: Option<Picker>,
@@ -218,6 +226,7 @@ impl Model {
             keys: options.keys.clone(),
             theme: if options.colours { options.theme } else { Theme::colourless() },
             picker: Picker::lasting(options.ttl),
+            presets: options.presets.clone(),
             shelved: None,
             changing: BTreeMap::new(),
             done: Vec::new(),
@@ -240,6 +249,7 @@ impl Model {
             marks: BTreeSet::new(),
             filter: String::new(),
             prompt: None,
+            naming: String::new(),
             active_id: None,
             active_row: 0,
             log: Log::default(),

@@ -47,6 +47,7 @@ impl Model {
             Action::Panic => !self.options.read_only,
             Action::Clear => !self.filter.is_empty() || !self.log.filter.is_empty() || !self.marks.is_empty(),
             Action::OlderHit | Action::NewerHit | Action::WithOthers => !self.log.filter.is_empty(),
+            Action::Keep => self.picker.fault().is_ok(),
             Action::Palette => false,
             _ => true,
         }

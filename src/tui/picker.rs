@@ -55,7 +55,7 @@ pub struct Held {
 }
 
 /// What an injection keeps as long as it holds: where it stands, and what does it.
-const KEPT: [&str; 2] = ["via", "interface"];
+const KEPT: [&str; 3] = ["via", "interface", "target_path"];
 
 #[derive(Debug)]
 pub struct Picker {

@@ -7,6 +7,8 @@ use super::model::Model;
 pub enum Line {
     NodeFilter,
     LogFilter,
+    /// What a preset is to be called.
+    PresetName,
 }
 
 impl Line {
@@ -15,6 +17,7 @@ impl Line {
         match self {
             Self::NodeFilter => "nodes with: ",
             Self::LogFilter => "lines with: ",
+            Self::PresetName => "keep these sliders as: ",
         }
     }
 }
@@ -67,6 +70,7 @@ impl Model {
         match line {
             Line::NodeFilter => &mut self.filter,
             Line::LogFilter => &mut self.log.filter,
+            Line::PresetName => &mut self.naming,
         }
     }
 
@@ -75,6 +79,7 @@ impl Model {
         match line {
             Line::NodeFilter => self.select_passing(),
             Line::LogFilter => self.log.scroll = 0,
+            Line::PresetName => {}
         }
     }
 }

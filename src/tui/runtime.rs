@@ -27,7 +27,7 @@ use super::{
     terminal::{self, Screen},
     update,
 };
-use crate::config::Config;
+use crate::config::{Config, preset};
 
 /// News from Docker is drawn at most so often: 30 times a second.
 const FRAME: Duration = Duration::from_millis(34);
@@ -207,6 +207,7 @@ fn options(config: &Config, demo: Option<String>) -> Result<Options> {
         read_only: config.read_only,
         ttl: config.ttl,
         keys: config.file.as_ref().map(|file| file.keymap.clone()).unwrap_or_default(),
+        presets: preset::all(config.file.as_deref()),
         utf8: !config.ascii && (locale.contains("utf-8") || locale.contains("utf8")),
         // https://no-color.org: present and not empty.
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use rand::seq::IndexedRandom as _;
-
 use super::{
     act::{is_alive, unexpected},
     beside::Beside,
@@ -19,7 +17,7 @@ use crate::{
         Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
         measured::{Look, Moment, Reading},
         network::Direction,
-        undo_commands,
+        random, undo_commands,
     },
     holder::protocol::{Answer, Ask, Cause},
     safety::{self, Verdict},
@@ -365,9 +363,22 @@ impl TikvSubject {
         if let Some(name) = name {
             return target::find(snapshot, name).cloned();
         }
-        let running: Vec<&Node> =
-            snapshot.nodes.iter().filter(|node| node.role == Role::Tikv && node.is_running()).collect();
-        let chosen = running.choose(&mut rand::rng());
-        chosen.map(|node| (*node).clone()).ok_or_else(|| SubjectError::NoNodes { scope: String::new() })
+        by_seed(snapshot, random::seed()).map(|(node, _)| node)
     }
+
+    /// The running TiKV node that the seed means, and of how many.
+    pub async fn at_random(&self, seed: u32) -> Result<(Node, usize), SubjectError> {
+        let snapshot = self.snapshot().await?;
+        target::only_cluster(&snapshot, self.options.project.as_deref())?;
+        by_seed(&snapshot, seed)
+    }
+}
+
+fn by_seed(snapshot: &Snapshot, seed: u32) -> Result<(Node, usize), SubjectError> {
+    let mut running: Vec<&Node> =
+        snapshot.nodes.iter().filter(|node| node.role == Role::Tikv && node.is_running()).collect();
+    running.sort_by(|one, other| one.name.cmp(&other.name));
+    let chosen = random::place(seed, running.len()).and_then(|at| running.get(at));
+    let none = || SubjectError::NoNodes { scope: String::new() };
+    chosen.map(|node| ((*node).clone(), running.len())).ok_or_else(none)
 }

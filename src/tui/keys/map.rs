@@ -233,6 +233,7 @@ mod tests {
     #[test]
     fn the_default_file_names_every_action_with_its_usual_keys() {
         let (_, keys) = DEFAULT_FILE.split_once("#[keys]\n").unwrap();
+        let (keys, _) = keys.split_once("#[presets.").unwrap();
         let keys: String =
             keys.lines().filter(|line| line.contains(" = ")).map(|line| format!("{}\n", &line[1..])).collect();
         let table: toml::Table = keys.parse().unwrap();

@@ -39,6 +39,7 @@ pub enum Context {
     /// A line is typed at the foot of the screen.
     Prompt,
     Palette,
+    Presets,
     Popup,
     /// The undo of an injection by hand, to read.
     ByHand,
@@ -72,7 +73,7 @@ impl Context {
     }
 
     /// In the order and with the headings of the help.
-    pub const HELP: [(Self, &'static str); 26] = [
+    pub const HELP: [(Self, &'static str); 27] = [
         (Self::Panes, "Everywhere"),
         (Self::Always, ""),
         (Self::Nodes, "Nodes"),
@@ -90,6 +91,7 @@ impl Context {
         (Self::Log, "Log"),
         (Self::Prompt, "Typing a line"),
         (Self::Palette, "Palette"),
+        (Self::Presets, "Presets"),
         (Self::Popup, "Popup"),
         (Self::ByHand, "Popup: undo by hand"),
         (Self::Confirm, "Dialog: before an injection"),

@@ -37,6 +37,7 @@ pub fn options() -> Options {
         utf8: true,
         keys: Keymap::default(),
         theme: Theme::default(),
+        presets: crate::config::preset::all(None),
         colours: true,
         motion: true,
         time_zone: TimeZone::UTC,

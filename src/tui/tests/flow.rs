@@ -317,6 +317,62 @@ fn a_node_at_random_is_a_running_one_and_its_seed_is_told() {
 }
 
 #[test]
+fn a_preset_is_called_with_two_keys_and_injected_with_a_third() {
+    let mut screen = Screen::ready(120, 40);
+    let at = screen.model.presets.iter().position(|preset| preset.name == "frozen").unwrap();
+    screen.keys("p");
+    assert!(screen.text().contains("frozen") && screen.text().contains("stands still"), "{}", screen.text());
+    screen.keys(&crate::tui::update::preset_key(at).unwrap().to_string());
+    assert_eq!((&screen.model.dialog, screen.model.focus), (&None, Pane::Picker));
+    assert!(screen.taken().is_empty(), "nothing happens before it is asked for");
+    screen.planned();
+    screen.keys("i");
+    match &screen.taken()[..] {
+        [Effect::Inject { fault: Fault::NodePause, ttl, .. }] => assert_eq!(ttl.unwrap().as_secs(), 120),
+        other => panic!("{other:?}"),
+    }
+    // With the mouse, and with arrows.
+    screen.keys("p");
+    screen.click(|hit| hit == Hit::Preset(1));
+    assert_eq!(screen.model.picker.kind, screen.model.presets[1].kind);
+    screen.keys("p");
+    screen.press(KeyCode::Down);
+    screen.press(KeyCode::Down);
+    screen.press(KeyCode::Enter);
+    assert_eq!(screen.model.picker.kind, screen.model.presets[2].kind);
+}
+
+#[test]
+fn what_the_sliders_say_is_given_a_name_and_kept() {
+    let mut screen = Screen::ready(120, 40);
+    screen.keys("2jl");
+    screen.keys("Pslow net");
+    assert!(screen.text().contains("keep these sliders as: slow net"), "{}", screen.text());
+    screen.press(KeyCode::Enter);
+    assert!(screen.taken().is_empty() && last_word(&screen).contains("allowed: up to 30 letters"));
+    screen.keys("Pslow");
+    screen.press(KeyCode::Enter);
+    let preset = match &screen.taken()[..] {
+        [Effect::Keep(preset)] => (**preset).clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((preset.name.as_str(), preset.kind), ("slow", FaultType::Latency));
+    assert_eq!(preset.params, screen.model.picker.params());
+    let result = Ok(("/etc/config.toml".to_owned(), vec![preset]));
+    screen.send(Message::Kept { name: "slow".into(), result });
+    assert_eq!(last_word(&screen), "slow stands in /etc/config.toml: p 1 calls it");
+    screen.send(Message::Kept { name: "slow".into(), result: Err("no".into()) });
+    assert_eq!(last_word(&screen), "slow is not kept: no");
+}
+
+#[test]
+fn presets_80x24() {
+    let mut screen = Screen::ready(80, 24);
+    screen.keys("p");
+    insta::assert_snapshot!(screen.text());
+}
+
+#[test]
 fn opened_80x24() {
     insta::assert_snapshot!(opened(80, 24).text());
 }

@@ -109,7 +109,7 @@ const DIALOGS: [(&str, Scene, Scene); 13] = [
     ("commands", base, |screen| screen.keys("c")),
     ("expect", hurt_cluster, |screen| screen.keys("e")),
     ("timeline", hurt_cluster, |screen| screen.keys("t")),
-    ("undo", busy, |screen| screen.keys("u")),
+    ("undo", busy, |screen| screen.keys("U")),
     ("measured", busy, |screen| screen.keys("m")),
     ("confirm", base, confirms),
     ("name", base, by_name),

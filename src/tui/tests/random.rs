@@ -17,7 +17,7 @@ use crate::{
 
 fn keys() -> impl Strategy<Value = Message> {
     let codes = prop_oneof![
-        8 => prop::sample::select("iirRqucled1234jjjkkhhll?gGysnke0955 /世".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
+        8 => prop::sample::select("iirRquUucledpP1234jjjkkhhll?gGysnke0955  d/世".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
         4 => prop::sample::select(vec![
             KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Right, KeyCode::Enter, KeyCode::Esc, KeyCode::Tab,
             KeyCode::BackTab, KeyCode::PageUp, KeyCode::PageDown, KeyCode::Home, KeyCode::End, KeyCode::Backspace,
@@ -150,6 +150,20 @@ fn message() -> impl Strategy<Value = Message> {
             } else {
                 Err("it did not work".into())
             },
+        }),
+        3 => (0_u32..9, any::<bool>()).prop_map(|(number, good)| Message::Changed {
+            id: InjectionId::from_number(number),
+            plan: good.then(|| Box::new(plan())),
+            result: if good {
+                Ok(Box::new(injection(number, Life::Active, latency("demo-tikv0-1"), 0, None)))
+            } else {
+                Err("not changed".into())
+            },
+        }),
+        1 => any::<u32>().prop_map(Message::Rolled),
+        1 => any::<bool>().prop_map(|good| Message::Kept {
+            name: "slow".into(),
+            result: if good { Ok(("f".into(), Vec::new())) } else { Err("not kept".into()) },
         }),
         2 => (0_u32..9, any::<bool>()).prop_map(|(number, good)| Message::Reverted {
             id: InjectionId::from_number(number),

@@ -233,7 +233,7 @@ fn commands_popup() {
 fn undo_popup() {
     let mut screen = injected(120, 40);
     screen.press(KeyCode::Esc);
-    screen.keys("3gu");
+    screen.keys("3gU");
     assert_snapshot!(screen.text());
 }
 

@@ -1,6 +1,6 @@
 //! What each action does, whether a key or a click asked for it.
 
-use super::{change, dialog, inject, marks, pane, say, sessions, undo};
+use super::{change, dialog, inject, marks, pane, presets, say, sessions, undo};
 use crate::{
     chaos::Kind,
     tui::{
@@ -32,6 +32,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             model.log.scroll = 0;
         }
         Action::Gravity => model.log.next_gravity(),
+        Action::Presets => dialog::open(model, Dialog::Presets(0)),
+        Action::Keep => presets::name(model),
         Action::Mark => marks::mark(model, model.node),
         Action::Random => return vec![Effect::Roll],
         Action::Open => change::open(model),
@@ -125,7 +127,16 @@ fn accept(model: &mut Model) -> Vec<Effect> {
             let at = palette.at;
             return take_offer(model, at);
         }
-        None if model.prompt.is_some() => model.prompt = None,
+        Some(Dialog::Presets(at)) => {
+            let at = *at;
+            presets::call(model, at);
+        }
+        None if model.prompt.is_some() => {
+            let line = model.prompt.take().map(|prompt| prompt.line);
+            if line == Some(Line::PresetName) {
+                return presets::named(model);
+            }
+        }
         _ => model.picker.take_typed(),
     }
     Vec::new()
@@ -141,7 +152,7 @@ pub fn take_offer(model: &mut Model, at: usize) -> Vec<Effect> {
 
 fn cancel(model: &mut Model) {
     match &model.dialog {
-        Some(Dialog::Palette(_)) => model.dialog = None,
+        Some(Dialog::Palette(_) | Dialog::Presets(_)) => model.dialog = None,
         None if model.prompt.is_some() => model.prompt_cancel(),
         _ => model.picker.typing = None,
     }
@@ -189,6 +200,10 @@ pub fn insert(model: &mut Model, text: &str) {
         palette.at = 0;
         model.dirty = true;
         return;
+    }
+    if let Some(Dialog::Presets(_)) = &model.dialog {
+        model.dirty = true;
+        return presets::pressed(model, text);
     }
     if model.dialog.is_none() && model.prompt.is_some() {
         model.dirty = true;

@@ -93,6 +93,7 @@ impl Dialog {
             Self::Help | Self::Timeline | Self::Commands | Self::Measured(_) | Self::Guide(_) => Context::Popup,
             Self::ByHand(_) => Context::ByHand,
             Self::Palette(_) => Context::Palette,
+            Self::Presets(_) => Context::Presets,
             Self::Confirm { name: None, .. } => Context::Confirm,
             Self::Confirm { name: Some(_), .. } => Context::ConfirmName,
             Self::Quit { .. } => match (&model.options.demo, model.has_own_open()) {

@@ -12,10 +12,12 @@ mod marks;
 mod mouse;
 mod pane;
 mod plan;
+mod presets;
 mod sessions;
 mod undo;
 
 pub use input::{contexts, pane_contexts};
+pub use presets::key as preset_key;
 
 use std::collections::BTreeSet;
 
@@ -50,6 +52,7 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             return dialog::overtaken(model);
         }
         Message::Changed { id, plan, result } => change::answered(model, &id, plan, result),
+        Message::Kept { name, result } => presets::kept(model, &name, result),
         Message::Rolled(seed) => marks::rolled(model, seed),
         Message::Reverted { id, result } => {
             model.dirty = true;

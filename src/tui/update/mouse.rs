@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
-use super::{act, change, contexts, marks, pane};
+use super::{act, change, contexts, marks, pane, presets};
 use crate::{
     chaos::{Kind, Value},
     tui::{Effect, Model, hits::Hit, keys::Action, model::Pane, picker::Field, widgets::slider::Slider},
@@ -36,7 +36,7 @@ pub fn event(model: &mut Model, mouse: &MouseEvent) -> Vec<Effect> {
 fn clicked(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     let Some(hit) = model.hits.at(column, row) else { return Vec::new() };
     // A dialog may have come up since the screen was drawn; what it hides cannot be clicked.
-    if model.dialog.is_some() && !matches!(hit, Hit::Act(_) | Hit::Offer(_)) {
+    if model.dialog.is_some() && !matches!(hit, Hit::Act(_) | Hit::Offer(_) | Hit::Preset(_)) {
         return Vec::new();
     }
     model.dirty = true;
@@ -46,6 +46,7 @@ fn clicked(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     }
     match hit {
         Hit::Pane(_) | Hit::Shade => {}
+        Hit::Preset(at) => presets::call(model, at),
         Hit::Offer(at) => return act::take_offer(model, at),
         Hit::Node(node) => pane::select_node(model, node),
         Hit::Mark(node) => marks::mark(model, node),

@@ -32,6 +32,10 @@ pub fn step(model: &mut Model, by: isize) {
         }
         return;
     }
+    if let Some(Dialog::Presets(at)) = &mut model.dialog {
+        *at = moved(*at, by, model.presets.len().saturating_sub(1));
+        return;
+    }
     if model.dialog.is_some() {
         model.scroll = moved(model.scroll, by, model.hits.popup);
         return;

@@ -96,6 +96,7 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
             (format!("{} left behind", counted(open.len() + model.unrecorded.len(), "injection")), lines)
         }
         Dialog::Palette(_)
+        | Dialog::Presets(_)
         | Dialog::Help
         | Dialog::Timeline
         | Dialog::Commands

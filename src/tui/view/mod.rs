@@ -18,6 +18,7 @@ mod palette;
 mod pen;
 mod picker;
 mod popup;
+mod presets;
 mod store_cells;
 mod strip;
 mod timeline;
@@ -60,6 +61,7 @@ pub fn view(model: &Model, buffer: &mut Buffer) -> HitMap {
         None => {}
         Some(Dialog::Palette(palette)) => palette::draw(&mut pen, area, palette),
         Some(Dialog::Timeline) => timeline::draw(&mut pen, area),
+        Some(Dialog::Presets(at)) => presets::draw(&mut pen, area, *at),
         Some(Dialog::Help) => help::draw(&mut pen, area),
         Some(Dialog::Commands) => popup::commands(&mut pen, area),
         Some(Dialog::Guide(id)) => guide::popup(&mut pen, area, id.as_ref()),
