@@ -29,6 +29,14 @@ steps! {
     /// The fault is there and read back.
     Made,
     ActiveWritten,
+    /// What it was and what it is to be are on the disk; nothing is changed yet.
+    ChangeWritten,
+    /// It is changed and read back.
+    Changed,
+    /// A change failed, and it is again what it was.
+    ChangedBack,
+    /// What it was is forgotten, or what it was to be.
+    ChangeSettled,
     /// Nobody else reverts it from here on.
     Claimed,
     RevertingWritten,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     chaos::{Fault, InjectionId, Metadata, undo_commands},
     safety::{Asked, Grade, Limits, Verdict},
+    step::{Step, step},
     subject::{Plan, Subject, SubjectError},
 };
 
@@ -96,6 +97,7 @@ pub async fn change<S: Subject>(
     let not_active = |state: Life| not_changed(&format!("it is {state}, and only what is active can be changed"));
     // Neither two changes nor a change and a revert at once.
     let _claim = Claim::take(store.folder(), id).await.map_err(|error| not_changed(&error))?;
+    step(Step::Claimed);
     let loaded = store.load().map_err(|error| not_changed(&error))?;
     let mut all = loaded.sessions.iter().flat_map(|seen| &seen.file.injections);
     let held = all.find(|one| one.metadata.id == *id).ok_or_else(|| not_changed(&"no journal knows it any more"))?;
@@ -127,6 +129,7 @@ pub async fn change<S: Subject>(
     if written.is_none() || was != Life::Active {
         return Err(not_active(was));
     }
+    step(Step::ChangeWritten);
     // It may have its first deadline now.
     if let Err(error) = store.start_guard() {
         tracing::error!(%error, "no guard");
@@ -134,8 +137,10 @@ pub async fn change<S: Subject>(
     let end = end.map_or(held.deadline, |(end, _)| end);
     match subject.change(&plan.metadata, left(end, clock.wall)).await {
         Ok(made) => {
+            step(Step::Changed);
             // What is on the disk would be undone as well, should this be lost.
             let written = store.update(id, Durability::Visible, |injection| settle(injection, &made, None));
+            step(Step::ChangeSettled);
             match written {
                 Ok(Some(injection)) if injection.state == Life::Active => {
                     Ok(Injected { injection, warnings: plan.warnings })
@@ -168,6 +173,9 @@ async fn overtaken<S: Subject>(subject: &S, store: &Store, made: &Metadata) -> L
 async fn change_back<S: Subject>(subject: &S, store: &Store, held: &Injection, cause: SubjectError) -> LifeError {
     let id = &held.metadata.id;
     let back = subject.change(&held.metadata, left(held.deadline, Timestamp::now())).await;
+    if back.is_ok() {
+        step(Step::ChangedBack);
+    }
     let write = |injection: &mut Injection| {
         (injection.deadline, injection.deadline_since_boot_ms) = (held.deadline, held.deadline_since_boot_ms);
         match &back {
@@ -181,6 +189,7 @@ async fn change_back<S: Subject>(subject: &S, store: &Store, held: &Injection, c
     if let Err(error) = store.update(id, Durability::Synced, write) {
         tracing::error!(%error, %id, "the journal could not be written");
     }
+    step(Step::ChangeSettled);
     match back {
         Ok(_) => LifeError::ChangedBack { id: id.to_string(), cause },
         Err(back_error) => LifeError::HalfChanged { id: id.to_string(), cause, back_error },

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions};
 use futures_util::StreamExt as _;
-use tokio::time::timeout;
 
 use super::{
     beside::Beside,
@@ -36,9 +35,11 @@ impl TikvSubject {
         let node = self.unchanged(metadata).await.map_err(|error| SubjectError::NotBegun(Box::new(error)))?;
         let docker = self.docker().await?;
         let options = KillContainerOptionsBuilder::new().signal(signal.name()).build();
-        client::ask("kill", &node.name, docker.kill_container(&node.id, Some(options))).await?;
+        client::change("kill", &node.name, docker.kill_container(&node.id, Some(options))).await?;
         step(Step::Signalled);
-        self.has_ended(metadata, signal.name(), client::patience()).await
+        // A node may take its time over every other signal, or not care at all.
+        let patience = if signal == Signal::Kill { client::LONG_PATIENCE } else { client::PATIENCE };
+        self.has_ended(metadata, signal.name(), patience).await
     }
 
     /// Freezes every process of the container, and waits until Docker shows it.
@@ -49,7 +50,7 @@ impl TikvSubject {
             return Err(SubjectError::NotBegun(Box::new(changed(metadata, "was paused by somebody else"))));
         }
         let docker = self.docker().await?;
-        client::ask("pause", &node.name, docker.pause_container(&node.id)).await?;
+        client::change("pause", &node.name, docker.pause_container(&node.id)).await?;
         step(Step::Signalled);
         match self.unchanged(metadata).await?.state {
             State::Paused => Ok(()),
@@ -65,7 +66,7 @@ impl TikvSubject {
             return Ok(Cleaned::Clean);
         }
         let docker = self.docker().await?;
-        let answer = client::ask("unpause", &node.name, docker.unpause_container(&node.id)).await;
+        let answer = client::change("unpause", &node.name, docker.unpause_container(&node.id)).await;
         step(Step::StartedAgain);
         match self.find_target(metadata).await? {
             None => Ok(lost(metadata, "was removed")),
@@ -80,12 +81,12 @@ impl TikvSubject {
     /// Stops the container as an operator would, and waits until Docker shows that it has ended.
     pub(super) async fn stop(&self, metadata: &Metadata, timeout_s: u64) -> Result<(), SubjectError> {
         let node = self.unchanged(metadata).await.map_err(|error| SubjectError::NotBegun(Box::new(error)))?;
-        let patience = Duration::from_secs(timeout_s) + client::patience();
+        let patience = Duration::from_secs(timeout_s) + client::LONG_PATIENCE;
         let docker = self.docker().await?.with_timeout(patience);
         let options = StopContainerOptionsBuilder::new().t(i32::try_from(timeout_s).unwrap_or(i32::MAX)).build();
         client::ask_for("stop", &node.name, patience, docker.stop_container(&node.id, Some(options))).await?;
         step(Step::Signalled);
-        self.has_ended(metadata, "docker stop", client::patience()).await
+        self.has_ended(metadata, "docker stop", client::LONG_PATIENCE).await
     }
 
     async fn has_ended(&self, metadata: &Metadata, by: &'static str, patience: Duration) -> Result<(), SubjectError> {
@@ -109,7 +110,7 @@ impl TikvSubject {
         let options = WaitContainerOptions { condition: "not-running".to_owned() };
         let mut ended = std::pin::pin!(docker.wait_container(&metadata.container_id, Some(options)));
         // An exit status other than 0 arrives as an error; either way it has ended.
-        Ok(timeout(patience, ended.next()).await.is_ok())
+        Ok(client::patiently(patience, ended.next()).await.is_some())
     }
 
     /// Starts the container again. One that still runs in the life that was signalled may be about to end, and then
@@ -124,7 +125,7 @@ impl TikvSubject {
             }
         }
         let docker = self.docker().await?;
-        client::ask("start", &node.name, docker.start_container(&node.id, None)).await?;
+        client::change("start", &node.name, docker.start_container(&node.id, None)).await?;
         step(Step::StartedAgain);
         match self.find_target(metadata).await? {
             Some(now) if is_alive(&now) => Ok(Cleaned::Clean),

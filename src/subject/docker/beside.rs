@@ -13,6 +13,7 @@ use bollard::{
 use super::{client, discovery::ROLE_LABEL, node::Node};
 use crate::{
     chaos::{DataMount, MountKind},
+    step::{Step, step},
     subject::SubjectError,
 };
 
@@ -63,6 +64,11 @@ impl Beside {
         }
         let what = if now.is_some() { "was restarted" } else { "was removed" };
         Err(SubjectError::TargetChanged { target: name.clone(), what: what.to_owned() })
+    }
+
+    /// What says that a step came. What only reads is on the way of nothing.
+    pub fn step(&self) -> fn(Step) {
+        if matches!(self, Self::Network { .. }) { |_| () } else { step }
     }
 
     /// The same for every program, so that only one of them can make it.

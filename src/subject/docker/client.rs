@@ -1,7 +1,7 @@
 //! The connection to Docker: made inside every try, because a missing socket fails at construction, and with a limit
 //! on every wait.
 
-use std::{future::Future, sync::OnceLock, time::Duration};
+use std::{future::Future, path::PathBuf, sync::OnceLock, time::Duration};
 
 use bollard::{Docker, errors::Error};
 
@@ -11,17 +11,39 @@ use super::{
 };
 use crate::subject::SubjectError;
 
-/// How long an answer may take. Docker answers in milliseconds; a hanging daemon must not hang us.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer may take that needs nothing but Docker itself. Docker answers in milliseconds; a hanging daemon must
+/// not hang us.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// [`PATIENCE`]; less in a test that has Docker not answer again and again.
-pub fn patience() -> Duration {
-    fail::fail_point!(IMPATIENT, |_| PATIENCE / 2);
-    PATIENCE
+/// How long a change may take, and a question about a container: a busy machine starts one in tens of seconds, and
+/// Docker says nothing about it meanwhile.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for so long; `None` where that was not enough.
+pub async fn patiently<T>(patience: Duration, call: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        answer = tokio::time::timeout(patience, call) => answer.ok(),
+        () = silence() => None,
+    }
 }
 
-/// The name under which a test asks for less patience.
-pub const IMPATIENT: &str = "Impatient";
+/// Ends a second after a test said, by making a file, that Docker has fallen silent, for what was asked before. What is slow
+/// and comes all the same is waited for in a test as ever.
+async fn silence() {
+    fn told() -> Option<PathBuf> {
+        fail::fail_point!("Silence", |file: Option<String>| file.map(PathBuf::from));
+        None
+    }
+    match told().filter(|file| !file.exists()) {
+        Some(file) => {
+            while !file.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        None => std::future::pending().await,
+    }
+}
 
 /// The Docker of this run: one program talks to one.
 static CHOSEN: OnceLock<Endpoint> = OnceLock::new();
@@ -55,7 +77,7 @@ pub async fn connect() -> Result<Docker, SubjectError> {
     let no_docker = |reason: String| SubjectError::NoDocker { host: host(), reason };
     let endpoint = endpoint().map_err(|error| no_docker(error.to_string()))?;
     // bollard's own limit is on the head of an answer; an image's import answers only at its end.
-    let limit = 6 * PATIENCE;
+    let limit = 2 * LONG_PATIENCE;
     let docker = match &endpoint.way {
         Way::Unix => Docker::connect_with_unix(&endpoint.host, limit.as_secs(), bollard::API_DEFAULT_VERSION)
             .map_err(|error| reason(&error)),
@@ -65,10 +87,10 @@ pub async fn connect() -> Result<Docker, SubjectError> {
         Way::Ssh(target) => transport::over_ssh(target, limit),
     };
     let docker = docker.map_err(no_docker)?;
-    match tokio::time::timeout(patience(), docker.negotiate_version()).await {
-        Ok(Ok(docker)) => Ok(docker),
-        Ok(Err(error)) => Err(no_docker(reason(&error))),
-        Err(_) => Err(no_docker(reason(&Error::RequestTimeoutError))),
+    match patiently(PATIENCE, docker.negotiate_version()).await {
+        Some(Ok(docker)) => Ok(docker),
+        Some(Err(error)) => Err(no_docker(reason(&error))),
+        None => Err(no_docker(no_answer(PATIENCE))),
     }
 }
 
@@ -78,31 +100,42 @@ pub async fn ask<T>(
     object: &str,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, SubjectError> {
-    ask_for(operation, object, patience(), call).await
+    ask_for(operation, object, PATIENCE, call).await
 }
 
-/// Like [`ask`], for what may take longer.
+/// Like [`ask`], for what changes something.
+pub async fn change<T>(
+    operation: &'static str,
+    object: &str,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, SubjectError> {
+    ask_for(operation, object, LONG_PATIENCE, call).await
+}
+
+/// Like [`ask`], for what may take as long as is said.
 pub async fn ask_for<T>(
     operation: &'static str,
     object: &str,
     patience: Duration,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, SubjectError> {
-    let answer = tokio::time::timeout(patience, call).await.unwrap_or(Err(Error::RequestTimeoutError));
-    answer.map_err(|error| failed(operation, object, &error))
+    match patiently(patience, call).await {
+        Some(answer) => answer.map_err(|error| failed(operation, object, &error)),
+        None => Err(silent(operation, object, patience)),
+    }
 }
 
-/// Like [`ask`], and `None` where Docker says that there is no such object.
+/// Like [`change`], for one object; `None` where Docker says that there is no such.
 pub async fn find<T>(
     operation: &'static str,
     object: &str,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<Option<T>, SubjectError> {
-    let answer = tokio::time::timeout(patience(), call).await.unwrap_or(Err(Error::RequestTimeoutError));
-    match answer {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if status(&error) == Some(404) => Ok(None),
-        Err(error) => Err(failed(operation, object, &error)),
+    match patiently(LONG_PATIENCE, call).await {
+        Some(Ok(found)) => Ok(Some(found)),
+        Some(Err(error)) if status(&error) == Some(404) => Ok(None),
+        Some(Err(error)) => Err(failed(operation, object, &error)),
+        None => Err(silent(operation, object, LONG_PATIENCE)),
     }
 }
 
@@ -113,6 +146,15 @@ pub fn failed(operation: &'static str, object: &str, error: &Error) -> SubjectEr
         }
         _ => SubjectError::NoDocker { host: host(), reason: format!("cannot {operation} {object}: {}", reason(error)) },
     }
+}
+
+fn silent(operation: &'static str, object: &str, patience: Duration) -> SubjectError {
+    let reason = format!("cannot {operation} {object}: {}", no_answer(patience));
+    SubjectError::NoDocker { host: host(), reason }
+}
+
+fn no_answer(patience: Duration) -> String {
+    format!("no answer within {} s", patience.as_secs())
 }
 
 /// The HTTP status of Docker's refusal, if it is one.
@@ -128,7 +170,7 @@ pub fn reason(error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message.trim().replace('\n', " "),
         Error::DockerStreamError { error } => error.trim().replace('\n', " "),
-        Error::RequestTimeoutError => format!("no answer within {} s", patience().as_secs()),
+        Error::RequestTimeoutError => "no answer".to_owned(),
         error => {
             let mut innermost: &dyn std::error::Error = error;
             while let Some(source) = innermost.source() {

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt as _},
     sync::oneshot,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -37,7 +37,7 @@ use super::{
 use crate::{
     chaos::{DataMount, FaultMetadata, Metadata},
     holder::protocol::{Answer, Ask, Failure, Reply, Request},
-    step::{Step, step},
+    step::Step,
     subject::SubjectError,
 };
 
@@ -45,6 +45,9 @@ use crate::{
 const SOON: Duration = Duration::from_secs(20);
 /// How long filling a disk may take where it must be written byte by byte.
 const LONG: Duration = Duration::from_secs(3600);
+
+/// How long a helper that another program made may wait for its start; then that program is taken to be dead.
+const UNSTARTED: Duration = Duration::from_secs(5);
 
 type Pending = Arc<Mutex<HashMap<String, oneshot::Sender<Result<Answer, Failure>>>>>;
 
@@ -61,6 +64,7 @@ pub struct Holder {
     dead: Arc<AtomicBool>,
     /// It said that it quits, to whichever program asked it to.
     quitting: Arc<AtomicBool>,
+    step: fn(Step),
     /// This program made it, so it has no memory of what a former one held.
     pub fresh: bool,
 }
@@ -70,8 +74,9 @@ impl Holder {
     pub async fn open(docker: &Docker, image: &str, beside: &Beside) -> Result<Self, SubjectError> {
         let name = beside.container_name();
         // Two programs may make it at the same moment, and one that ends holds its name until it is removed.
-        for attempt in 0..40 {
-            match Self::try_open(docker, image, beside, &name, attempt > 30).await {
+        let begun = Instant::now();
+        while begun.elapsed() < client::LONG_PATIENCE {
+            match Self::try_open(docker, image, beside, &name, begun.elapsed() > UNSTARTED).await {
                 Err(SubjectError::Docker { reason, .. }) if is_in_between(&reason) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -106,16 +111,17 @@ impl Holder {
         }
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         let made = docker.create_container(Some(options), beside.body(image));
-        let id = client::ask("make the helper container", name, made).await?.id;
-        step(Step::HelperMade);
+        let id = client::change("make the helper container", name, made).await?.id;
+        beside.step()(Step::HelperMade);
         // Attached before it starts, so that not a line is lost.
         let holder = Self::attach(docker, id.clone(), beside, true).await?;
-        if let Err(error) = client::ask("start the helper container", name, docker.start_container(&id, None)).await {
+        if let Err(error) = client::change("start the helper container", name, docker.start_container(&id, None)).await
+        {
             // Docker removes only what has run.
             remove(docker, &id).await?;
             return Err(error);
         }
-        step(Step::HelperStarted);
+        beside.step()(Step::HelperStarted);
         if let Err(error) = beside.still_lives(docker).await {
             remove(docker, &id).await?;
             return Err(error);
@@ -130,9 +136,10 @@ impl Holder {
         fresh: bool,
     ) -> Result<Self, SubjectError> {
         let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).build();
-        let attached = client::ask("attach to", &container, docker.attach_container(&container, Some(options))).await?;
+        let attached =
+            client::change("attach to", &container, docker.attach_container(&container, Some(options))).await?;
         let AttachContainerResults { output, input } = attached;
-        step(Step::HelperAttached);
+        beside.step()(Step::HelperAttached);
         let (pending, dead, quitting) =
             (Pending::default(), Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         tokio::spawn(listen(output, Arc::clone(&pending), Arc::clone(&dead), Arc::clone(&quitting)));
@@ -145,6 +152,7 @@ impl Holder {
             count: AtomicU64::new(0),
             dead,
             quitting,
+            step: beside.step(),
             fresh,
         })
     }
@@ -177,7 +185,15 @@ impl Holder {
 
     /// Sends one request and waits for its answer.
     pub async fn ask(&self, ask: Ask) -> Result<Answer, SubjectError> {
-        let is_probe = matches!(ask, Ask::Probe(_));
+        self.asked(ask, self.step).await
+    }
+
+    /// The same for a measurement, which is no step on the way of anything.
+    pub async fn ask_aside(&self, ask: Ask) -> Result<Answer, SubjectError> {
+        self.asked(ask, |_| ()).await
+    }
+
+    async fn asked(&self, ask: Ask, step: fn(Step)) -> Result<Answer, SubjectError> {
         let patience = if matches!(ask, Ask::Fill { .. } | Ask::Probe(_)) { LONG } else { SOON };
         let id = format!("{:08x}-{}", self.nonce, self.count.fetch_add(1, Ordering::Relaxed));
         let request = Request { id: id.clone(), ask };
@@ -197,12 +213,6 @@ impl Holder {
             let written = timeout(SOON, written).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
             written.map_err(|error| self.failed(format!("it cannot be written to: {error}")))?;
         }
-        // Measuring is no step on the way of anything.
-        let step = |at| {
-            if !is_probe {
-                step(at)
-            }
-        };
         step(Step::RequestSent);
         match timeout(patience, answer).await {
             Ok(Ok(Ok(answer))) => {
@@ -293,7 +303,7 @@ pub(super) async fn remove(docker: &Docker, container: &str) -> Result<(), Subje
     Ok(())
 }
 
-/// Waits until Docker has removed the container, for a few seconds at most.
+/// Waits until Docker has removed the container, for a minute at most.
 async fn wait_gone(docker: &Docker, container: &str) {
     // Docker's own wait for "removed" misses a removal that is under way, and then waits for ever (seen with 20.10).
     let gone = async {
@@ -301,7 +311,7 @@ async fn wait_gone(docker: &Docker, container: &str) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let _ = timeout(client::patience(), gone).await;
+    client::patiently(client::LONG_PATIENCE, gone).await;
 }
 
 /// Waits for Docker to say that the container has ended, or that there is none.

@@ -85,7 +85,7 @@ impl TikvSubject {
         }
         let probe = probe(asked, moment, &places);
         let limit = time_of(&probe) + OVERHEAD;
-        let answer = timeout(limit, holder.ask(Ask::Probe(probe))).await;
+        let answer = timeout(limit, holder.ask_aside(Ask::Probe(probe))).await;
         let late = |_| format!("its helper did not answer within {} s", limit.as_secs());
         match answer.map_err(late)?.map_err(|error| error.to_string())? {
             Answer::Probed { seen } => {
@@ -157,7 +157,7 @@ impl TikvSubject {
 
 /// The addresses of these interfaces.
 async fn on(holder: &Holder, interfaces: &[String]) -> Result<BTreeSet<IpAddr>, String> {
-    match holder.ask(Ask::Hello).await.map_err(|error| error.to_string())? {
+    match holder.ask_aside(Ask::Hello).await.map_err(|error| error.to_string())? {
         Answer::Hello { interfaces: found, .. } => {
             let meant = found.into_iter().filter(|one| interfaces.contains(&one.name));
             Ok(meant.flat_map(|one| one.ips).collect())

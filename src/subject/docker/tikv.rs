@@ -119,9 +119,9 @@ impl Subject for TikvSubject {
         }
         let cleaned = match &metadata.fault {
             FaultMetadata::NodeKill { signal: Signal::Kill, .. } => self.start(metadata, None).await?,
-            FaultMetadata::NodeKill { .. } => self.start(metadata, Some(client::patience())).await?,
+            FaultMetadata::NodeKill { .. } => self.start(metadata, Some(client::PATIENCE)).await?,
             FaultMetadata::NodeStop { timeout_s, .. } => {
-                self.start(metadata, Some(Duration::from_secs(*timeout_s) + client::patience())).await?
+                self.start(metadata, Some(Duration::from_secs(*timeout_s) + client::PATIENCE)).await?
             }
             FaultMetadata::NodePause { .. } => self.unpause(metadata).await?,
             FaultMetadata::DiskPressure { fill_file, mount, .. } => {

@@ -146,11 +146,11 @@ async fn make(
 ) -> Result<(), SubjectError> {
     // First of all, for where there is another demo's network, its `down` keeps the image.
     let network = spec.network();
-    client::ask("make the network", &network, docker.create_network(spec.network_request())).await?;
+    client::change("make the network", &network, docker.create_network(spec.network_request())).await?;
     let image = image::ensure(docker, Purpose::Demo, source, progress).await?;
     let volumes = spec.volumes().into_iter().map(|volume| async move {
         let name = volume.name.clone().unwrap_or_default();
-        client::ask("make the volume", &name, docker.create_volume(volume)).await.map(|_| ())
+        client::change("make the volume", &name, docker.create_volume(volume)).await.map(|_| ())
     });
     all(volumes).await?;
     let pieces = spec.pieces(&image);
@@ -167,8 +167,8 @@ async fn run(docker: &Docker, piece: Piece) -> Result<(), SubjectError> {
     let Piece { name, body } = piece;
     let port = body.host_config.as_ref().and_then(|host| host.port_bindings.as_ref()).is_some();
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
-    let id = client::ask("make the container", &name, docker.create_container(Some(options), body)).await?.id;
-    match client::ask("start the container", &name, docker.start_container(&id, None)).await {
+    let id = client::change("make the container", &name, docker.create_container(Some(options), body)).await?.id;
+    match client::change("start the container", &name, docker.start_container(&id, None)).await {
         Err(SubjectError::Docker { operation, object, reason }) if port && is_port_taken(&reason) => {
             let reason = format!("{reason}: choose another --pd-port, or leave it out");
             Err(SubjectError::Docker { operation, object, reason })
