@@ -41,7 +41,7 @@ fn many_programs_and_many_deaths_leave_nothing_behind() {
     let seed = number("TIKV_CHAOS_SEED").unwrap_or(clock.as_millis() as u64 & 0xffff_ffff);
     let count = number("TIKV_CHAOS_SOAK").map_or(USUAL, |count| usize::try_from(count).unwrap());
     println!("{count} operations of TIKV_CHAOS_SEED={seed}");
-    let mut bed = Bed::make();
+    let bed = Bed::make();
     let faults = bed.possible();
     let (done, history) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let start = Instant::now();
@@ -92,9 +92,10 @@ impl Soak<'_> {
     }
 
     fn operate(&self, rng: &mut StdRng) {
-        match rng.random_range(0..20) {
+        match rng.random_range(0..22) {
             0..=6 => self.inject(rng),
             7..=9 => self.revert(rng),
+            20..=21 => self.change(rng),
             10 => self.run(&["revert", "--all"], None),
             11 => self.run(&["recover"], None),
             12 => self.run(&["active"], None),
@@ -113,17 +114,34 @@ impl Soak<'_> {
         // Of the three that have a volume.
         let target = self.bed.cluster.nodes[rng.random_range(0..3)].as_str();
         let ttl = ["1s", "3s", "20s", "10m", "none"].choose(rng).unwrap();
-        let mut args = vec!["inject", fault.name, "--force", "--target", target, "--ttl", ttl];
+        let mut args = vec!["inject", fault.kind, "--force", "--target", target, "--ttl", ttl];
         args.extend(fault.args);
         let dies = (rng.random_range(0..3) == 0).then(|| dies(rng));
         self.run(&args, dies.as_deref());
     }
 
     fn revert(&self, rng: &mut StdRng) {
-        let (choice, dies) = (rng.random::<u32>() as usize, (rng.random_range(0..3) == 0).then(|| dies(rng)));
+        let (chosen, dies) = (self.open(rng), (rng.random_range(0..3) == 0).then(|| dies(rng)));
+        let Some((id, _)) = chosen else { return };
+        self.run(&["revert", &id], dies.as_deref());
+    }
+
+    /// Other parameters for what holds, or another deadline; every third program dies of it.
+    fn change(&self, rng: &mut StdRng) {
+        let (chosen, dies) = (self.open(rng), (rng.random_range(0..3) == 0).then(|| dies(rng)));
+        let ttl = ["3s", "20s", "10m"].choose(rng).unwrap();
+        let Some((id, kind)) = chosen else { return };
+        let changeable = self.faults.iter().find(|fault| fault.kind == kind).expect("a type of fault of ours");
+        self.run(&self.bed.change(changeable, &id, ttl), dies.as_deref());
+    }
+
+    /// One of what is open, with its type.
+    fn open(&self, rng: &mut StdRng) -> Option<(String, String)> {
+        let choice = rng.random::<u32>() as usize;
         let open = self.bed.program.run(&["active", "--json"]).ok().json()["active"].as_array().unwrap().clone();
-        let Some(chosen) = open.get(choice % open.len().max(1)) else { return };
-        self.run(&["revert", chosen["id"].as_str().unwrap()], dies.as_deref());
+        let chosen = open.get(choice % open.len().max(1))?;
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        Some((text(&chosen["id"]), text(&chosen["metadata"]["chaos_type"])))
     }
 
     /// Runs the program. It may refuse and it may fail, as everything around it does, but it says so.

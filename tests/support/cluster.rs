@@ -255,11 +255,15 @@ impl Cluster {
 
     /// The same, in the namespace of a process.
     pub fn traces_beside(&self, pid: &str) -> Vec<String> {
-        let mut lines = String::new();
-        for tool in ["iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save"] {
+        let mut lines = run("nsenter", &["-t", pid, "-n", "tc", "qdisc", "show"]);
+        let mut tools = vec!["iptables-nft-save", "ip6tables-nft-save"];
+        // Tables of the legacy kind are there once somebody asked for them.
+        if std::fs::read_to_string(format!("/proc/{pid}/net/ip_tables_names")).is_ok_and(|names| !names.is_empty()) {
+            tools.push("iptables-legacy-save");
+        }
+        for tool in tools {
             lines += &try_run("nsenter", &["-t", pid, "-n", tool]).1;
         }
-        lines += &run("nsenter", &["-t", pid, "-n", "tc", "qdisc", "show"]);
         let ours = |line: &&str| line.contains("TIKV-CHAOS") || line.contains("c4a0:") || line.contains("netem");
         lines.lines().filter(ours).map(str::to_owned).collect()
     }
@@ -295,11 +299,14 @@ impl Cluster {
 
     /// The helper containers beside the nodes, or beside containers of this cluster that are gone.
     pub fn holders(&self) -> Vec<String> {
+        let format = "{{.ID}} cluster={{.Label \"tikv-chaos.cluster\"}} target={{.Label \"tikv-chaos.target\"}}";
+        let all = run("docker", &["ps", "-a", "--filter", "label=tikv-chaos.role=holder", "--format", format]);
+        if all.is_empty() {
+            return Vec::new();
+        }
         let nodes: Vec<&str> = self.nodes.iter().map(String::as_str).collect();
         let ids = try_run("docker", &[&["inspect", "-f", "{{.Id}}"], &nodes[..]].concat()).1;
         let ids: BTreeSet<&str> = ids.lines().collect();
-        let format = "{{.ID}} cluster={{.Label \"tikv-chaos.cluster\"}} target={{.Label \"tikv-chaos.target\"}}";
-        let all = run("docker", &["ps", "-a", "--filter", "label=tikv-chaos.role=holder", "--format", format]);
         let ours = all.lines().filter_map(|line| {
             let (helper, labels) = line.split_once(" cluster=")?;
             let (cluster, target) = labels.split_once(" target=")?;

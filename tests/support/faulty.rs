@@ -1,9 +1,11 @@
 //! Docker's socket at another place, where one request is answered badly: with an error, or never.
 
 use std::{
+    fs::File,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::Shutdown,
     os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -22,7 +24,7 @@ pub enum Manner {
 
 /// Listens until the test's process ends.
 pub struct Faulty {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     /// For `DOCKER_HOST`.
     pub host: String,
     asked: Arc<AtomicUsize>,
@@ -35,15 +37,20 @@ impl Faulty {
         let path = folder.path().join("faulty.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
-        let count = asked.clone();
+        let (count, silence) = (asked.clone(), silence(&folder));
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let count = count.clone();
+                let (count, silence) = (count.clone(), silence.clone());
                 // A connection that breaks is the client's to notice.
-                std::thread::spawn(move || serve(client, &count, manner, at));
+                std::thread::spawn(move || serve(client, &count, manner, at, &silence));
             }
         });
-        Self { _folder: folder, host: format!("unix://{}", path.display()), asked }
+        Self { folder, host: format!("unix://{}", path.display()), asked }
+    }
+
+    /// What makes the program give up soon what is not answered, and nothing else.
+    pub fn silence(&self) -> String {
+        format!("Silence=return({})", silence(&self.folder).display())
     }
 
     /// How many requests there were.
@@ -52,8 +59,13 @@ impl Faulty {
     }
 }
 
+/// The file that tells the program of the silence.
+fn silence(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("silent")
+}
+
 /// One connection: a request after the other, until one of them takes the connection over.
-fn serve(client: UnixStream, count: &AtomicUsize, manner: Manner, at: usize) -> io::Result<()> {
+fn serve(client: UnixStream, count: &AtomicUsize, manner: Manner, at: usize, silence: &Path) -> io::Result<()> {
     let docker = UnixStream::connect(DOCKER)?;
     let mut requests = BufReader::new(client.try_clone()?);
     let mut to_docker = docker.try_clone()?;
@@ -94,6 +106,9 @@ fn serve(client: UnixStream, count: &AtomicUsize, manner: Manner, at: usize) -> 
             let mut aside = UnixStream::connect(DOCKER)?;
             aside.write_all(head.as_bytes())?;
             aside.write_all(&body)?;
+            // Done as far as Docker does it at once.
+            aside.read_exact(&mut [0])?;
+            File::create(silence)?;
             io::copy(&mut requests, &mut io::sink())?;
             return Ok(());
         }

@@ -81,7 +81,7 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "waited a minute for: {what}");
+        assert!(start.elapsed() < Duration::from_secs(180), "waited three minutes for: {what}");
         std::thread::sleep(Duration::from_millis(25));
     }
 }
@@ -116,7 +116,7 @@ impl State {
 }
 
 /// How a run of the program ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ran {
     pub status: i32,
     pub stdout: String,

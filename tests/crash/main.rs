@@ -1,0 +1,102 @@
+//! The proof that nothing is ever left behind: the program is killed at every step of every kind of work, its guard, its
+//! helpers and Docker fail it in the middle, and afterwards somebody who shares no code with it looks at the kernel, the
+//! volumes, Docker and the journals. The cases are counted, and the page that makes the promise must name their number.
+//!
+//! `TIKV_CHAOS_CRASH=all` leaves no occurrence out and has helpers made anew for each case; `TIKV_CHAOS_CRASH_ROWS` goes
+//! through the rows alone whose text has that.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ledger;
+mod moments;
+mod rows;
+mod work;
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use ledger::{Ledger, WHAT_BY_RECOVER, promised};
+use support::{
+    bed::{Bed, FAULTS, Fault, ended},
+    docker_is_here,
+};
+use tikv_chaos::step::Step;
+use work::Work;
+
+/// Clusters that are worked on at the same time: more than there are cores, as half of the cases are spent waiting.
+const BEDS: usize = 5;
+
+#[test]
+fn nothing_is_left_behind_whatever_is_killed_at_whatever_step() {
+    if !docker_is_here() {
+        return;
+    }
+    let start = Instant::now();
+    let all = std::env::var("TIKV_CHAOS_CRASH").is_ok_and(|value| value == "all");
+    let bed = Bed::for_all_faults();
+    let walks = moments::walk_all(&bed, all);
+    let possible: Vec<Fault> = walks.iter().map(|walk| walk.fault).collect();
+    let only = std::env::var("TIKV_CHAOS_CRASH_ROWS").unwrap_or_default();
+    let rows = rows::rows(&walks, &moments::guard(&bed), all).into_iter();
+    let rows = Mutex::new(rows::in_turn(rows.filter(|row| format!("{row:?}").contains(&only)).collect()));
+    println!("{:6.1} {} rows", start.elapsed().as_secs_f32(), rows.lock().unwrap().len());
+    let ledger = Mutex::new(Ledger::default());
+    let first = Mutex::new(Some(bed));
+    std::thread::scope(|scope| {
+        for _ in 0..BEDS {
+            scope.spawn(|| {
+                let first = first.lock().unwrap().take();
+                let work = Work::new(first.unwrap_or_else(Bed::for_all_faults), &walks, &ledger);
+                loop {
+                    let Some(row) = rows.lock().unwrap().pop_front() else { break };
+                    let said = format!("{:6.1} {row:?}", start.elapsed().as_secs_f32());
+                    work.go_through(row);
+                    println!("{said}: until {:.1}", start.elapsed().as_secs_f32());
+                }
+                work.close();
+            });
+        }
+    });
+    let ledger = ledger.into_inner().unwrap();
+    println!("{} cases in {:?}", ledger.total(), start.elapsed());
+    for fault in FAULTS.iter().filter(|fault| !possible.contains(fault)) {
+        let reason = format!("no case of {}: this kernel cannot make it", fault.name);
+        // What the page does not promise is not missed.
+        let missed = promised(WHAT_BY_RECOVER, fault.name).is_some_and(|cell| cell != "-");
+        let needs = if missed { "netem" } else { "netem, of which the page promises nothing" };
+        support::can_run(needs, Some(reason));
+    }
+    assert!(ledger.problems.is_empty(), "{} problems:\n{}", ledger.problems.len(), ledger.problems.join("\n"));
+    if !only.is_empty() {
+        println!("not all of it: TIKV_CHAOS_CRASH_ROWS={only}");
+        return;
+    }
+    let never: Vec<_> = Step::ALL.iter().filter(|step| !ledger.reached.contains(step)).collect();
+    assert!(never.is_empty(), "no case came to {never:?}");
+    println!("{}", ledger.table(&possible));
+    let not_kept = ledger.not_kept(&possible);
+    assert!(not_kept.is_empty(), "assets/promises.md:\n{}", not_kept.join("\n"));
+}
+
+/// What a program that died while planning left: a helper that holds nothing.
+#[test]
+fn a_helper_that_nobody_came_back_to_goes_by_itself() {
+    if !docker_is_here() {
+        return;
+    }
+    let bed = Bed::make();
+    let fault = FAULTS.iter().find(|fault| fault.name == "network_partition").unwrap();
+    let child = bed.spawn(&bed.inject(fault, "10m"), &[("FAILPOINTS", &rows::at(Step::Planned, 0, "return"))]);
+    assert!(ended(child).0);
+    assert_eq!((bed.cluster.holders().len(), bed.recorded().len()), (1, 0));
+    let start = Instant::now();
+    // Two minutes, and what a machine in trouble needs.
+    while !bed.cluster.holders().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(240), "it stays");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert_eq!(bed.left(), Vec::<String>::new());
+}
