@@ -62,15 +62,18 @@ pub async fn run(config: &Config, demo: Option<String>) -> Result<Ended> {
     Ok(Ended { exit: ExitCode::SUCCESS, take_down })
 }
 
-/// A panic in a task must not leave a screen over a program that is half dead: the terminal is given back first, what
-/// happened is printed second, and the loop ends. The journal is on disk in any case.
+/// A panic in a task must not leave a screen over a program that is half dead. The loop is told, which lets what is under
+/// way come to its end, so that the journal is right, gives the terminal back, and only then says what happened. Where
+/// the loop itself panics, there is nobody to tell: the terminal is given back here.
 fn catch_panics(crashes: mpsc::UnboundedSender<String>) {
     let report = std::panic::take_hook();
+    let own = thread::current().id();
     std::panic::set_hook(Box::new(move |info| {
-        tracing::error!(%info, "panic");
-        terminal::give_back();
-        report(info);
-        let _ = crashes.send(info.to_string());
+        tracing::error!(%info, backtrace = %std::backtrace::Backtrace::capture(), "panic");
+        if thread::current().id() == own || crashes.send(info.to_string()).is_err() {
+            terminal::give_back();
+            report(info);
+        }
     }));
 }
 
@@ -112,7 +115,11 @@ async fn run_on(
             _ = hangup.recv() => Some(Message::Quit),
             _ = interrupt.recv() => Some(Message::Quit),
             _ = quit.recv() => Some(Message::Quit),
-            reason = crashed.recv() => return Err(eyre!("an internal error: {}", reason.unwrap_or_default())),
+            reason = crashed.recv() => {
+                let left = executor.end().await;
+                let reason = reason.unwrap_or_default().replace('\n', " ");
+                return Err(eyre!("an internal error: {}", [vec![reason], left].concat().join("; ")));
+            }
             message = messages.recv() => message,
             _ = clock.tick() => {
                 executor.tick();

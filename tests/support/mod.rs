@@ -7,6 +7,7 @@
 
 pub mod bed;
 pub mod cluster;
+pub mod daemon;
 pub mod demo;
 pub mod fake;
 pub mod faulty;

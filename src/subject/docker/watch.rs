@@ -11,7 +11,7 @@ use bollard::{
     models::{ContainerSummary, EventMessage, EventMessageTypeEnum},
     query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder},
 };
-use futures_util::{StreamExt as _, future::join_all};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
@@ -33,6 +33,9 @@ const RECHECK: Duration = Duration::from_secs(10);
 const GATHER: Duration = Duration::from_millis(34);
 /// As many events as are taken at once where they are waiting.
 const AT_ONCE: usize = 256;
+
+/// Each question takes a connection, here and in the daemon.
+const ASKED_AT_ONCE: usize = 16;
 
 /// How far back the event stream begins, in seconds.
 const OVERLAP_S: i64 = 5;
@@ -170,10 +173,13 @@ impl Known {
             found.iter().filter_map(|one| Some((one.id.as_deref()?, discovery::role(one)?))).collect();
         let role = |id: &str| self.nodes.get(id).map(|node| node.role).or_else(|| roles.get(id).copied());
         let there = there.iter().filter_map(|(id, _)| Some((id, role(id)?)));
-        let asked = there.map(|(id, role)| async move { Ok((id, inspect(docker, id, role).await?)) });
-        let answers: Vec<Result<_, SubjectError>> = join_all(asked).await;
+        let asked: Vec<_> = there
+            .map(|(id, role)| async move { Ok::<_, SubjectError>((id, inspect(docker, id, role).await?)) })
+            .collect();
+        let answers: Vec<(&String, Option<Node>)> =
+            stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).try_collect::<Vec<_>>().await?;
         for answer in answers {
-            match answer? {
+            match answer {
                 (id, Some(node)) => self.nodes.insert(id.clone(), node),
                 (id, None) => self.nodes.remove(id),
             };
@@ -207,9 +213,9 @@ pub async fn snapshot(docker: &Docker, project: Option<&str>) -> Result<Snapshot
 async fn list_nodes(docker: &Docker) -> Result<BTreeMap<String, Node>, SubjectError> {
     let found = summaries(docker, &HashMap::new()).await?;
     let candidates = found.iter().filter_map(|one| Some((one.id.as_deref()?, discovery::role(one)?)));
-    let nodes = join_all(candidates.map(|(id, role)| inspect(docker, id, role))).await;
-    let nodes: Result<Vec<Option<Node>>, SubjectError> = nodes.into_iter().collect();
-    Ok(nodes?.into_iter().flatten().map(|node| (node.id.clone(), node)).collect())
+    let asked: Vec<_> = candidates.map(|(id, role)| inspect(docker, id, role)).collect();
+    let nodes: Vec<Option<Node>> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).try_collect().await?;
+    Ok(nodes.into_iter().flatten().map(|node| (node.id.clone(), node)).collect())
 }
 
 async fn summaries(docker: &Docker, filters: &HashMap<&str, Vec<&str>>) -> Result<Vec<ContainerSummary>, SubjectError> {

@@ -22,6 +22,8 @@ use crate::tui::{
 
 /// The widest that the injections' names need.
 const LABEL: u16 = 44;
+/// `ops/s 1.2k`
+const LEAST_LABEL: usize = 16;
 /// The rows of the throughput, where there is room.
 const BARS: u16 = 8;
 /// What a short session is stretched to.
@@ -35,9 +37,11 @@ pub fn draw(pen: &mut Pen, screen: Rect) {
         pen.line(inner, "No node was seen yet.");
         return buttons(pen, inner);
     };
-    let label = LABEL.min(inner.width * 2 / 5);
-    let columns = usize::from(inner.width.saturating_sub(label));
     let injections = model.timeline(cluster);
+    // `16:28:31 `, the type, the node.
+    let longest = injections.iter().map(|one| 11 + one.kind.name().len() + width(&one.name)).max().unwrap_or(0);
+    let label = u16::try_from(longest.max(LEAST_LABEL)).unwrap_or(u16::MAX).min(LABEL).min(inner.width * 2 / 5);
+    let columns = usize::from(inner.width.saturating_sub(label));
     let age = |at: Timestamp| model.now.as_second() - at.as_second();
     let oldest = injections.iter().map(|one| age(one.began)).fold(age(model.began), i64::max);
     let chart = Chart::over(model, cluster, columns, oldest.clamp(LEAST, KEPT));
