@@ -2,7 +2,8 @@
 //!
 //! One for each folder of journals and each Docker, told by the lock that it holds. It is started with the first injection that has a
 //! deadline and goes with the last. While the injecting program lives, the guard waits: it wakes when the journal
-//! changes, when a session's lock is let go, and for deadlines. Knows no Docker and no terminal.
+//! changes, when a session's lock is let go, and for deadlines; when nothing happens it rests, see `rest`. Knows no Docker
+//! and no terminal.
 
 mod keep;
 #[cfg(target_os = "linux")]
