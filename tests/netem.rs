@@ -72,7 +72,7 @@ fn latency_is_felt_composes_and_is_taken_back(output: &str) {
 #[ignore = "is run in the guest"]
 fn any_sequence_of_faults_by_netem_and_legacy_rules_ends_as_its_final_set_made_from_nothing() {
     if std::env::var_os(IN_GUEST).is_some() {
-        states::any_sequence(6);
+        states::any_sequence(3);
     }
 }
 
