@@ -19,13 +19,14 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// How many requests a helper gets before the one that changes the fault; none where none does.
+    /// How many requests a helper gets before the one that changes the fault, where that is not the first: one that fails
+    /// before the helper is known is asked of the next.
     pub fn requests_before_change(&self) -> Option<usize> {
         let steps = self.steps.get(&(Verb::Change, Helpers::Anew))?;
         let mut parts = steps.split(|step| matches!(step, Step::ChangeWritten | Step::Changed));
         let (before, between) = (parts.next()?, parts.next()?);
         let count = |steps: &[Step]| steps.iter().filter(|step| **step == Step::RequestSent).count();
-        (count(between) > 0).then(|| count(before))
+        Some(count(before)).filter(|before| *before > 0 && count(between) > 0)
     }
 
     /// How often it comes to each of the steps.
