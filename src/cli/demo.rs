@@ -124,7 +124,7 @@ async fn start(config: &Config, spec: &DemoSpec) -> Result<(), Failure> {
     let say = progress();
     let whole = async {
         demo::up(&docker, spec, &config.image, &*say).await?;
-        say("waiting for the stores");
+        say(Some("waiting for the stores"));
         let up = wait_up(&subject, spec.stores.into()).await;
         if up.is_err() {
             demo::down(&docker, &spec.name).await?;
@@ -134,7 +134,7 @@ async fn start(config: &Config, spec: &DemoSpec) -> Result<(), Failure> {
     tokio::select! {
         whole = whole => whole,
         _ = tokio::signal::ctrl_c() => {
-            say("interrupted: removing what was made");
+            say(Some("interrupted: removing what was made"));
             demo::down(&docker, &spec.name).await?;
             Err(Failure::new(1, "interrupted; nothing is left of the demo"))
         }
@@ -185,7 +185,7 @@ async fn take_down(config: &Config, name: &str) -> Result<Found, Failure> {
     let open = loaded.open();
     let open: Vec<&Injection> = open.iter().map(|(_, injection)| *injection).filter(|one| of_demo(one)).collect();
     for failed in undo::undo(config, &subject, &open, &[]).await.iter().filter_map(|one| one.error()) {
-        progress()(failed);
+        eprintln!("tikv-chaos: {failed}");
     }
     demo::down(&docker, name).await.map_err(Failure::from)
 }

@@ -49,7 +49,7 @@ fn end(config: &Config, due: &[Injection]) -> Vec<Attempt> {
         }
     };
     runtime.block_on(async {
-        let subject = config.subject(Arc::new(|text| tracing::info!("{text}")));
+        let subject = config.subject(Arc::new(|begun| tracing::info!("{}", begun.unwrap_or("done"))));
         let attempts = due.iter().map(|injection| async {
             let id = injection.metadata.id.clone();
             tracing::info!(%id, "its time is over");

@@ -153,7 +153,11 @@ async fn screen(config: &Config) -> Result<ExitCode, Failure> {
 
 /// Long work is said on standard error, where it disturbs no document.
 fn progress() -> Progress {
-    Arc::new(|text| eprintln!("tikv-chaos: {text}"))
+    Arc::new(|begun| {
+        if let Some(text) = begun {
+            eprintln!("tikv-chaos: {text}");
+        }
+    })
 }
 
 /// A helper container's own work.

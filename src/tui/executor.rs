@@ -34,7 +34,7 @@ use crate::{
     },
     subject::{
         Cleaned, Marked, Plan, Subject as _, SubjectError,
-        docker::{self, Snapshot, TikvSubject},
+        docker::{self, Progress, Snapshot, TikvSubject},
     },
 };
 
@@ -95,12 +95,20 @@ pub struct Executor {
     watchers: JoinSet<()>,
 }
 
+/// What takes time stands in the log, and beside its title while it lasts.
+fn progress(messages: mpsc::Sender<Message>) -> Progress {
+    Arc::new(move |begun| {
+        if let Some(text) = begun {
+            let text = text.to_owned();
+            let _ = messages.try_send(Message::Log { at: Timestamp::now(), level: Level::Info, text });
+        }
+        let _ = messages.try_send(Message::Progress(begun.map(str::to_owned)));
+    })
+}
+
 impl Executor {
     pub fn start(config: &Config, messages: mpsc::Sender<Message>) -> Self {
-        let progress = messages.clone();
-        let subject = config.subject(Arc::new(move |text: &str| {
-            let _ = progress.try_send(Message::Log { at: Timestamp::now(), level: Level::Info, text: text.to_owned() });
-        }));
+        let subject = config.subject(progress(messages.clone()));
         let shared = Shared {
             subject: Arc::new(subject),
             store: config.store.clone(),
@@ -483,10 +491,7 @@ impl Shared {
 
     /// An engine of its own for a look at every node, whose helpers go with it and are not kept for injections.
     fn aside(&self, config: &Config) -> TikvSubject {
-        let progress = self.messages.clone();
-        config.subject(Arc::new(move |text: &str| {
-            let _ = progress.try_send(Message::Log { at: Timestamp::now(), level: Level::Info, text: text.to_owned() });
-        }))
+        config.subject(progress(self.messages.clone()))
     }
 
     /// Tells the screen what the nodes show of ours, compared with the journals as they are afterwards.

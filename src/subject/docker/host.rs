@@ -30,8 +30,8 @@ use crate::{
 /// Where the contract's stack keeps its data.
 pub(super) const DEFAULT_DATA_DIR: &str = "/data";
 
-/// Told what takes time.
-pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
+/// Told what takes time as it begins, and nothing once it is over.
+pub type Progress = Arc<dyn Fn(Option<&str>) + Send + Sync>;
 /// The open injections that are written down, each with the time it has left: what a new holder must know of a
 /// former one's work.
 pub type Known = Arc<dyn Fn() -> Vec<(Metadata, Option<Duration>)> + Send + Sync>;

@@ -77,12 +77,12 @@ impl Purpose {
     }
 }
 
-/// The image's name; made first where it is not there yet. `progress` is told what takes time.
+/// The image's name; made first where it is not there yet. `progress` is told what takes time, and when it is over.
 pub async fn ensure(
     docker: &Docker,
     purpose: Purpose,
     source: &Source,
-    progress: &(dyn Fn(&str) + Send + Sync),
+    progress: &(dyn Fn(Option<&str>) + Send + Sync),
 ) -> Result<String, SubjectError> {
     let exe = match source {
         Source::Ready(name) => {
@@ -96,17 +96,22 @@ pub async fn ensure(
     if client::find("look for the image", &name, docker.inspect_image(&name)).await?.is_some() {
         return Ok(name);
     }
-    progress(purpose.making());
+    progress(Some(purpose.making()));
+    let made = make(docker, purpose, exe, &tag).await;
+    progress(None);
+    made?;
+    remove_old(docker, purpose, &name).await;
+    Ok(name)
+}
+
+async fn make(docker: &Docker, purpose: Purpose, exe: &Path, tag: &str) -> Result<(), SubjectError> {
     let pack = || {
         let packed = Contents::of_this_host(purpose, exe)?.archive();
         packed.map_err(|error| SubjectError::Image(format!("packing it failed: {error}")))
     };
-    let import = import(docker, purpose, &tag, tokio::task::block_in_place(pack)?);
+    let import = import(docker, purpose, tag, tokio::task::block_in_place(pack)?);
     let late = |_| Err(SubjectError::Image(format!("Docker took longer than {} s", IMPORT_PATIENCE.as_secs())));
-    timeout(IMPORT_PATIENCE, import).await.unwrap_or_else(late)?;
-    progress("the image is made");
-    remove_old(docker, purpose, &name).await;
-    Ok(name)
+    timeout(IMPORT_PATIENCE, import).await.unwrap_or_else(late)
 }
 
 async fn import(docker: &Docker, purpose: Purpose, tag: &str, archive: Vec<u8>) -> Result<(), SubjectError> {

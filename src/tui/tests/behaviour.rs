@@ -309,6 +309,7 @@ fn reverting_never_asks_and_asks_only_once_for_each() {
     assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(1)] }]);
     screen.keys("R");
     assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(2)] }]);
+    assert!(screen.text().contains("2 left to undo"));
     screen.send(Message::Reverted { id: id(1), result: Err("no".into()) });
     screen.keys("r");
     assert_eq!(screen.taken(), [Effect::Revert { ids: vec![id(1)] }]);

@@ -56,7 +56,9 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
 fn word(pen: &Pen, shown: usize) -> String {
     let (model, log) = (pen.model, &pen.model.log);
     let mut said = Vec::new();
-    if let Some(going_on) = model.progress.as_deref().or(model.injecting.as_deref()) {
+    let undone = model.reverting.values().filter(|answered| !**answered).count();
+    let undoing = (undone > 1).then(|| format!("{undone} left to undo"));
+    if let Some(going_on) = model.progress.as_deref().or(model.injecting.as_deref()).or(undoing.as_deref()) {
         let spinner = if model.options.motion { pen.glyphs.spinner(model.now.as_second()) } else { "" };
         said.push(format!("{spinner}{}{going_on}", if spinner.is_empty() { "" } else { " " }));
     }

@@ -86,15 +86,16 @@ fn member(summary: ContainerSummary) -> Option<Member> {
     Some(Member { id: summary.id?, name, status: summary.status.unwrap_or_default() })
 }
 
-/// Makes and starts all of it. What fails takes with it what was made before. `progress` is told what takes time.
+/// Makes and starts all of it. What fails takes with it what was made before. `progress` is told what takes time, and when it is over.
 pub async fn up(
     docker: &Docker,
     spec: &DemoSpec,
     source: &Source,
-    progress: &(dyn Fn(&str) + Send + Sync),
+    progress: &(dyn Fn(Option<&str>) + Send + Sync),
 ) -> Result<(), SubjectError> {
     refuse_taken(docker, spec).await?;
     let made = make(docker, spec, source, progress).await;
+    progress(None);
     if made.is_err()
         && let Err(error) = down(docker, &spec.name).await
     {
@@ -142,7 +143,7 @@ async fn make(
     docker: &Docker,
     spec: &DemoSpec,
     source: &Source,
-    progress: &(dyn Fn(&str) + Send + Sync),
+    progress: &(dyn Fn(Option<&str>) + Send + Sync),
 ) -> Result<(), SubjectError> {
     // First of all, for where there is another demo's network, its `down` keeps the image.
     let network = spec.network();
@@ -154,7 +155,7 @@ async fn make(
     });
     all(volumes).await?;
     let pieces = spec.pieces(&image);
-    progress(&format!("starting {} containers", pieces.len()));
+    progress(Some(&format!("starting {} containers", pieces.len())));
     let mut started = pieces.into_iter().map(|piece| run(docker, piece));
     // The first keeps the volumes, so it is there before the others.
     if let Some(keeper) = started.next() {
