@@ -99,7 +99,7 @@ impl Row {
 pub fn rows(walks: &[Walk], guard: &[(Step, usize)], all: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     for what in [WHAT_BY_DEADLINE, WHAT_BY_RECOVER] {
-        let moments = moments(walks, what, all);
+        let moments = moments(walks, all);
         rows.extend(moments.into_iter().map(|(moment, faults)| Row::Dies(what, moment, faults)));
         rows.extend(ROLLED_BACK.map(|step| Row::DiesRollingBack(what, step)));
         rows.extend(CHANGED_BACK.map(|step| Row::DiesChangingBack(what, step)));
@@ -113,15 +113,17 @@ pub fn rows(walks: &[Walk], guard: &[(Step, usize)], all: bool) -> Vec<Row> {
     rows.extend([Loss::Guard, Loss::HelpersKilled, Loss::HelpersRemoved, Loss::Everything].map(Row::HurtHolding));
     for manner in [Manner::Silent, Manner::Refused] {
         for (verb, most) in REQUESTS {
-            rows.extend((0..most).map(|nth| Row::Docker(verb, manner, nth)));
+            // The usual run has one half of them unanswered and the other refused.
+            let half = usize::from(manner == Manner::Refused);
+            rows.extend((0..most).filter(|nth| all || nth % 2 == half).map(|nth| Row::Docker(verb, manner, nth)));
         }
     }
     rows
 }
 
-/// Each time that the program comes to a step, with the types of fault on whose way it lies. Where the deadline is waited
-/// for, and of an act of several, the usual run has the first and the last time.
-fn moments(walks: &[Walk], what: &str, all: bool) -> BTreeMap<Moment, Vec<Fault>> {
+/// Each time that the program comes to a step, with the types of fault on whose way it lies. The usual run has the first
+/// and the last time.
+fn moments(walks: &[Walk], all: bool) -> BTreeMap<Moment, Vec<Fault>> {
     let mut moments: BTreeMap<_, Vec<Fault>> = BTreeMap::new();
     for walk in walks {
         for verb in [Verb::Inject, Verb::Change, Verb::Revert] {
@@ -130,8 +132,7 @@ fn moments(walks: &[Walk], what: &str, all: bool) -> BTreeMap<Moment, Vec<Fault>
                     if !all && OF_HELPERS.contains(&step) != (helpers == Helpers::Anew) {
                         continue;
                     }
-                    let some = !all && (what == WHAT_BY_DEADLINE || walk.fault.nodes.len() > 1);
-                    for nth in (0..count).filter(|nth| !some || *nth == 0 || nth + 1 == count) {
+                    for nth in (0..count).filter(|nth| all || *nth == 0 || nth + 1 == count) {
                         moments.entry(Moment { verb, step, nth, helpers }).or_default().push(walk.fault);
                     }
                 }
