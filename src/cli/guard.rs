@@ -40,8 +40,7 @@ pub fn run(config: &Config, detached: bool, again: bool) -> Result<ExitCode, Fai
 
 /// Ends them at the same time, with an engine that lives no longer than that.
 fn end(config: &Config, due: &[Injection]) -> Vec<Attempt> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = match runtime {
+    let runtime = match super::threaded(1) {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot work");

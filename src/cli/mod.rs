@@ -93,7 +93,7 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
     let runtime = match subcommand {
         // It runs for hours and asks a few questions a second: two threads would only wake one another.
         Subcommand::Watch => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-        _ => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
+        _ => threaded(2),
     };
     let runtime = runtime.map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
     runtime.block_on(async {
@@ -149,6 +149,12 @@ fn drawable(config: &Config) -> Result<(), Failure> {
 async fn screen(config: &Config) -> Result<ExitCode, Failure> {
     drawable(config)?;
     tui::run(config, None).await.map(|ended| ended.exit).map_err(Failure::from)
+}
+
+/// A runtime of so many threads, each with the stack that a main thread has: without optimisation the calls that an
+/// injection is made of come near tokio's 2 MiB.
+fn threaded(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_stack_size(8 << 20).enable_all().build()
 }
 
 /// Long work is said on standard error, where it disturbs no document.
