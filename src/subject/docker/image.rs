@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Display,
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
@@ -105,11 +106,11 @@ pub async fn ensure(
 }
 
 async fn make(docker: &Docker, purpose: Purpose, exe: &Path, tag: &str) -> Result<(), SubjectError> {
-    let pack = || {
-        let packed = Contents::of_this_host(purpose, exe)?.archive();
-        packed.map_err(|error| SubjectError::Image(format!("packing it failed: {error}")))
-    };
-    let import = import(docker, purpose, tag, tokio::task::block_in_place(pack)?);
+    let exe = exe.to_owned();
+    let failed = |error: &dyn Display| SubjectError::Image(format!("packing it failed: {error}"));
+    let pack = move || Contents::of_this_host(purpose, &exe).map(|contents| contents.archive());
+    let packed = tokio::task::spawn_blocking(pack).await.map_err(|error| failed(&error))??;
+    let import = import(docker, purpose, tag, packed.map_err(|error| failed(&error))?);
     let late = |_| Err(SubjectError::Image(format!("Docker took longer than {} s", IMPORT_PATIENCE.as_secs())));
     timeout(IMPORT_PATIENCE, import).await.unwrap_or_else(late)
 }
