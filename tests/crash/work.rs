@@ -200,6 +200,17 @@ impl<'a> Work<'a> {
             reached.iter().flat_map(|(fault, _)| fault.nodes).map(|node| self.bed.cluster.nodes[*node].as_str());
         run("docker", &["restart", "-t", "0"].into_iter().chain(nodes).collect::<Vec<_>>());
         reached.iter().for_each(|(_, child)| go_on(child));
+        self.all_were_killed(("rolling back", step, what), &faults, children);
+    }
+
+    /// Whether each program died at the step, and what is there once it was cleaned up after or left alone.
+    fn all_were_killed(
+        &self,
+        case: (&'static str, Step, &'static str),
+        faults: &[Fault],
+        children: impl IntoIterator<Item = (Fault, Child)>,
+    ) {
+        let (_, step, what) = case;
         let mut unhurt = Vec::new();
         for (fault, child) in children {
             let (killed, ran) = ended(child);
@@ -209,8 +220,8 @@ impl<'a> Work<'a> {
         }
         let mut left = if what == WHAT_BY_RECOVER { self.recovered(Helpers::Anew) } else { self.left_alone() };
         left.extend(unhurt);
-        self.found(&("rolling back", step, what), left);
-        self.count(what, Some(step), &faults);
+        self.found(&case, left);
+        self.count(what, Some(step), faults);
         self.bed.remove_helpers();
     }
 
@@ -234,18 +245,7 @@ impl<'a> Work<'a> {
         let sent: Vec<_> = reached.into_iter().filter(|(_, child)| stopped(child)).collect();
         self.bed.all_helpers(&["kill"]);
         sent.iter().for_each(|(_, child)| go_on(child));
-        let mut unhurt = Vec::new();
-        for (fault, child) in children {
-            let (killed, ran) = ended(child);
-            if !killed {
-                unhurt.push(format!("{} was not killed: {ran:?}", fault.name));
-            }
-        }
-        let mut left = if what == WHAT_BY_RECOVER { self.recovered(Helpers::Anew) } else { self.left_alone() };
-        left.extend(unhurt);
-        self.found(&("changing back", step, what), left);
-        self.count(what, Some(step), &faults);
-        self.bed.remove_helpers();
+        self.all_were_killed(("changing back", step, what), &faults, children);
     }
 
     fn guard_dies(&self, step: Step, nth: usize) {
