@@ -12,7 +12,9 @@ use std::{
 
 use serde_json::{Value, json};
 use support::{
-    Program, can_run,
+    Program,
+    bed::{ended, spawn},
+    can_run,
     cluster::{Cluster, Options},
     docker_is_here,
     proxy::Proxy,
@@ -147,6 +149,24 @@ fn a_removed_node_and_dead_helpers_are_recovered() {
     run("docker", &["kill", "-s", "KILL", &beside(0)]);
     run("docker", &["rm", "-f", &beside(1)]);
     run("docker", &["rm", "-f", &cluster.nodes[2]]);
+    recover(&program);
+    assert_recovered(&cluster, &program);
+}
+
+#[test]
+fn a_helper_that_was_never_started_is_removed_whatever_became_of_its_node() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&OWN_VOLUMES);
+    for node in ["tikv0", "tikv1"] {
+        let inject = ["inject", "network_partition", "--target", node, "--ttl", "none", "--force"];
+        let child = spawn(&program, &inject, &[("FAILPOINTS", "HelperMade=return")]);
+        assert!(ended(child).0, "killed between a helper's making and its start");
+    }
+    assert_eq!(cluster.holders().len(), 2, "made, and not started");
+    // A life of its own has a helper of its own, so that nobody comes by the first one again.
+    run("docker", &["restart", "-t", "0", &cluster.nodes[1]]);
     recover(&program);
     assert_recovered(&cluster, &program);
 }

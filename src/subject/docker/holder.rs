@@ -357,6 +357,26 @@ pub async fn list(docker: &Docker) -> Result<Vec<Listed>, SubjectError> {
     Ok(listed.collect())
 }
 
+/// Waits for a holder that was not running when it was listed: whether it runs by now, or never will, as whoever made it
+/// is dead; `None` once it is gone. Should its maker be alive after all, it finds no container and makes another.
+pub async fn wait_started(docker: &Docker, listed: &Listed) -> Result<Option<bool>, SubjectError> {
+    let age = listed.created.and_then(|created| Duration::try_from(Timestamp::now().duration_since(created)).ok());
+    // By the clock of Docker's machine, which may be ahead or behind: at most as long as by our own.
+    let end = Instant::now() + UNSTARTED.saturating_sub(age.unwrap_or_default());
+    loop {
+        let inspected = docker.inspect_container(&listed.container, None);
+        let Some(found) = client::find("inspect", &listed.name, inspected).await? else { return Ok(None) };
+        let status = found.state.and_then(|state| state.status);
+        if status == Some(ContainerStateStatusEnum::RUNNING) {
+            return Ok(Some(true));
+        }
+        if Instant::now() >= end {
+            return Ok(Some(false));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Lets go of the holders that are beside a former life of the target. Such a holder has no network to change any more,
 /// but it may keep the deadline of a fill file: it ends when it holds nothing.
 pub async fn reap(docker: &Docker, metadata: &Metadata, living: Option<&Beside>) -> Result<(), SubjectError> {

@@ -8,7 +8,6 @@ use std::{
 
 use bollard::Docker;
 use futures_util::future::join_all;
-use jiff::Timestamp;
 
 use super::{
     act::is_alive,
@@ -27,9 +26,6 @@ use crate::{
     holder::protocol::{Answer, Ask, FillFile, Held, HeldThing, Survey},
     subject::{Cleaned, Foreign, Helper, Left, Mark, Marked, Scan, SubjectError, Unseen},
 };
-
-/// A holder that was made and not started for so long never will be.
-const STILLBORN_S: i64 = 60;
 
 /// A container whose things were looked at, as far as its marks need it.
 struct Target<'a> {
@@ -137,8 +133,11 @@ impl TikvSubject {
             return Ok(None);
         }
         if !listed.running {
-            let age = listed.created.map_or(0, |created| Timestamp::now().duration_since(created).as_secs());
-            return Ok((age > STILLBORN_S && is_in(listed, project)).then_some(None));
+            match holder::wait_started(docker, listed).await? {
+                None => return Ok(None),
+                Some(false) => return Ok(is_in(listed, project).then_some(None)),
+                Some(true) => {}
+            }
         }
         let Some(target) = &listed.target else { return Ok(None) };
         if snapshot.by_id(target).is_none() {
