@@ -162,7 +162,9 @@ fn a_filter_is_judged_by_those_that_it_means_and_one_that_means_nobody_has_no_ef
     // An address for documentation, which is nobody's (RFC 5737).
     let nobody = inject(&program, &[&delay[..], &["--to", "192.0.2.1"]].concat());
     assert_eq!(nobody["outcome"], "no_effect", "{nobody:#}");
+    assert!(nobody["text"].as_str().unwrap().ends_with("; no packet has met it so far"), "{nobody:#}");
     program.run(&["revert", "--all"]).ok();
+
     cluster.assert_clean();
 }
 

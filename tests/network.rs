@@ -105,6 +105,31 @@ fn faults_compose_and_removing_one_leaves_the_others_as_they_were() {
 }
 
 #[test]
+fn what_is_dropped_over_the_limit_is_counted_and_said() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let _echo = Echo::on(&cluster, 1);
+    let injected = program.inject(&["latency", "--target", "tikv1", "--via", "shaper", "--mean-ms", "900"]);
+    let id = injected["id"].as_str().unwrap();
+    let packets = || program.run(&["active", "--now", "--json"]).ok().json()["active"][0]["measured"]["now"].clone();
+    let within = packets();
+    assert!(within["packets"]["met"].as_u64() > Some(40) && within["packets"]["over_limit"] == 0, "{within:#}");
+    program.run(&["change", id, "--limit", "30"]).ok();
+    let lost = echoes(&cluster, 0, v4(&cluster, 1), 400, FAST).lost() * 400.0;
+    let over = packets();
+    // Others' packets wait, and are dropped, with those of this test.
+    let [met, over_limit] = ["met", "over_limit"].map(|key| over["packets"][key].as_f64().unwrap());
+    assert!(lost > 300.0 && over_limit >= lost.round() && met >= 400.0, "{lost} lost: {over:#}");
+    let text = program.run(&["active", "--now"]).ok().stdout;
+    assert!(text.contains("packets dropped over its limit"), "{text}");
+    program.run(&["revert", id]).ok();
+    assert_well(&cluster, v4(&cluster, 1));
+    cluster.assert_clean();
+}
+
+#[test]
 fn a_change_shows_no_moment_without_the_fault_and_loses_nothing() {
     if !docker_is_here() {
         return;

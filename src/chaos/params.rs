@@ -82,8 +82,13 @@ const PORTS: ParamSpec = list("ports", "all", "TCP and UDP ports, on either side
 const SPARE_STATUS: ParamSpec = switch("spare_status", "leave the status port alone");
 const VIA: ParamSpec =
     choice("via", &["auto", "netem", "shaper"], "auto", "what does it; auto is netem where the kernel has it");
-const LIMIT: ParamSpec =
-    number("limit", "packets", (1, 1_000_000, 1000), DEFAULT_LIMIT as u64, "how many may wait; more are dropped");
+const LIMIT: ParamSpec = number(
+    "limit",
+    "packets",
+    (1, 1_000_000, 1000),
+    DEFAULT_LIMIT as u64,
+    "how many may wait; more are dropped and counted",
+);
 const INTERFACE: ParamSpec = ParamSpec {
     name: "interface",
     kind: Kind::Text { empty: "all its networks" },

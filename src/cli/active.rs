@@ -1,6 +1,6 @@
 //! `active`: every open injection of every session of this state folder.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -8,19 +8,26 @@ use serde_json::json;
 use super::{
     measured,
     output::{self, Failure},
+    progress,
 };
 use crate::{
+    chaos::{InjectionId, measured::Look},
     config::Config,
-    session::{Injection, Loaded, Seen},
+    session::{Injection, Life, Loaded, Seen},
     tui::span,
 };
 
-pub fn run(config: &Config) -> Result<ExitCode, Failure> {
+/// With `look`, everything of the network is measured again; Docker is asked for nothing else.
+pub async fn run(config: &Config, look: bool) -> Result<ExitCode, Failure> {
     let loaded = config.store.load()?;
-    let now = Timestamp::now();
     let (open, guards) = (loaded.open(), config.store.guards());
+    let looks = if look { looks(config, &open).await } else { Looks::new() };
+    let now = Timestamp::now();
     if config.json {
-        let active: Vec<_> = open.iter().map(|(seen, injection)| to_json(seen, injection, now)).collect();
+        let active: Vec<_> = open
+            .iter()
+            .map(|(seen, injection)| to_json(seen, injection, now, looks.get(&injection.metadata.id)))
+            .collect();
         output::document(&json!({ "active": active, "guards": guards, "unreadable": loaded.unreadable }));
         return Ok(ExitCode::SUCCESS);
     }
@@ -30,7 +37,8 @@ pub fn run(config: &Config) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let heading = ["ID", "TYPE", "TARGET", "STATE", "AGE", "LEFT", "OWNER", "WHAT"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(heading).chain(open.iter().map(|(seen, one)| row(seen, one, now))).collect();
+    let rows = std::iter::once(heading).chain(open.iter().map(|(seen, one)| row(seen, one, now, &looks)));
+    let rows: Vec<_> = rows.collect();
     output::table(&rows);
     if config.store.guard().is_none() && !config.store.guarded(&loaded).is_empty() {
         output::lines(["guard: none runs; what is left behind waits for `tikv-chaos recover`"]);
@@ -45,16 +53,35 @@ pub fn warn_unreadable(loaded: &Loaded) {
     }
 }
 
-pub fn to_json(seen: &Seen, injection: &Injection, now: Timestamp) -> serde_json::Value {
+/// What is seen now of injections.
+type Looks = BTreeMap<InjectionId, Look>;
+
+async fn looks(config: &Config, open: &[(&Seen, &Injection)]) -> Looks {
+    let subject = config.subject(progress());
+    let mut looks = Looks::new();
+    // One after another: those of one network would meet one another's packets.
+    for (_, injection) in open.iter().filter(|(_, injection)| injection.state == Life::Active) {
+        if let Some(look) = subject.look_now(&injection.metadata).await {
+            looks.insert(injection.metadata.id.clone(), look);
+        }
+    }
+    subject.release().await;
+    looks
+}
+
+/// `look` is what is seen of it now.
+pub fn to_json(seen: &Seen, injection: &Injection, now: Timestamp, look: Option<&Look>) -> serde_json::Value {
     json!({
         "id": injection.metadata.id, "state": injection.state, "metadata": injection.metadata, "undo": injection.undo,
         "created_at": injection.created_at, "deadline": injection.deadline, "overdue": injection.is_overdue(now),
         "session": seen.file.session, "owner": owner(seen, injection), "note": injection.note,
-        "measured": measured::to_json(&injection.metadata, injection.measured.as_ref()),
+        "measured": measured::to_json(
+            &injection.metadata, injection.measured.as_ref(), look,
+        ),
     })
 }
 
-fn row(seen: &Seen, injection: &Injection, now: Timestamp) -> [String; 8] {
+fn row(seen: &Seen, injection: &Injection, now: Timestamp, looks: &Looks) -> [String; 8] {
     let metadata = &injection.metadata;
     let left = match injection.deadline {
         None => "no end".to_owned(),
@@ -69,7 +96,7 @@ fn row(seen: &Seen, injection: &Injection, now: Timestamp) -> [String; 8] {
         span(now.duration_since(injection.created_at).as_secs()),
         left,
         owner(seen, injection),
-        match measured::text(metadata, injection.measured.as_ref()) {
+        match measured::text(metadata, injection.measured.as_ref(), looks.get(&metadata.id)) {
             Some(measured) => format!("{}; {measured}", metadata.fault),
             None => metadata.fault.to_string(),
         },

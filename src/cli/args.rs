@@ -57,7 +57,11 @@ enum Plain {
     /// List the kinds of chaos with their parameters
     Types,
     /// List what is injected now, by every session
-    Active,
+    Active {
+        /// Measure everything of the network again: what it does, the packets that it has met, and those that it dropped
+        #[arg(long)]
+        now: bool,
+    },
     /// Undo injections
     Revert {
         /// As `active` shows them; a unique beginning is enough
@@ -150,7 +154,7 @@ pub enum Subcommand {
     Types,
     Inject(Inject),
     Change(Change),
-    Active,
+    Active { now: bool },
     Revert { ids: Vec<String>, all: bool },
     Cleanup,
     Recover { verb: &'static str, reach: Reach, dry_run: bool },
@@ -179,7 +183,7 @@ impl Subcommand {
             Self::Inject(_) => "inject",
             Self::Change(_) => "change",
             Self::Reach => "reach",
-            Self::Active => "active",
+            Self::Active { .. } => "active",
             Self::Revert { .. } => "revert",
             Self::Cleanup => "cleanup",
             Self::Recover { .. } => "recover",
@@ -214,7 +218,7 @@ impl Subcommand {
             | Self::Wait { .. }
             | Self::Nodes
             | Self::Types
-            | Self::Active
+            | Self::Active { .. }
             | Self::Doctor
             | Self::Report { .. }
             | Self::Config { .. }
@@ -362,7 +366,7 @@ fn interpret(matches: &ArgMatches, ttl: Option<&str>, presets: &[Preset]) -> Res
             None => Subcommand::Tui,
             Some(Plain::Nodes) => Subcommand::Nodes,
             Some(Plain::Types) => Subcommand::Types,
-            Some(Plain::Active) => Subcommand::Active,
+            Some(Plain::Active { now }) => Subcommand::Active { now },
             Some(Plain::Revert { every_session: true, .. }) => {
                 Subcommand::Recover { verb: "reverted", reach: Reach::Everything, dry_run: false }
             }

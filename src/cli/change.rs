@@ -151,12 +151,12 @@ async fn one(
         });
         let (kind, target) = (metadata.fault_type(), metadata.target());
         output::lines([format!("{id} {kind} on {target}: now {}{}", metadata.fault, end.unwrap_or_default())]);
-        output::lines(measured::text(metadata, measured.as_ref()));
+        output::lines(measured::text(metadata, measured.as_ref(), None));
     }
     Ok(json!({
         "id": metadata.id, "state": injection.state, "metadata": metadata, "commands": commands,
         "undo": injection.undo, "warnings": changed.warnings, "deadline": injection.deadline,
-        "measured": measured::to_json(metadata, measured.as_ref()),
+        "measured": measured::to_json(metadata, measured.as_ref(), None),
     }))
 }
 

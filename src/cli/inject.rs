@@ -84,12 +84,12 @@ async fn real(config: &Config, subject: &TikvSubject, request: &Request) -> Resu
         let mut document = one_json(injection);
         document["commands"] = json!(commands);
         document["warnings"] = json!(warnings);
-        document["measured"] = measured::to_json(metadata, measured.first().and_then(Option::as_ref));
+        document["measured"] = measured::to_json(metadata, measured.first().and_then(Option::as_ref), None);
         if let Some(group) = &metadata.group {
             document["group"] = json!(group);
             let each = injected.iter().zip(&measured).map(|(one, measured)| {
                 let mut document = one_json(&one.injection);
-                document["measured"] = measured::to_json(&one.injection.metadata, measured.as_ref());
+                document["measured"] = measured::to_json(&one.injection.metadata, measured.as_ref(), None);
                 document
             });
             document["injections"] = each.collect();
@@ -108,7 +108,7 @@ async fn real(config: &Config, subject: &TikvSubject, request: &Request) -> Resu
     output::lines([format!("{end}: tikv-chaos revert {}", metadata.group.as_ref().unwrap_or(&metadata.id))]);
     let measured = measure_all(config, subject, &injected).await;
     for (Injected { injection: Injection { metadata, .. }, .. }, measured) in injected.iter().zip(&measured) {
-        let text = measured::text(metadata, measured.as_ref());
+        let text = measured::text(metadata, measured.as_ref(), None);
         let whose = if injected.len() > 1 { format!("{}: ", metadata.target()) } else { String::new() };
         output::lines(text.map(|text| format!("{whose}{text}")));
     }

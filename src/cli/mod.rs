@@ -103,7 +103,7 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Types => types::run(config),
             Subcommand::Inject(inject) => inject::run(config, inject).await,
             Subcommand::Change(change) => change::run(config, change).await,
-            Subcommand::Active => active::run(config),
+            Subcommand::Active { now } => active::run(config, now).await,
             Subcommand::Revert { ids, all } => revert::run(config, &ids, all).await,
             Subcommand::Cleanup => cleanup::run(config).await,
             Subcommand::Recover { verb, reach, dry_run } => recover::run(config, verb, reach, dry_run).await,

@@ -88,7 +88,7 @@ fn say_what_would_be(config: &Config, found: &Found) -> ExitCode {
     if config.json {
         let now = Timestamp::now();
         let recorded = found.to_undo().map(|(seen, injection, sight)| {
-            let mut row = to_json(seen, injection, now);
+            let mut row = to_json(seen, injection, now, None);
             row["found"] = json!(sight);
             row
         });

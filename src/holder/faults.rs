@@ -9,14 +9,14 @@ use nix::net::if_::if_nametoindex;
 use super::{
     netns::{self, Part},
     protocol::{Adoption, Cause, Failure},
-    shaper::Shaper,
+    shaper::{ClassCounters, Shaper},
     tables,
 };
 use crate::chaos::{
     Command, InjectionId,
     network::{
-        Beside, Class, Family, Flavour, Flow, Kernel, NetworkFault, NetworkFaults, Queues, RootQdisc, Shape, Table,
-        Tree, Via, check, compile, hooks, shaper_classes, warnings,
+        Beside, Class, Family, Flavour, Flow, Kernel, NetworkFault, NetworkFaults, Packets, Place, Queues, RootQdisc,
+        Shape, Table, Tally, Tree, Via, check, compile, hooks, netem_packets, shaper_classes, warnings,
     },
 };
 
@@ -30,6 +30,7 @@ pub struct Faults {
     /// Runs as long as something is wanted of it.
     shaper: Option<Shaper>,
     ways: Option<[Result<(), Failure>; 2]>,
+    tally: Tally,
 }
 
 impl Faults {
@@ -44,6 +45,7 @@ impl Faults {
             orphans: NetworkFaults::new(),
             shaper: None,
             ways: None,
+            tally: Tally::default(),
         };
         faults.observe()?;
         faults.tidy();
@@ -104,6 +106,7 @@ impl Faults {
         if fault.shape().is_some() {
             self.read([Part::Qdiscs])?;
         }
+        self.credit();
         let mut parts = touched(&fault);
         let before = self.wanted.insert(id.clone(), fault);
         parts.extend(before.iter().flat_map(touched));
@@ -122,7 +125,34 @@ impl Faults {
             if let Err(error) = self.settle(&Part::ALL) {
                 tracing::error!(%error, "rolling back failed");
             }
-        })
+        })?;
+        self.tally.begin(id);
+        Ok(())
+    }
+
+    /// What a fault that holds has met since it was made or last changed here; `None` of a partition, and of what is not
+    /// held.
+    pub fn packets(&mut self, id: &InjectionId) -> Option<Packets> {
+        self.wanted.get(id).and_then(NetworkFault::shape)?;
+        self.credit();
+        self.tally.of(id)
+    }
+
+    /// What the kernel and the shaper have counted is that of the faults which hold until now.
+    fn credit(&mut self) {
+        let shaped = self.shaper.iter().flat_map(Shaper::counters).map(|one| {
+            let ClassCounters { interface, flow, filter, counters } = one;
+            let packets = Packets { met: counters.seen, over_limit: Some(counters.overflowed) };
+            (Place { via: Via::Shaper, interface, flow, filter }, packets)
+        });
+        let mut counts: Vec<_> = shaped.collect();
+        if self.wanted.values().filter_map(NetworkFault::shape).any(|shape| shape.via == Via::Netem) {
+            match netns::counts() {
+                Ok(counted) => counts.extend(netem_packets(&self.wanted, &counted)),
+                Err(failure) => tracing::warn!(%failure, "netem's packets are not counted"),
+            }
+        }
+        self.tally.credit(&self.wanted, counts);
     }
 
     /// Takes over what a former holder made for these faults; gives those of which something is there. For the others
@@ -136,6 +166,9 @@ impl Faults {
             self.claim(&one.fault);
             self.wanted.insert(one.injection.clone(), one.fault.clone());
         }
+        for one in &shaped {
+            self.tally.begin(&one.injection);
+        }
         if !shaped.is_empty() {
             self.settle(&Part::ALL)?;
         }
@@ -144,6 +177,8 @@ impl Faults {
 
     /// Ends the fault; one that does not hold is not an error.
     pub fn remove(&mut self, id: &InjectionId, fault: &NetworkFault) -> Result<(), Failure> {
+        self.credit();
+        self.tally.end(id);
         if self.wanted.remove(id).is_none() {
             self.claim(fault);
         }

@@ -13,7 +13,7 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use super::protocol::{Cause, Failure, Interface};
 use crate::chaos::{
     Command,
-    network::{Family, Flavour, Kernel, QDISC_HANDLE, parse_chains, parse_qdiscs},
+    network::{Family, Flavour, Kernel, QDISC_HANDLE, parse_chains, parse_counts, parse_qdiscs},
 };
 
 /// The parts of the namespace that are read on their own.
@@ -65,6 +65,12 @@ pub fn read(part: Part, flavour: Flavour, kernel: &mut Kernel) -> Result<(), Fai
         },
     }
     Ok(())
+}
+
+/// What the netems of ours have counted, by interface and band.
+pub fn counts() -> Result<BTreeMap<(String, u16), [u64; 3]>, Failure> {
+    let json = run(&Command::new("tc", ["-s", "-j", "qdisc", "show"]))?;
+    parse_counts(&json).map_err(|error| Failure::failed(error.to_string()))
 }
 
 /// Every table that is there. Asking iptables-legacy for one by name would make it.

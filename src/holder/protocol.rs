@@ -9,7 +9,7 @@ use crate::{
     chaos::{
         Command, InjectionId,
         measured::{Burst, Tally},
-        network::{Flavour, Kernel, NetworkFault},
+        network::{Flavour, Kernel, NetworkFault, Packets},
     },
     cluster::{
         http::{self, HttpError, Place},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Raised when a line changes its meaning; the image's name carries it, so that old and new never talk.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -59,6 +59,8 @@ pub enum Ask {
     Fetch { place: Place, path: String, tls: Option<Pem> },
     /// Look at these places from here; answered when it is done, with other answers meanwhile.
     Probe(Probe),
+    /// How many packets a fault that is held here has met.
+    Packets { injection: InjectionId },
     /// End the process if it holds no fault.
     QuitIfIdle,
 }
@@ -121,6 +123,10 @@ pub enum Answer {
     },
     Probed {
         seen: Vec<Seen>,
+    },
+    /// `None` of what is not counted, as a partition is not.
+    Packets {
+        packets: Option<Packets>,
     },
     Quitting {
         idle: bool,

@@ -175,6 +175,7 @@ impl Holder {
                 self.faults.observe()?;
                 Ok(Answer::Survey(self.survey(&folders)))
             }
+            Ask::Packets { injection } => Ok(Answer::Packets { packets: self.faults.packets(&injection) }),
             Ask::QuitIfIdle => Ok(Answer::Quitting { idle: self.is_idle() }),
         }
     }

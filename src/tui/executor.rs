@@ -405,7 +405,7 @@ impl Shared {
         self.tell_sessions().await;
         let Some(asked) = injection.metadata.network().map(|fault| Asked::of(&fault)) else { return };
         if let Some(judgement) = measured.and_then(|measured| measured.judgement(&asked)) {
-            let level = if judgement.outcome.is_bad() { Level::Warn } else { Level::Info };
+            let level = if judgement.is_bad() { Level::Warn } else { Level::Info };
             self.say(level, format!("{}: {judgement}", name(injection))).await;
         }
     }
@@ -413,7 +413,7 @@ impl Shared {
     /// What is left of it goes to the log.
     async fn measure_over(&self, injection: &Injection) {
         if let Some(over) = session::measure_over(&*self.subject, &self.store, injection).await {
-            let level = if over.outcome.is_bad() { Level::Warn } else { Level::Info };
+            let level = if over.is_bad() { Level::Warn } else { Level::Info };
             self.say(level, format!("{} is undone; {over}", name(injection))).await;
         }
     }

@@ -4,10 +4,15 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chaos::network::Packets;
+
 /// One look from inside a target at its peers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     pub peers: Vec<PeerReading>,
+    /// What the fault has met since it was made or last changed; `None` where nobody counts that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<Packets>,
 }
 
 /// One address of a peer, as it was seen.

@@ -11,6 +11,7 @@ use super::{
     Look, PeerReading, Reading, Tally, Times,
     asked::{Asked, Effect, Late, Share},
 };
+use crate::chaos::network::Packets;
 
 const DELAY_SHARE: f64 = 0.1;
 const DELAY_LEAST_US: f64 = 1000.0;
@@ -76,11 +77,23 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// Why there are none.
     pub reason: Option<String>,
+    /// What somebody should know of the packets that it met.
+    pub notes: Vec<String>,
 }
 
 impl Judgement {
     fn without(outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self { outcome, findings: Vec::new(), reason: Some(reason.into()) }
+        Self { outcome, findings: Vec::new(), reason: Some(reason.into()), notes: Vec::new() }
+    }
+
+    /// Whether somebody should look.
+    pub fn is_bad(&self) -> bool {
+        self.outcome.is_bad() || !self.notes.is_empty()
+    }
+
+    /// The notes, each after a semicolon.
+    pub fn noted(&self) -> String {
+        self.notes.iter().map(|note| format!("; {note}")).collect()
     }
 
     /// `98 ± 51 ms over 40`, of each quantity.
@@ -96,11 +109,11 @@ impl Judgement {
     }
 }
 
-/// `asked 100 ± 50 ms, measured 98 ± 51 ms over 40: as asked`.
+/// `asked 100 ± 50 ms, measured 98 ± 51 ms over 40: as asked`, and the notes after it.
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(reason) = &self.reason {
-            return write!(f, "{}: {reason}", self.outcome.word());
+            return write!(f, "{}: {reason}{}", self.outcome.word(), self.noted());
         }
         for (at, finding) in self.findings.iter().enumerate() {
             let between = if at == 0 { "" } else { "; " };
@@ -109,7 +122,7 @@ impl fmt::Display for Judgement {
                 _ => write!(f, "{between}asked {}, measured {}", finding.asked, finding.measured)?,
             }
         }
-        write!(f, ": {}", self.outcome.word())
+        write!(f, ": {}{}", self.outcome.word(), self.noted())
     }
 }
 
@@ -138,10 +151,16 @@ struct Meant<'a> {
 
 /// What an injection does, beside what was asked of it.
 pub fn judge(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgement {
-    let reading = match during {
-        Look::Seen(reading) => reading,
-        Look::NotMeasured { not_measured } => return Judgement::without(Outcome::NotMeasured, not_measured.clone()),
-    };
+    match during {
+        Look::Seen(reading) => {
+            let notes = reading.packets.map(notes).unwrap_or_default();
+            Judgement { notes, ..by_reading(asked, before, reading) }
+        }
+        Look::NotMeasured { not_measured } => Judgement::without(Outcome::NotMeasured, not_measured.clone()),
+    }
+}
+
+fn by_reading(asked: &Asked, before: Option<&Reading>, reading: &Reading) -> Judgement {
     if reading.peers.is_empty() {
         return Judgement::without(Outcome::NotMeasured, "it has no peer that could answer");
     }
@@ -163,7 +182,17 @@ pub fn judge(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgemen
         return Judgement::without(Outcome::NotMeasured, "it asks for nothing that can be measured");
     }
     let outcome = sum(&findings);
-    Judgement { outcome, findings, reason: None }
+    Judgement { outcome, findings, reason: None, notes: Vec::new() }
+}
+
+/// What of the packets that a fault met is not as one would think.
+fn notes(packets: Packets) -> Vec<String> {
+    let over_limit = packets.over_limit.filter(|count| *count > 0);
+    let dropped = over_limit.map(|count| {
+        format!("{count} of {} packets dropped over its limit, which `change --limit` raises", packets.met)
+    });
+    let none = (packets.met == 0).then(|| "no packet has met it so far".to_owned());
+    none.into_iter().chain(dropped).collect()
 }
 
 /// Whether an injection that was undone is over: nothing of it is seen any more.
@@ -211,7 +240,11 @@ fn nobody(asked: &Asked, reading: &Reading) -> Judgement {
         let reason = "it means none of the cluster's nodes, and nobody else is asked";
         return Judgement::without(Outcome::NotMeasured, reason);
     }
-    Judgement::without(Outcome::NoEffect, format!("its filter means none of the {tried} addresses that were tried"))
+    let reason = format!("its filter means none of the {tried} addresses that were tried");
+    match reading.packets.map(|packets| packets.met).filter(|met| *met > 0) {
+        Some(met) => Judgement::without(Outcome::NotMeasured, format!("{reason}; it has met {met} packets of others")),
+        None => Judgement::without(Outcome::NoEffect, reason),
+    }
 }
 
 fn sum(findings: &[Finding]) -> Outcome {

@@ -2,7 +2,9 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use super::*;
 use crate::chaos::measured::Burst;
-use crate::chaos::network::{Chance, Delay, Distribution, Filter, GilbertElliott, Impairment, Loss, Ppm, Rate};
+use crate::chaos::network::{
+    Chance, Delay, Distribution, Filter, GilbertElliott, Impairment, Loss, Packets, Ppm, Rate,
+};
 
 const PEER: &str = "10.0.0.2";
 const OTHER: &str = "10.0.0.3";
@@ -29,7 +31,7 @@ fn both(tally: Tally) -> PeerReading {
 }
 
 fn reading(peers: &[PeerReading]) -> Reading {
-    Reading { peers: peers.to_vec() }
+    Reading { peers: peers.to_vec(), packets: None }
 }
 
 fn well() -> Reading {
@@ -164,6 +166,29 @@ fn only_what_a_filter_means_is_judged() {
     assert_eq!(text, "no effect: its filter means none of the 1 addresses that were tried");
     asked.filter = Filter { except_peers: BTreeSet::from([ip(PEER)]), ..Filter::default() };
     assert!(said(&asked, None, &by_port).starts_with("not measured: it means none of the cluster's nodes"));
+}
+
+#[test]
+fn the_packets_that_it_met_are_said_where_somebody_should_look() {
+    let counted = |asked: &Asked, met, over_limit| {
+        let packets = Some(Packets { met, over_limit });
+        let look = Look::Seen(Reading { packets, ..reading(&[both(tally(40, 40, 100_100, 200))]) });
+        judge(asked, Some(&well()), &look)
+    };
+    let asked = delay_of(100, 0);
+    let fine = counted(&asked, 700, Some(0));
+    assert!(!fine.is_bad() && fine.to_string().ends_with(": as asked"), "{fine}");
+    assert_eq!(counted(&asked, 700, None).to_string(), fine.to_string());
+    let dropped = counted(&asked, 700, Some(30));
+    let words = "as asked; 30 of 700 packets dropped over its limit, which `change --limit` raises";
+    assert!(dropped.is_bad() && dropped.to_string().ends_with(words), "{dropped}");
+
+    let mut nobody = delay_of(100, 0);
+    nobody.filter.peers = Some(BTreeSet::from([ip("192.0.2.1")]));
+    let text = counted(&nobody, 0, Some(0)).to_string();
+    assert!(text.starts_with("no effect: ") && text.ends_with("; no packet has met it so far"), "{text}");
+    let others = counted(&nobody, 9, Some(0));
+    assert!(!others.is_bad() && others.to_string().ends_with("; it has met 9 packets of others"), "{others}");
 }
 
 #[test]

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Class, Family, Filter, Flavour, Flow, Kernel, Loss, NetworkFault, NetworkFaults, Ppm, Queues, RootQdisc, Table,
-    Tree, Via,
+    Class, Family, Filter, Flavour, Flow, Kernel, Loss, NetworkFault, NetworkFaults, Ppm, Queues, RootQdisc, Shape,
+    Stream, Table, Tree, Via,
     chains::{is_netems, restore_text, wanted_chains},
     classes,
     fault::streams,
-    qdisc::{self, BANDS},
+    qdisc::{self, BANDS, FIRST_BAND},
 };
 use crate::chaos::{Command, InjectionId};
 
@@ -172,6 +172,19 @@ pub fn compile(faults: &NetworkFaults, kernel: &Kernel, beside: &Beside) -> Vec<
     let superfluous = superfluous.filter(|name| !trees.contains_key(name) && !left.contains(*name));
     commands.extend(superfluous.filter_map(|interface| qdisc::command(vec![qdisc::removal(interface)])));
     commands
+}
+
+/// netem's classes of these faults, each with its band; what has an interface to itself has the first.
+pub(super) fn bands(faults: &NetworkFaults) -> Vec<(u16, Class)> {
+    let netem = classes(&streams(faults, Via::Netem));
+    let interfaces: BTreeSet<&str> = netem.iter().map(|class| class.interface.as_str()).collect();
+    let on_one = |interface: &str| {
+        let here = on(&netem, interface);
+        let (_, others) = Tree::of(&here)?;
+        let first = here.into_iter().find(|class| class.filter.is_everything());
+        Some(first.map(|class| (FIRST_BAND, class.clone())).into_iter().chain(others))
+    };
+    interfaces.into_iter().filter_map(on_one).flatten().collect()
 }
 
 fn held<'a>(kernel: &'a Kernel, interface: &str) -> Option<&'a Tree> {

@@ -11,6 +11,7 @@ mod filter;
 mod impairment;
 mod parse;
 mod qdisc;
+mod tally;
 
 pub use chains::{
     CHAIN_PREFIX, Chain, Chains, Queues, Table, cut_removal_text, hooks, netem_chains, queue_chains, shape_removal_text,
@@ -21,8 +22,9 @@ pub use filter::{Class, Filter, Flow, Stream, classes};
 pub use impairment::{
     Chance, DEFAULT_LIMIT, Delay, Distribution, GilbertElliott, Impairment, Loss, Ppm, Rate, Reorder,
 };
-pub use parse::{ReadError, parse_chains, parse_qdiscs};
+pub use parse::{ReadError, parse_chains, parse_counts, parse_qdiscs};
 pub use qdisc::{QDISC_HANDLE, RootQdisc, Tree};
+pub use tally::{Packets, Place, Tally, netem_packets};
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What `tc -j qdisc show` and `iptables-save` print, read for the parts that bear our marks.
+//! What `tc -s -j qdisc show` and `iptables-save` print, read for the parts that bear our marks.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{
     CHAIN_PREFIX, Chains, Chance, DEFAULT_LIMIT, Delay, Distribution, GilbertElliott, Impairment, Loss, Ppm, Rate,
     Reorder, RootQdisc, Table, Tables, Tree,
     chains::place,
-    qdisc::{QDISC_HANDLE, read_leaf},
+    qdisc::{FIRST_BAND, QDISC_HANDLE, read_leaf},
 };
 
 /// Output of a tool that we cannot read.
@@ -28,15 +28,35 @@ struct Qdisc {
     parent: String,
     #[serde(default)]
     options: Value,
+    #[serde(default)]
+    packets: u64,
+    #[serde(default)]
+    qlen: u64,
+    #[serde(default)]
+    drops: u64,
 }
 
 /// The root qdisc of each interface, with the leaves of those that are ours.
 pub fn parse_qdiscs(json: &str) -> Result<BTreeMap<String, RootQdisc>, ReadError> {
-    let text = if json.trim().is_empty() { "[]" } else { json };
-    let qdiscs: Vec<Qdisc> =
-        serde_json::from_str(text).map_err(|error| ReadError(error.to_string(), json.chars().take(60).collect()))?;
+    let qdiscs = read(json)?;
     let roots = qdiscs.iter().filter(|qdisc| qdisc.root);
     Ok(roots.map(|root| (root.dev.clone(), classify(root, &qdiscs))).collect())
+}
+
+/// With `-s`: the packets that left, those that wait and those that were dropped, of every netem of ours by interface and
+/// band.
+pub fn parse_counts(json: &str) -> Result<BTreeMap<(String, u16), [u64; 3]>, ReadError> {
+    let netems = read(json)?.into_iter().filter(|qdisc| qdisc.kind == "netem");
+    let band = |one: &Qdisc| match one.handle.as_str() {
+        QDISC_HANDLE => Some(FIRST_BAND),
+        leaf => read_leaf(leaf).map(|(band, _)| band),
+    };
+    Ok(netems.filter_map(|one| Some(((one.dev.clone(), band(&one)?), [one.packets, one.qlen, one.drops]))).collect())
+}
+
+fn read(json: &str) -> Result<Vec<Qdisc>, ReadError> {
+    let text = if json.trim().is_empty() { "[]" } else { json };
+    serde_json::from_str(text).map_err(|error| ReadError(error.to_string(), json.chars().take(60).collect()))
 }
 
 fn classify(root: &Qdisc, all: &[Qdisc]) -> RootQdisc {

@@ -22,10 +22,11 @@ use crate::{
     chaos::{
         Metadata,
         measured::{Asked, Look, Matrix, Moment, PeerReading, Reading},
-        network::{Filter, NetworkFault},
+        network::{Filter, NetworkFault, Packets},
     },
     cluster::assumed::{PD_CLIENT_PORT, TIKV_PORT},
     holder::protocol::{Answer, Ask, Probe, Seen},
+    subject::SubjectError,
 };
 
 /// What an answer takes on any network, beyond the delay that is asked for.
@@ -65,6 +66,22 @@ impl TikvSubject {
         Some(self.try_look(metadata, &fault, moment, known).await.unwrap_or_else(Look::failed))
     }
 
+    /// What an injection that holds does now, seen by the helper that keeps it, whichever program made that; `None` of one
+    /// of something else than the network.
+    pub async fn look_now(&self, metadata: &Metadata) -> Option<Look> {
+        metadata.network()?;
+        let reached = async {
+            if self.warm(metadata).await.is_none() {
+                self.holder(&self.unchanged(metadata).await?).await?;
+            }
+            Ok::<(), SubjectError>(())
+        };
+        match reached.await {
+            Ok(()) => self.look_inside(metadata, Moment::During, None).await,
+            Err(error) => Some(Look::failed(error.to_string())),
+        }
+    }
+
     async fn try_look(
         &self,
         metadata: &Metadata,
@@ -81,7 +98,7 @@ impl TikvSubject {
         // A burst goes to the first.
         places.sort_by_key(|place| !asked.means_echo(place.address.ip()));
         if places.is_empty() {
-            return Ok(Look::Seen(Reading::default()));
+            return Ok(Look::Seen(Reading { peers: Vec::new(), packets: packets(metadata, &holder).await }));
         }
         let probe = probe(asked, moment, &places);
         let limit = time_of(&probe) + OVERHEAD;
@@ -89,10 +106,13 @@ impl TikvSubject {
         let late = |_| format!("its helper did not answer within {} s", limit.as_secs());
         match answer.map_err(late)?.map_err(|error| error.to_string())? {
             Answer::Probed { seen } => {
-                let reading = named(&places, seen);
+                let mut reading = named(&places, seen);
                 let any = reading.peers.iter().any(|peer| peer.connect.sent > 0);
                 if moment == Moment::Before && !any {
                     return Err("the fault was there before an answer was".to_owned());
+                }
+                if matches!(moment, Moment::During | Moment::Watching) {
+                    reading.packets = packets(metadata, &holder).await;
                 }
                 Ok(Look::Seen(reading))
             }
@@ -152,6 +172,18 @@ impl TikvSubject {
     /// Keeps what a plan has seen, for the measurement of what is planned.
     pub(super) fn remember(&self, snapshot: &Snapshot) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
+    }
+}
+
+/// What the injection has met so far. A helper that cannot say so has said what it saw all the same.
+async fn packets(metadata: &Metadata, holder: &Holder) -> Option<Packets> {
+    match holder.ask_aside(Ask::Packets { injection: metadata.id.clone() }).await {
+        Ok(Answer::Packets { packets }) => packets,
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(%error, id = %metadata.id, "the packets that it met are not counted");
+            None
+        }
     }
 }
 
@@ -283,5 +315,5 @@ fn named(places: &[Place], seen: Vec<Seen>) -> Reading {
         let Seen { connect, echo, burst, .. } = one;
         Some(PeerReading { name: place.name.clone(), address, port, connect, echo, burst })
     });
-    Reading { peers: peers.collect() }
+    Reading { peers: peers.collect(), packets: None }
 }

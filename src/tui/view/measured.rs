@@ -12,6 +12,7 @@ use crate::{
     chaos::{
         InjectionId,
         measured::{Asked, Cell, Judgement, Look, Matrix, Outcome, PeerReading, Reach, Reading, Source},
+        network::Packets,
     },
     subject::docker::{Node, by_node, cuts},
     tui::{
@@ -29,9 +30,9 @@ pub fn line(pen: &Pen, one: &Open, room: usize) -> Option<(String, Style)> {
     let text = if width(&whole) <= room || judgement.findings.is_empty() {
         whole
     } else {
-        format!("{}: {}", judgement.outcome.word(), judgement.measured())
+        format!("{}: {}{}", judgement.outcome.word(), judgement.measured(), judgement.noted())
     };
-    Some((text, style(pen, judgement.outcome)))
+    Some((text, style(pen, &judgement)))
 }
 
 /// By the newest look, where it says enough; else by the first one, which had more samples.
@@ -59,8 +60,9 @@ fn has_younger(pen: &Pen, one: &Open) -> bool {
     })
 }
 
-fn style(pen: &Pen, outcome: Outcome) -> Style {
-    match outcome {
+fn style(pen: &Pen, judgement: &Judgement) -> Style {
+    match judgement.outcome {
+        outcome if !outcome.is_bad() && judgement.is_bad() => pen.theme.warn(),
         Outcome::AsAsked | Outcome::Over => pen.theme.good(),
         Outcome::NoEffect | Outcome::NotOver => pen.theme.bad(),
         Outcome::Differs => pen.theme.warn(),
@@ -87,7 +89,7 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: &InjectionId) {
     let mut lines = vec![popup::heading(pen, "Asked and measured")];
     match judgement(pen, one) {
         Some(judgement) => {
-            let style = style(pen, judgement.outcome);
+            let style = style(pen, &judgement);
             let text = wrap(pen.glyphs, &judgement.to_string(), room);
             lines.extend(text.into_iter().map(|line| Line::from(Span::styled(line, style))));
         }
@@ -96,6 +98,7 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: &InjectionId) {
     lines.push(Line::default());
     let (before, during, now) = looks(model, one);
     lines.extend(peers(pen, [("before", before), ("during", during), ("now", now)]));
+    lines.extend(now.or(during).and_then(Look::reading).and_then(|reading| reading.packets).map(packets));
     if asked.is_cut() {
         lines.push(Line::default());
         lines.extend(matrices(pen, one, room));
@@ -146,6 +149,12 @@ fn peers(pen: &Pen, looks: [(&'static str, Option<&Look>); 3]) -> Vec<Line<'stat
         lines.push(Line::from(format!("{} {cells}", pad(pen.glyphs, &name, NAME - 1))));
     }
     lines
+}
+
+/// `1200 packets met since it was made or changed, 30 of them dropped over its limit`.
+fn packets(packets: Packets) -> Line<'static> {
+    let dropped = packets.over_limit.map(|count| format!(", {count} of them dropped over its limit"));
+    Line::from(format!("{} packets met since it was made or changed{}", packets.met, dropped.unwrap_or_default()))
 }
 
 /// `98 ms, 10 % lost`, `no answer`.
