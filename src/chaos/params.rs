@@ -221,7 +221,13 @@ const fn table(kind: FaultType) -> &'static [ParamSpec] {
         FaultType::Bandwidth => {
             const {
                 &[
-                    number("rate_kbit", "kbit", (8, 10_000_000, 100), 1000, "how much goes through each second"),
+                    number(
+                        "rate_kbit",
+                        "kbit",
+                        (8, 10_000_000, 100),
+                        1000,
+                        "how much goes through each second; of two on one way the lower holds",
+                    ),
                     number("burst_kb", "kB", (2, 100_000, 8), 32, "how much may go through at once (the shaper)"),
                     DIRECTION,
                     TO,

@@ -121,7 +121,26 @@ pub fn warnings(id: &InjectionId, faults: &NetworkFaults) -> Vec<String> {
     if hopeless {
         warnings.push("with a loss of 100 % a delay is not felt: the loss wins".to_owned());
     }
+    warnings.extend(rates(id, shape, faults));
     warnings
+}
+
+/// Two rates that meet in one packet.
+fn rates(id: &InjectionId, shape: &Shape, faults: &NetworkFaults) -> Option<String> {
+    let own = shape.impairment.rate?;
+    let others = faults.iter().filter(|(other, _)| *other != id);
+    let rated = others.filter_map(|(other, fault)| {
+        let theirs = fault.shape().filter(|theirs| theirs.via == shape.via)?;
+        let meet = |one: &Stream, two: &Stream| {
+            (&one.interface, one.flow) == (&two.interface, two.flow) && one.filter.and(&two.filter).is_some()
+        };
+        let streams = theirs.streams();
+        let meets = shape.streams().iter().any(|one| streams.iter().any(|two| meet(one, two)));
+        Some((other, theirs.impairment.rate.filter(|_| meets)?.bits_per_second))
+    });
+    let (other, bits) = rated.min_by_key(|(_, bits)| *bits)?;
+    let lower = if bits < own.bits_per_second { other } else { id };
+    Some(format!("{other} lets only so much through too: of two rates on one way the lower holds, that of {lower}"))
 }
 
 /// What the commands depend on beside what is wanted and what is held.

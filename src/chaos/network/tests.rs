@@ -378,6 +378,25 @@ fn what_contradicts_another_is_refused_with_both_named() {
 }
 
 #[test]
+fn of_two_rates_on_one_way_the_lower_holds_and_it_is_said_whose_that_is() {
+    let rated = |kbit: u64, via, direction| {
+        let rate = Some(Rate { bits_per_second: kbit * 1000, burst_bytes: 32_000 });
+        let impairment = Impairment { rate, ..Impairment::default() };
+        NetworkFault::Shape(Shape { impairment, via, direction, ..Shape::on("eth0") })
+    };
+    let slow = rated(100, Via::Shaper, Direction::Both);
+    let with = |other| NetworkFaults::from([(id(1), slow.clone()), (id(2), other)]);
+    let faults = with(rated(500, Via::Shaper, Direction::In));
+    let rates: Vec<u64> =
+        shaper_classes(&faults).iter().map(|class| class.impairment.rate.unwrap().bits_per_second).collect();
+    assert_eq!(rates, [100_000, 100_000]);
+    let said = warnings(&id(2), &faults);
+    assert!(said[0].starts_with("00000001 ") && said[0].ends_with("that of 00000001"), "{said:?}");
+    assert!(warnings(&id(2), &with(rated(50, Via::Shaper, Direction::In)))[0].ends_with("that of 00000002"));
+    assert!(warnings(&id(2), &with(rated(500, Via::Netem, Direction::Out))).is_empty(), "each holds in its own place");
+}
+
+#[test]
 fn more_classes_than_netem_has_bands_are_refused_with_the_faults_named() {
     let filter = |port: u16| Filter { ports: Some([port].into()), ..Filter::default() };
     let faults: NetworkFaults =
