@@ -165,6 +165,16 @@ fn a_filter_is_judged_by_those_that_it_means_and_one_that_means_nobody_has_no_ef
     assert!(nobody["text"].as_str().unwrap().ends_with("; no packet has met it so far"), "{nobody:#}");
     program.run(&["revert", "--all"]).ok();
 
+    // Known before it is made: etcd talks with its peers on 2380 and listens for clients on 2379.
+    let warned = |filter: [&str; 2]| {
+        let plan =
+            program.run(&[&["inject", "--dry-run"], &delay[..], &SHAPER, &["--target", "tikv0"], &filter].concat());
+        assert_eq!(plan.status, 0, "{plan:?}");
+        plan.stderr.contains("its filter matches none of the") || plan.stdout.contains("its filter matches none of the")
+    };
+    let named = |word: &str| warned(["--to", word]);
+    assert_eq!([named(&peer), named("tikv2"), named("192.0.2.1")], [false, false, true]);
+    assert_eq!(["2380", "2379", "9"].map(|port| warned(["--ports", port])), [false, false, true]);
     cluster.assert_clean();
 }
 

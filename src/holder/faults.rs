@@ -10,7 +10,7 @@ use super::{
     netns::{self, Part},
     protocol::{Adoption, Cause, Failure},
     shaper::{ClassCounters, Shaper},
-    tables,
+    sockets, tables,
 };
 use crate::chaos::{
     Command, InjectionId,
@@ -95,9 +95,11 @@ impl Faults {
             self.read([Part::Qdiscs])?;
         }
         let mut desired = self.desired();
+        let unmatched = fault.shape().and_then(|shape| sockets::warning(&shape.filter));
         desired.insert(id.clone(), fault);
         self.check(id, &desired)?;
-        Ok((compile(&desired, &self.kernel, &self.beside), warnings(id, &desired)))
+        let warnings = warnings(id, &desired).into_iter().chain(unmatched).collect();
+        Ok((compile(&desired, &self.kernel, &self.beside), warnings))
     }
 
     /// Makes the fault hold beside the others, or leaves everything as it was. One of that name is replaced in one step.

@@ -15,6 +15,7 @@ pub mod protocol;
 mod relay;
 mod serve;
 pub mod shaper;
+mod sockets;
 #[cfg_attr(not(target_os = "linux"), path = "no_tables.rs")]
 mod tables;
 
