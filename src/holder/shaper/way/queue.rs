@@ -12,7 +12,7 @@ use nix::{
     errno::Errno,
     sys::socket::{
         AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
-        sockopt::RcvBufForce,
+        sockopt::{RcvBufForce, ReceiveTimestamp},
     },
 };
 
@@ -60,6 +60,8 @@ impl Queue {
         let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkNetFilter)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER)?;
+        // As long as some socket asks for it, the kernel stamps every packet that arrives.
+        setsockopt(&socket, ReceiveTimestamp, &true)?;
         let queue = Self { socket, number, config, verdicts: Vec::with_capacity(2 * BATCH) };
         let mut request = Vec::new();
         wire::configure(&mut request, number, CONFIGURE, true, config);

@@ -12,6 +12,8 @@ pub struct Packet<'a> {
     pub payload: &'a [u8],
     /// Of the whole packet, from its IP header on.
     pub bytes: u32,
+    /// When it arrived, in microseconds of the system's clock; on the way in alone, and where the kernel keeps stamps.
+    pub arrived_us: Option<u64>,
 }
 
 impl Packet<'_> {
@@ -51,6 +53,7 @@ const CONFIG: u16 = SUBSYSTEM | 2;
 const NFQA_PACKET_HDR: u16 = 1;
 const NFQA_VERDICT_HDR: u16 = 2;
 const NFQA_MARK: u16 = 3;
+const NFQA_TIMESTAMP: u16 = 4;
 const NFQA_IFINDEX_INDEV: u16 = 5;
 const NFQA_IFINDEX_OUTDEV: u16 = 6;
 const NFQA_PAYLOAD: u16 = 10;
@@ -110,13 +113,15 @@ pub fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 fn packet(attributes: &[u8]) -> Option<Packet<'_>> {
-    let mut packet = Packet { id: 0, mark: 0, interface_in: 0, interface_out: 0, payload: &[], bytes: 0 };
+    let mut packet =
+        Packet { id: 0, mark: 0, interface_in: 0, interface_out: 0, payload: &[], bytes: 0, arrived_us: None };
     let (mut id, mut whole) = (None, None);
     for (kind, value) in netlink::attributes(attributes) {
         let number = || netlink::number(value);
         match kind {
             NFQA_PACKET_HDR => id = number(),
             NFQA_MARK => packet.mark = number()?,
+            NFQA_TIMESTAMP => packet.arrived_us = stamp(value),
             NFQA_IFINDEX_INDEV => packet.interface_in = number()?,
             NFQA_IFINDEX_OUTDEV => packet.interface_out = number()?,
             NFQA_PAYLOAD => packet.payload = value,
@@ -127,6 +132,12 @@ fn packet(attributes: &[u8]) -> Option<Packet<'_>> {
     packet.id = id?;
     packet.bytes = whole.unwrap_or(packet.payload.len() as u32);
     Some(packet)
+}
+
+/// Seconds and microseconds (struct nfqnl_msg_packet_timestamp).
+fn stamp(value: &[u8]) -> Option<u64> {
+    let (seconds, rest) = value.split_first_chunk()?;
+    u64::from_be_bytes(*seconds).checked_mul(1_000_000)?.checked_add(u64::from_be_bytes(*rest.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -149,10 +160,19 @@ mod tests {
             (NFQA_CAP_LEN, &1500_u32.to_be_bytes()),
             (NFQA_IFINDEX_INDEV, &3_u32.to_be_bytes()),
             (99, b"something new"),
+            (NFQA_TIMESTAMP, &[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9]),
             (NFQA_PACKET_HDR, &[0, 0, 1, 2, 8, 0, 1]),
             (NFQA_PAYLOAD, b"abcde"),
         ]);
-        let expected = Packet { id: 258, mark: 0, interface_in: 3, interface_out: 0, payload: b"abcde", bytes: 1500 };
+        let expected = Packet {
+            id: 258,
+            mark: 0,
+            interface_in: 3,
+            interface_out: 0,
+            payload: b"abcde",
+            bytes: 1500,
+            arrived_us: Some(3_000_009),
+        };
         assert_eq!(messages(&bytes).collect::<Vec<_>>(), [Message::Packet(expected)]);
         assert!(!expected.is_whole());
     }
