@@ -1,5 +1,5 @@
 //! What needs a kernel with netem: a User-Mode Linux guest with its own Docker. Its iptables is the legacy one, so this is
-//! also where that flavour is tested. One guest is booted for all of it.
+//! also where that flavour is tested.
 
 mod support;
 
@@ -17,14 +17,16 @@ const IN_GUEST: &str = "TIKV_CHAOS_TEST_IN_GUEST";
 /// Between what the script says and what the tests say that run after it.
 const TESTS: &str = "the tests that are for the guest";
 
-#[test]
-fn netem_and_legacy_rules_in_a_guest() {
+/// Runs the script in a guest of its own and then those of the tests below, and returns what was said. A guest has one
+/// processor, so the work is shared out between two of them.
+fn in_a_guest(script: &str, tests: &[&str]) -> Option<String> {
     if !can_run("netem", guest::missing()) {
-        return;
+        return None;
     }
-    let first = include_str!("support/netem.sh");
-    let script =
-        format!("(\n{first}\n) || exit\necho '{TESTS}'\nexec \"$SELF\" --ignored --nocapture --test-threads=1\n");
+    let tests = tests.join(" ");
+    let script = format!(
+        "(\n{script}\n) || exit\necho '{TESTS}'\nexec \"$SELF\" --ignored --nocapture --test-threads=1 --exact {tests}\n"
+    );
     let this = std::env::current_exe().unwrap();
     let env = [
         ("PRODUCT", PROGRAM),
@@ -32,12 +34,33 @@ fn netem_and_legacy_rules_in_a_guest() {
         (IN_GUEST, "1"),
         ("TIKV_CHAOS_REQUIRE", "docker,netns"),
     ];
-    let guest = guest::run(&script, &env, Duration::from_secs(480)).unwrap();
+    let guest = guest::run(&script, &env, Duration::from_secs(1200)).unwrap();
     eprintln!("{}", guest.output);
     assert_eq!(guest.status, 0, "in the guest");
-    let (said, tests) = guest.output.split_once(TESTS).unwrap();
-    latency_is_felt_composes_and_is_taken_back(said);
-    assert!(tests.contains("test result: ok") && !tests.contains(" 0 passed"));
+    Some(guest.output)
+}
+
+fn assert_ran(said: &str, tests: &[&str]) {
+    assert!(said.contains(&format!("test result: ok. {} passed", tests.len())), "{tests:?}");
+}
+
+#[test]
+fn netem_in_a_guest() {
+    let tests = [
+        "any_sequence_of_faults_by_netem_and_legacy_rules_ends_as_its_final_set_made_from_nothing",
+        "some_of_the_packets_are_delayed_by_netem_and_the_others_are_not",
+    ];
+    let Some(output) = in_a_guest(include_str!("support/netem.sh"), &tests) else { return };
+    let (script, rest) = output.split_once(TESTS).unwrap();
+    latency_is_felt_composes_and_is_taken_back(script);
+    assert_ran(rest, &tests);
+}
+
+#[test]
+fn every_type_in_a_guest() {
+    let tests = ["every_type_is_felt_by_netem_and_by_the_shaper_with_legacy_rules"];
+    let Some(output) = in_a_guest("true", &tests) else { return };
+    assert_ran(&output, &tests);
 }
 
 /// By what the script said.
