@@ -15,12 +15,14 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use support::{
     PROGRAM, Program,
     cluster::{Cluster, Options},
-    docker_is_here, proc, run,
+    docker_is_here,
+    packets::{self, Echo},
+    proc, run,
 };
 use tikv_chaos::{
-    chaos::{Fault, FaultType, Partition},
+    chaos::{Fault, FaultType, Params, Partition},
     config::{Config, Globals},
-    session::{self, Request, Store, guard::Launch},
+    session::{self, ChangeRequest, Request, Store, guard::Launch},
     subject::docker::{Source, TikvSubject, client},
 };
 
@@ -42,17 +44,19 @@ fn main() {
     }
 }
 
-const PARTS: [(&str, fn()); 6] = [
-    ("partition", || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(partition(&three()));
-    }),
+const PARTS: [(&str, fn()); 7] = [
+    ("partition", || runtime().block_on(partition(&three()))),
+    ("change", || runtime().block_on(change(&three()))),
     ("first-frame", || first_frame(&three())),
     ("live", || live(&three())),
     ("idle", || idle(&three())),
     ("guard", || guard(&three())),
     ("recovery", recovery),
 ];
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
 
 fn three() -> Cluster {
     Cluster::start(&Options::default())
@@ -65,9 +69,8 @@ fn print(what: &str, samples: &mut [Duration]) {
     println!("{what:<62} median {:>7.1} ms   worst {:>7.1} ms   of {}", ms(median), ms(last), samples.len());
 }
 
-/// Cutting one node off from two peers, journal and read-back included, against one `docker exec` a rule.
-async fn partition(cluster: &Cluster) {
-    let program = Program::new(Some(&cluster.project));
+/// What the program under the screen works with.
+fn engine(cluster: &Cluster, program: &Program) -> (Config, TikvSubject) {
     let globals = Globals {
         project: Some(cluster.project.clone()),
         state_dir: Some(program.state.path().to_owned()),
@@ -82,7 +85,14 @@ async fn partition(cluster: &Cluster) {
         options,
         docker_host: client::host(),
     });
-    let subject: TikvSubject = config.subject(Arc::new(|_| ()));
+    let subject = config.subject(Arc::new(|_| ()));
+    (config, subject)
+}
+
+/// Cutting one node off from two peers, journal and read-back included, against one `docker exec` a rule.
+async fn partition(cluster: &Cluster) {
+    let program = Program::new(Some(&cluster.project));
+    let (config, subject) = engine(cluster, &program);
     let fault = Fault::NetworkPartition { shape: Partition::Isolate, peers: vec![], include_pd: false, reject: false };
     let request = Request {
         fault,
@@ -122,6 +132,62 @@ async fn partition(cluster: &Cluster) {
     }
     print("the contract's way, a docker exec for each rule: inject", &mut injects);
     print("the contract's way, a docker exec for each rule: revert", &mut reverts);
+    subject.release().await;
+}
+
+/// Another delay for an injection that holds, from the key to the kernel: journal and read-back included; and what becomes
+/// of packets meanwhile.
+async fn change(cluster: &Cluster) {
+    let program = Program::new(Some(&cluster.project));
+    let (config, subject) = engine(cluster, &program);
+    let _echo = Echo::on(cluster, 0);
+    let to = packets::v4(cluster, 0);
+    let delay = |ms: u64| {
+        let params = Params::parse(FaultType::Latency, [("mean_ms".to_owned(), ms.to_string())]).unwrap();
+        Fault::from_params(FaultType::Latency, &params).unwrap()
+    };
+    let request = Request {
+        fault: delay(20),
+        targets: vec![cluster.nodes[0].clone()],
+        ttl: Some(Duration::from_secs(600)),
+        command: "bench",
+        limits: config.limits.clone(),
+        force: false,
+    };
+    subject.see(Some(subject.snapshot().await.unwrap()));
+    let held = session::inject(&subject, &config.store, &request, |_| ()).await.unwrap().injection;
+    let via = held.metadata.fault.shaped().unwrap().shape.via.name();
+    let (count, pace) = (4000, packets::FAST);
+    let mut samples = Vec::new();
+    let felt = thread::scope(|scope| {
+        let felt = scope.spawn(|| packets::echoes(cluster, 1, to, count, pace));
+        // The sender needs a moment for its first packets, and what is late at the end its time.
+        thread::sleep(Duration::from_millis(300));
+        let changes = async {
+            for round in 0..10 * ROUNDS as u64 {
+                let request = ChangeRequest {
+                    fault: Some(delay(20 + round % 7)),
+                    ttl: None,
+                    limits: config.limits.clone(),
+                    force: false,
+                };
+                let start = Instant::now();
+                session::change(&subject, &config.store, &held.metadata.id, &request, |_| ()).await.unwrap();
+                samples.push(start.elapsed());
+            }
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(changes));
+        felt.join().unwrap()
+    });
+    print(&format!("{} via {via}: change, warm holder", FaultType::Latency), &mut samples);
+    let (least, most) = (felt.quantile(0.0), felt.quantile(1.0));
+    println!(
+        "of {count} packets under {} changes: {} lost, {} twice, round trips from {least:?} to {most:?}",
+        samples.len(),
+        felt.sent - felt.distinct(),
+        felt.came.len() - felt.distinct()
+    );
+    session::revert(&subject, &config.store, &held).await.unwrap();
     subject.release().await;
 }
 

@@ -71,28 +71,42 @@ fn error(pair: &Pair, shaper: &Shaper, milliseconds: u64) {
     );
 }
 
+/// What a stream's two ends keep in memory is all that can be on the way: bytes, by the namespace's own limits.
+fn buffers(pair: &Pair) -> [u64; 2] {
+    ["tcp_wmem", "tcp_rmem"].map(|name| {
+        let text = pair.near.enter(|| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap());
+        text.split_whitespace().last().unwrap().parse().unwrap()
+    })
+}
+
 fn throughput(pair: &Pair, shaper: &Shaper) {
-    let window = fs::read_to_string("/proc/sys/net/ipv4/tcp_rmem").unwrap();
-    let window: u64 = window.split_whitespace().last().unwrap().parse().unwrap();
-    println!(
-        "the window of {window} bytes in 20 ms allows {:.2} Gbit/s, half of it (tcp_adv_win_scale) {:.2} Gbit/s",
-        gigabits(window, Duration::from_millis(20)),
-        gigabits(window / 2, Duration::from_millis(20))
-    );
     for milliseconds in [0, 1, 20] {
-        shaper.set(vec![class(Flow::In, delay(milliseconds))]).unwrap();
-        for (name, from, to) in [("to the node", &pair.far, &pair.near), ("from the node", &pair.near, &pair.far)] {
-            let before = cpu();
-            let start = Instant::now();
-            let (bytes, time) = traffic::stream(from, to, false, Duration::from_secs(6));
-            let spent = (cpu() - before).as_secs_f64() / start.elapsed().as_secs_f64();
-            let rate = gigabits(bytes, time);
-            println!(
-                "one TCP stream {name:<13} at {milliseconds:>2} ms {rate:>7.2} Gbit/s   {:.2} cores, {:.2} for each Gbit/s",
-                spent,
-                spent / rate
-            );
-        }
+        streams(pair, shaper, milliseconds);
+    }
+    // As much as the receiver's window, so that the sender's memory is not what limits it.
+    let [_, window] = buffers(pair);
+    for place in [&pair.near, &pair.far] {
+        place.enter(|| fs::write("/proc/sys/net/ipv4/tcp_wmem", format!("4096 16384 {window}")).unwrap());
+    }
+    streams(pair, shaper, 20);
+}
+
+fn streams(pair: &Pair, shaper: &Shaper, milliseconds: u64) {
+    shaper.set(vec![class(Flow::In, delay(milliseconds))]).unwrap();
+    if milliseconds > 0 {
+        let allowed = buffers(pair).map(|bytes| gigabits(bytes, Duration::from_millis(milliseconds)));
+        println!("in {milliseconds} ms: send buffer {:.2}, receive buffer {:.2} Gbit/s", allowed[0], allowed[1]);
+    }
+    for (name, from, to) in [("to the node", &pair.far, &pair.near), ("from the node", &pair.near, &pair.far)] {
+        let before = cpu();
+        let start = Instant::now();
+        let (bytes, time) = traffic::stream(from, to, false, Duration::from_secs(6));
+        let spent = (cpu() - before).as_secs_f64() / start.elapsed().as_secs_f64();
+        let rate = gigabits(bytes, time);
+        println!(
+            "one TCP stream {name:<13} at {milliseconds:>2} ms {rate:>7.2} Gbit/s   {spent:.2} cores, {:.2} for each Gbit/s",
+            spent / rate
+        );
     }
 }
 
