@@ -23,6 +23,7 @@ use support::{
 
 const OWN_VOLUMES: Options = Options {
     names: support::cluster::Names::ComposeV2,
+    nodes: 3,
     project: None,
     data: "/data",
     second_network: false,

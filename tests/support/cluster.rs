@@ -30,6 +30,7 @@ pub enum Names {
 #[derive(Clone, Copy)]
 pub struct Options {
     pub names: Names,
+    pub nodes: usize,
     /// A project's name that reads well, where nothing else uses it.
     pub project: Option<&'static str>,
     /// Where the data volume is mounted.
@@ -48,6 +49,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             names: Names::ComposeV2,
+            nodes: 3,
             project: None,
             data: "/data",
             second_network: false,
@@ -102,7 +104,7 @@ impl Cluster {
             run("docker", &[&["network", "create", "--label", &label], ipv6, &[&name]].concat());
             cluster.networks.push(name);
         }
-        for node in 0..3 {
+        for node in 0..options.nodes {
             let volume = format!("{project}_data{node}");
             let size = options.own_volumes_mib.map(|mib| format!("o=size={mib}m"));
             let mut args = vec!["volume", "create", "--label", &label];
@@ -117,7 +119,7 @@ impl Cluster {
             // A tmpfs volume is empty again when nobody has it mounted: a killed node would lose its data.
             cluster.keeper = Some(cluster.run_keeper(&image));
         }
-        for node in 0..3 {
+        for node in 0..options.nodes {
             let name = cluster.run_node(options, &image, node);
             cluster.nodes.push(name);
         }
@@ -146,7 +148,7 @@ impl Cluster {
 
     fn run_node(&self, options: &Options, image: &str, node: usize) -> String {
         let service = format!("tikv{node}");
-        let members = if options.apart { node..node + 1 } else { 0..3 };
+        let members = if options.apart { node..node + 1 } else { 0..options.nodes };
         let initial: Vec<String> = members.map(|node| format!("tikv{node}=http://tikv{node}:2380")).collect();
         let initial = initial.join(",");
         let (name, compose) = match options.names {
@@ -217,9 +219,9 @@ impl Cluster {
 
     /// The node that every reachable member of a quorum calls its leader.
     pub fn leader(&self) -> Option<usize> {
-        let views: Vec<_> = (0..3).filter_map(|node| status(&self.ip(node)?)).collect();
+        let views: Vec<_> = (0..self.nodes.len()).filter_map(|node| status(&self.ip(node)?)).collect();
         let leaders: BTreeSet<&str> = views.iter().map(|view| view.leader.as_str()).collect();
-        if views.len() < 3 || leaders.len() != 1 {
+        if views.len() < self.nodes.len() || leaders.len() != 1 {
             return None;
         }
         views.iter().position(|view| view.member == view.leader)
@@ -228,6 +230,13 @@ impl Cluster {
     /// What one node says: its own member id and its leader's, if it has one.
     pub fn view(&self, node: usize) -> Option<View> {
         status(&self.ip(node)?)
+    }
+
+    /// Whether a quorum takes a write that one node is given, within two seconds.
+    pub fn writes(&self, node: usize) -> bool {
+        let written =
+            |ip: String| Some(ask(&ip, "/v3/kv/put", r#"{"key":"YQ==","value":"Yg=="}"#)?["header"].is_object());
+        self.ip(node).and_then(written).unwrap_or(false)
     }
 
     /// The address on the first network; none while the node does not run.
@@ -374,19 +383,24 @@ impl View {
     }
 }
 
-/// etcd's status over its JSON gateway.
+/// etcd's status.
 fn status(ip: &str) -> Option<View> {
-    let address = format!("{ip}:2379").parse().ok()?;
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-    let request = "POST /v3/maintenance/status HTTP/1.0\r\nHost: etcd\r\nContent-Length: 2\r\n\r\n{}";
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+    let body = ask(ip, "/v3/maintenance/status", "{}")?;
     // Zero values are left out of the answer.
     let leader = body["leader"].as_str().unwrap_or("0").to_owned();
     Some(View { member: body["header"]["member_id"].as_str()?.to_owned(), leader })
+}
+
+/// What etcd answers over its JSON gateway, within two seconds.
+fn ask(ip: &str, path: &str, body: &str) -> Option<serde_json::Value> {
+    let address = format!("{ip}:2379").parse().ok()?;
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    let request = format!("POST {path} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
 }
 
 /// The image, made once for each build of etcd: the program under TiKV's name, with the tools to look at a volume.
