@@ -25,10 +25,11 @@ pub enum Effect {
         /// The name was typed: whatever it leaves of the cluster.
         force: bool,
     },
-    /// Make an injection that holds this fault, in place.
+    /// Make injections that hold these faults, in place, judged as the one act that they are.
     Change {
-        id: InjectionId,
-        fault: Fault,
+        changes: Vec<(InjectionId, Fault)>,
+        /// The name was typed: whatever it leaves of the cluster.
+        force: bool,
     },
     /// Write a preset into the configuration file.
     Keep(Box<Preset>),

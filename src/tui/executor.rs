@@ -1,6 +1,9 @@
 //! Carries effects out, each in a task that answers with a message, and keeps the promises that need nobody's key:
 //! deadlines, holders and guards that died, targets that went away.
 
+mod inject;
+mod undo;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -20,20 +23,13 @@ use tokio::{
 
 use super::{Effect, Level, Live, Message};
 use crate::{
-    chaos::{
-        Fault, InjectionId,
-        measured::{Asked, Moment},
-        random,
-    },
+    chaos::{Fault, InjectionId, measured::Moment, random},
     cluster::ClusterState,
     config::{Config, preset},
     safety::Limits,
-    session::{
-        self, ChangeRequest, Injection, Life, LifeError, Loaded, Request, Store,
-        recovery::{Reach, Recovery, sort},
-    },
+    session::{self, Injection, Life, Loaded, Request, Store},
     subject::{
-        Cleaned, Marked, Plan, Subject as _, SubjectError,
+        Subject as _,
         docker::{self, Progress, Snapshot, TikvSubject},
     },
 };
@@ -75,6 +71,8 @@ struct Shared {
     looking: Arc<AtomicBool>,
     /// What was last told of the journal.
     told: Arc<Mutex<Option<Loaded>>>,
+    /// One tells at a time: what is older must not come after what is newer.
+    telling: Arc<tokio::sync::Mutex<()>>,
 }
 
 pub struct Executor {
@@ -122,6 +120,7 @@ impl Executor {
             measuring: Arc::default(),
             looking: Arc::default(),
             told: Arc::default(),
+            telling: Arc::default(),
         };
         let mut watchers = JoinSet::new();
         let (sender, receiver) = mpsc::channel(16);
@@ -157,8 +156,8 @@ impl Executor {
                 let request = shared.request(fault, targets, ttl, force);
                 self.work.spawn(async move { shared.inject(request).await });
             }
-            Effect::Change { id, fault } => {
-                self.work.spawn(async move { shared.change(id, fault).await });
+            Effect::Change { changes, force } => {
+                self.work.spawn(async move { shared.change(changes, force).await });
             }
             Effect::Keep(preset) => {
                 let file = self.config.file.as_ref().map(|file| file.path.clone());
@@ -338,6 +337,7 @@ impl Shared {
 
     /// Tells the screen what the journal says, if that is news.
     async fn tell_sessions(&self) -> Loaded {
+        let _one = self.telling.lock().await;
         let loaded = match self.store.load() {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -357,67 +357,6 @@ impl Shared {
         loaded
     }
 
-    async fn inject(&self, request: Request) {
-        let (planned, warnings) = tokio::sync::oneshot::channel();
-        let before = move |plan: &Plan| drop(planned.send(plan.warnings.clone()));
-        let result = session::inject_all(&*self.subject, &self.store, &request, before).await;
-        for warning in warnings.await.unwrap_or_default() {
-            self.say(Level::Warn, warning).await;
-        }
-        self.tell_sessions().await;
-        let result = result.map_err(|error| error.to_string());
-        let result = result.map(|made| made.into_iter().map(|one| one.injection).collect::<Vec<_>>());
-        let injected = result.as_ref().cloned().unwrap_or_default();
-        self.send(Message::Injected { result }).await;
-        for injection in injected {
-            // The end of the program does not wait for it.
-            let shared = self.clone();
-            tokio::spawn(async move { shared.measure(&injection).await });
-        }
-    }
-
-    /// What it does then is measured once it is not changed any more.
-    async fn change(&self, id: InjectionId, fault: Fault) {
-        let request = ChangeRequest { fault: Some(fault), ttl: None, limits: self.limits.clone(), force: false };
-        let mut plan = None;
-        let before = |planned: &Plan| plan = Some(Box::new(planned.clone()));
-        let result = session::change(&*self.subject, &self.store, &id, &request, before).await;
-        self.tell_sessions().await;
-        let result = result.map(|changed| Box::new(changed.injection)).map_err(|error| error.to_string());
-        let changed = result.as_ref().ok().cloned();
-        self.send(Message::Changed { id: id.clone(), plan, result }).await;
-        let Some(injection) = changed else { return };
-        let now = Instant::now();
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), now);
-        let shared = self.clone();
-        tokio::spawn(async move {
-            sleep(SETTLED).await;
-            let last = shared.changed.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
-            if last == Some(now) {
-                shared.measure(&injection).await;
-            }
-        });
-    }
-
-    /// What it does goes to its record, and to the log where that is not what was asked.
-    async fn measure(&self, injection: &Injection) {
-        let measured = session::measure(&*self.subject, &self.store, injection).await;
-        self.tell_sessions().await;
-        let Some(asked) = injection.metadata.network().map(|fault| Asked::of(&fault)) else { return };
-        if let Some(judgement) = measured.and_then(|measured| measured.judgement(&asked)) {
-            let level = if judgement.is_bad() { Level::Warn } else { Level::Info };
-            self.say(level, format!("{}: {judgement}", name(injection))).await;
-        }
-    }
-
-    /// What is left of it goes to the log.
-    async fn measure_over(&self, injection: &Injection) {
-        if let Some(over) = session::measure_over(&*self.subject, &self.store, injection).await {
-            let level = if over.is_bad() { Level::Warn } else { Level::Info };
-            self.say(level, format!("{} is undone; {over}", name(injection))).await;
-        }
-    }
-
     /// Replaces a guard that died, so that deadlines are kept if we die too.
     fn keep_guard(&self, loaded: &Loaded) {
         if self.store.guarded(loaded).is_empty() || self.store.guard().is_some() {
@@ -431,129 +370,6 @@ impl Shared {
         if let Err(error) = self.store.start_guard() {
             tracing::error!(%error, "deadlines are kept by this program alone");
         }
-    }
-
-    fn is_reverting(&self, id: &InjectionId) -> bool {
-        self.reverting.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
-    }
-
-    /// Ends what is over its time. Where that fails it is tried now and then, not at every look.
-    async fn end_overdue(&self, injection: &Injection) {
-        let id = &injection.metadata.id;
-        if self.is_reverting(id) {
-            return;
-        }
-        let before = {
-            let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-            if tried.get(id).is_some_and(|last| last.is_some_and(|last| last.elapsed() < AGAIN)) {
-                return;
-            }
-            tried.insert(id.clone(), Some(Instant::now()))
-        };
-        if before.is_none() {
-            self.say(Level::Info, format!("{} is over its time", name(injection))).await;
-        }
-        self.revert(injection.clone()).await;
-    }
-
-    async fn revert(&self, injection: Injection) {
-        let id = injection.metadata.id.clone();
-        if !self.reverting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
-            return;
-        }
-        let result = match session::revert(&*self.subject, &self.store, &injection).await {
-            Ok(reverted) => {
-                if reverted.cleaned == Cleaned::Clean {
-                    let (shared, injection) = (self.clone(), injection.clone());
-                    tokio::spawn(async move { shared.measure_over(&injection).await });
-                }
-                if let Some(error) = reverted.journal_error {
-                    self.say(Level::Warn, format!("{id} is undone, but the journal cannot say so: {error}")).await;
-                }
-                Ok(match reverted.cleaned {
-                    Cleaned::Clean => format!("{} is reverted: read back and gone", name(&injection)),
-                    Cleaned::Lost(how) => format!("{}: nothing left to undo: {how}", name(&injection)),
-                })
-            }
-            // The undo by hand is a key away; in the log it would push the reason out of sight.
-            Err(LifeError::NotReverted { cause, .. }) => {
-                Err(format!("{} could not be reverted: {cause}", name(&injection)))
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        self.reverting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.send(Message::Reverted { id, result }).await;
-        self.tell_sessions().await;
-        if let Err(error) = self.store.prune() {
-            tracing::warn!(%error, "ended sessions stay listed");
-        }
-    }
-
-    /// An engine of its own for a look at every node, whose helpers go with it and are not kept for injections.
-    fn aside(&self, config: &Config) -> TikvSubject {
-        config.subject(progress(self.messages.clone()))
-    }
-
-    /// Tells the screen what the nodes show of ours, compared with the journals as they are afterwards.
-    async fn scan(&self, config: &Config) {
-        let subject = self.aside(config);
-        let scan = subject.scan().await;
-        subject.release().await;
-        match scan.map(|scan| (scan, self.store.load().unwrap_or_default())) {
-            Ok((scan, loaded)) => {
-                let mut found = sort(&loaded, scan, Reach::LeftBehind);
-                // What this program reverted between the two looks has a record that is closed.
-                let mine = loaded.sessions.iter().filter(|seen| seen.mine).flat_map(|seen| &seen.file.injections);
-                let mine: Vec<_> = mine.map(|injection| &injection.metadata).collect();
-                let is_mine = |what: &Marked| match what {
-                    Marked::Fault(mark) => mine.iter().any(|metadata| metadata.claims(mark)),
-                    Marked::Helper(_) => false,
-                };
-                found.unrecorded.retain(|what| !is_mine(what));
-                self.send(Message::Scanned(Box::new(found))).await;
-            }
-            Err(error) => self.cannot_look(&error).await,
-        }
-    }
-
-    async fn cannot_look(&self, error: &SubjectError) {
-        self.say(Level::Warn, format!("the nodes cannot be looked at for what no journal knows: {error}")).await;
-    }
-
-    /// Looks for what there still is of ours, and undoes it.
-    async fn end_unrecorded(&self, config: &Config) {
-        let subject = self.aside(config);
-        match subject.scan().await {
-            Ok(scan) => {
-                let loaded = self.store.load().unwrap_or_default();
-                let Recovery { unrecorded, unseen, .. } = sort(&loaded, scan, Reach::Everything);
-                for one in &unseen {
-                    self.say(Level::Warn, format!("cannot look at {}: {}", one.target, one.reason)).await;
-                }
-                if unrecorded.is_empty() && unseen.is_empty() {
-                    self.say(Level::Done, "nothing of ours is left in any node without a record".to_owned()).await;
-                }
-                self.clear(&subject, unrecorded).await;
-            }
-            Err(error) => self.cannot_look(&error).await,
-        }
-        subject.release().await;
-    }
-
-    async fn clear(&self, subject: &TikvSubject, marks: Vec<Marked>) {
-        let all = marks.into_iter().map(|mark| async move {
-            let what = mark.words();
-            let result = match subject.clear(&mark).await {
-                Ok(Cleaned::Clean) => Ok(format!("{what}, without a record, is undone: read back and gone")),
-                Ok(Cleaned::Lost(how)) => Ok(format!("{what}: nothing left to undo: {how}")),
-                Err(error) => {
-                    let by_hand = mark.by_hand().join("; ");
-                    Err(format!("{what} without a record could not be undone: {error}. By hand: {by_hand}"))
-                }
-            };
-            self.send(Message::Cleared { mark: Box::new(mark), result }).await;
-        });
-        join_all(all).await;
     }
 
     fn left(&self) -> Vec<String> {

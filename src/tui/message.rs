@@ -34,11 +34,11 @@ pub enum Message {
     Injected {
         result: Result<Vec<Injection>, String>,
     },
-    /// The answer to [`super::Effect::Change`], with what it ran where that came to be known.
+    /// The answer to [`super::Effect::Change`] of the same injections, with what it ran where that came to be known.
     Changed {
-        id: InjectionId,
+        ids: Vec<InjectionId>,
         plan: Option<Box<Plan>>,
-        result: Result<Box<Injection>, String>,
+        result: Result<Vec<Injection>, NotChanged>,
     },
     /// The answer to [`super::Effect::Keep`]: in which file it stands, and all presets that there are now.
     Kept {
@@ -71,6 +71,15 @@ pub enum Message {
         level: Level,
         text: String,
     },
+}
+
+/// Why not all of an act is as it should have become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotChanged {
+    /// In a sentence; of what is refused, why.
+    pub reason: String,
+    /// It would leave too little of the cluster, nothing else: nothing was changed, and it can be all the same.
+    pub refused: bool,
 }
 
 /// How the connection to Docker is.

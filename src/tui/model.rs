@@ -139,6 +139,12 @@ pub enum Dialog {
         /// What was typed of the node's name, where that is asked for.
         name: Option<String>,
     },
+    /// As `Confirm` with a name, for injections that hold.
+    ConfirmChange {
+        whom: String,
+        reason: String,
+        name: String,
+    },
     Quit {
         error: Option<String>,
     },
@@ -186,7 +192,7 @@ pub struct Model {
     /// The one of new injections, while the one in its place changes an injection that holds.
     pub(super) shelved: Option<Picker>,
     /// The changes that were asked for and not answered.
-    pub(super) changing: BTreeMap<InjectionId, Change>,
+    pub(super) changing: Vec<Change>,
     /// What was done, the last one last, to be undone in that order.
     pub(super) done: Vec<Done>,
     /// What was asked to be injected last, until it is answered.
@@ -228,7 +234,7 @@ impl Model {
             picker: Picker::lasting(options.ttl),
             presets: options.presets.clone(),
             shelved: None,
-            changing: BTreeMap::new(),
+            changing: Vec::new(),
             done: Vec::new(),
             asked: None,
             again: BTreeMap::new(),

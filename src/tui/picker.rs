@@ -7,6 +7,7 @@ use crate::{
     chaos::{Fault, FaultType, InjectionId, Kind, Metadata, ParamSpec, Params, Value},
     subject::Plan,
     subject::docker::State,
+    tui::message::NotChanged,
 };
 
 /// Ten minutes are enough to see a cluster react; thirty are as long as an unwatched fault should last.
@@ -40,18 +41,31 @@ pub struct Wanted {
     pub states: Vec<(String, State)>,
 }
 
-/// An injection that holds, while the picker's fields are its own.
+/// Injections that hold and were made as one act, most often one, while the picker's fields are theirs.
 #[derive(Debug, Clone)]
 pub struct Held {
-    pub id: InjectionId,
-    pub target: String,
-    /// Its record as it was last seen here.
-    pub seen: Metadata,
-    /// By which it holds, and by which it was last asked to hold.
-    pub holds: Params,
+    /// Their records as they were last seen here, first the one that was opened.
+    pub seen: Vec<Metadata>,
+    /// By which each holds.
+    pub holds: Vec<Params>,
+    /// What the fields were when it was last asked to be so.
     pub asked: Params,
     /// Why what was asked last could not be.
-    pub problem: Option<String>,
+    pub problem: Option<NotChanged>,
+}
+
+impl Held {
+    pub fn ids(&self) -> Vec<InjectionId> {
+        self.seen.iter().map(|one| one.id.clone()).collect()
+    }
+
+    /// The target's name, or how many there are.
+    pub fn whom(&self) -> String {
+        match &self.seen[..] {
+            [one] => one.target().to_owned(),
+            several => format!("{} nodes", several.len()),
+        }
+    }
 }
 
 /// What an injection keeps as long as it holds: where it stands, and what does it.
@@ -107,17 +121,11 @@ impl Picker {
         picker
     }
 
-    /// With the parameters of an injection that holds, if it has some that can be changed.
-    pub fn holding(metadata: &Metadata) -> Option<Self> {
-        let (kind, params) = (metadata.fault_type(), metadata.params()?);
-        let held = Held {
-            id: metadata.id.clone(),
-            target: metadata.target().to_owned(),
-            seen: metadata.clone(),
-            holds: params.clone(),
-            asked: params.clone(),
-            problem: None,
-        };
+    /// With the parameters of the first of these injections, which hold, if they have some that can be changed.
+    pub fn holding(seen: Vec<Metadata>) -> Option<Self> {
+        let holds = seen.iter().map(Metadata::params).collect::<Option<Vec<_>>>()?;
+        let (kind, params) = (seen.first()?.fault_type(), holds.first()?.clone());
+        let held = Held { seen, holds, asked: params.clone(), problem: None };
         let mut picker = Self { held: Some(held), ..Self::default() };
         picker.put(kind, params);
         Some(picker)
@@ -137,10 +145,27 @@ impl Picker {
         self.params.get(&self.kind).cloned().unwrap_or_else(|| Params::defaults(self.kind))
     }
 
+    /// What of an injection that holds can be changed.
+    fn changeable(&self) -> impl Iterator<Item = &'static ParamSpec> {
+        self.kind.params().iter().filter(|spec| !KEPT.contains(&spec.name))
+    }
+
+    /// What each injection that is open here would be if it followed the fields that were moved; the others of its
+    /// parameters are its own.
+    pub fn followed(&self, held: &Held) -> Vec<Params> {
+        let Some(first) = held.holds.first() else { return Vec::new() };
+        let moved: Vec<_> = self.changeable().filter(|spec| first.get(spec.name) != Some(&self.value(spec))).collect();
+        let follow = |own: &Params| {
+            let mut params = own.clone();
+            moved.iter().for_each(|spec| params.set(spec, self.value(spec)));
+            params
+        };
+        held.holds.iter().map(follow).collect()
+    }
+
     pub fn fields(&self) -> Vec<Field> {
         if self.held.is_some() {
-            let changeable = self.kind.params().iter().filter(|spec| !KEPT.contains(&spec.name));
-            return changeable.map(Field::Value).collect();
+            return self.changeable().map(Field::Value).collect();
         }
         let mut fields = vec![Field::Kind];
         fields.extend(self.kind.params().iter().chain([&TTL]).map(Field::Value));

@@ -66,23 +66,36 @@ impl Again {
     }
 }
 
-/// Other parameters for an injection that holds.
+/// Other parameters for injections that hold and were made as one act.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    pub id: InjectionId,
+    pub ids: Vec<InjectionId>,
     pub kind: FaultType,
-    pub target: String,
-    pub from: Params,
-    pub to: Params,
+    /// The target's name, or how many there are.
+    pub whom: String,
+    /// Of each.
+    pub from: Vec<Params>,
+    pub to: Vec<Params>,
     /// It takes back another one.
     pub undoes: bool,
 }
 
 impl Change {
+    /// Leaves out the others.
+    pub fn keep(&mut self, wanted: impl Fn(&InjectionId) -> bool) {
+        let kept: Vec<bool> = self.ids.iter().map(wanted).collect();
+        let mut of_from = kept.iter();
+        self.from.retain(|_| of_from.next() == Some(&true));
+        let mut of_to = kept.iter();
+        self.to.retain(|_| of_to.next() == Some(&true));
+        let mut of_ids = kept.iter();
+        self.ids.retain(|_| of_ids.next() == Some(&true));
+    }
+
     /// The parameters that it moves.
     fn moves(&self) -> Vec<&'static str> {
-        let names = self.kind.params().iter().map(|spec| spec.name);
-        names.filter(|name| self.from.get(name) != self.to.get(name)).collect()
+        let moves = |name: &&str| self.from.iter().zip(&self.to).any(|(from, to)| from.get(name) != to.get(name));
+        self.kind.params().iter().map(|spec| spec.name).filter(moves).collect()
     }
 }
 
@@ -90,7 +103,7 @@ impl Change {
 /// reverted one after the other are injected again together.
 pub fn push(done: &mut Vec<Done>, one: Done) {
     match (done.last_mut(), &one) {
-        (Some(Done::Changed(last)), Done::Changed(next)) if last.id == next.id && last.moves() == next.moves() => {
+        (Some(Done::Changed(last)), Done::Changed(next)) if last.ids == next.ids && last.moves() == next.moves() => {
             last.to.clone_from(&next.to);
             if last.from == last.to {
                 done.pop();

@@ -46,6 +46,8 @@ pub enum Context {
     Confirm,
     /// As `Confirm`, by typing the node's name.
     ConfirmName,
+    /// As `ConfirmName`, for injections that hold.
+    ConfirmChange,
     Quit,
     /// As `Quit`, where the demo would stay behind: with nothing open, and with injections open.
     QuitDemo,
@@ -73,7 +75,7 @@ impl Context {
     }
 
     /// In the order and with the headings of the help.
-    pub const HELP: [(Self, &'static str); 27] = [
+    pub const HELP: [(Self, &'static str); 28] = [
         (Self::Panes, "Everywhere"),
         (Self::Always, ""),
         (Self::Nodes, "Nodes"),
@@ -96,6 +98,7 @@ impl Context {
         (Self::ByHand, "Popup: undo by hand"),
         (Self::Confirm, "Dialog: before an injection"),
         (Self::ConfirmName, "Dialog: before an injection that is refused otherwise"),
+        (Self::ConfirmChange, "Dialog: before a change that is refused otherwise"),
         (Self::Quit, "Dialog: quit"),
         (Self::QuitDemo, "Dialog: quit with the demo up"),
         (Self::QuitDemoOpen, "Dialog: quit with the demo up and injections open"),

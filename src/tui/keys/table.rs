@@ -127,6 +127,7 @@ pub static KEYS: &[Binding] = {
         bind(C::TypingText, ESC, A::Cancel, "cancel", "keep the old text"),
         bind(C::Button, ENTER_SPACE, A::Inject, "inject", "inject the fault into the target"),
         bind(C::Opened, ESC, A::Leave, "back", "back to new injections"),
+        bind(C::Opened, &[char('i')], A::Inject, "", "make a change that was refused, by the node's name"),
         bind(C::Active, UP, A::Up, "select", "select an injection"),
         bind(C::Active, DOWN, A::Down, "select", "select an injection"),
         bind(C::Active, FIRST, A::First, "", "first injection, last injection"),
@@ -202,6 +203,10 @@ pub static KEYS: &[Binding] = {
         bind(C::ConfirmName, BACKSPACE, A::Erase, "erase", "take the last character away"),
         bind(C::ConfirmName, ENTER, A::Confirm, "inject all the same", "inject it, if the name is right"),
         bind(C::ConfirmName, ESC, A::Refuse, "cancel", "do not inject"),
+        bind(C::ConfirmChange, &[Key::AnyChar], A::Insert, "", "type the node's name"),
+        bind(C::ConfirmChange, BACKSPACE, A::Erase, "erase", "take the last character away"),
+        bind(C::ConfirmChange, ENTER, A::Confirm, "change all the same", "change it, if the name is right"),
+        bind(C::ConfirmChange, ESC, A::Refuse, "cancel", "do not change it"),
         bind(C::Quit, &[char('r')], A::RevertAndQuit, "revert all and quit", "revert all of mine and quit"),
         bind(
             C::Quit,

@@ -11,6 +11,7 @@ use crate::{
         Effect, Message,
         hits::Hit,
         keys::Action,
+        message::NotChanged,
         model::{Dialog, Pane},
     },
 };
@@ -46,7 +47,10 @@ fn bounds(fault: &Fault) -> (u64, u64) {
 /// The one change that was asked for, by its bounds.
 fn asked(screen: &mut Screen) -> (u64, u64) {
     match &screen.taken()[..] {
-        [Effect::Change { id: changed, fault }] if *changed == id(1) => bounds(fault),
+        [Effect::Change { changes, force: false }] => match &changes[..] {
+            [(changed, fault)] if *changed == id(1) => bounds(fault),
+            other => panic!("{other:?}"),
+        },
         other => panic!("{other:?}"),
     }
 }
@@ -54,7 +58,11 @@ fn asked(screen: &mut Screen) -> (u64, u64) {
 fn changed(screen: &mut Screen, min_ms: u64) {
     let injection = slow(1, 0, min_ms);
     screen.send(mine(vec![injection.clone()]));
-    screen.send(Message::Changed { id: id(1), plan: Some(Box::new(plan())), result: Ok(Box::new(injection)) });
+    screen.send(Message::Changed { ids: vec![id(1)], plan: Some(Box::new(plan())), result: Ok(vec![injection]) });
+}
+
+fn failed(reason: &str) -> NotChanged {
+    NotChanged { reason: reason.into(), refused: false }
 }
 
 fn last_word(screen: &Screen) -> &str {
@@ -89,9 +97,8 @@ fn a_change_that_cannot_be_says_why_and_is_not_tried_again_by_itself() {
     assert!(screen.text().contains("not changed: min_ms 10000 is over"), "{}", screen.text());
     screen.press(KeyCode::Home);
     assert_eq!(asked(&mut screen), (0, 150));
-    let refused = "not injected: this leaves 1 of 3 stores reachable";
-    screen.send(Message::Changed { id: id(1), plan: None, result: Err(refused.into()) });
-    assert!(screen.text().contains("this leaves 1 of 3"), "{}", screen.text());
+    screen.send(Message::Changed { ids: vec![id(1)], plan: None, result: Err(failed("the helper is gone")) });
+    assert!(screen.text().contains("the helper is gone"), "{}", screen.text());
     screen.send(Message::Clock(at(1)));
     assert!(screen.taken().is_empty());
     screen.keys("l");

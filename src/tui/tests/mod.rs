@@ -7,6 +7,7 @@ mod finding;
 mod fixtures;
 mod flow;
 mod grid;
+mod group;
 mod measured_screens;
 mod random;
 mod screens;

@@ -12,10 +12,10 @@ use crate::{
         Left, Marked,
         docker::{Role, Snapshot, State},
     },
-    tui::{Effect, Level, Live, Message},
+    tui::{Effect, Level, Live, Message, message::NotChanged},
 };
 
-fn keys() -> impl Strategy<Value = Message> {
+pub fn keys() -> impl Strategy<Value = Message> {
     let codes = prop_oneof![
         8 => prop::sample::select("iirRquUucledpP1234jjjkkhhll?gGysnke0955  d/世".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
         4 => prop::sample::select(vec![
@@ -27,7 +27,7 @@ fn keys() -> impl Strategy<Value = Message> {
     (codes, modifiers).prop_map(|(code, modifiers)| Message::Input(Event::Key(KeyEvent::new(code, modifiers))))
 }
 
-fn mouse() -> impl Strategy<Value = Message> {
+pub fn mouse() -> impl Strategy<Value = Message> {
     let kinds = prop::sample::select(vec![
         MouseEventKind::Down(MouseButton::Left),
         MouseEventKind::Down(MouseButton::Left),
@@ -151,13 +151,13 @@ fn message() -> impl Strategy<Value = Message> {
                 Err("it did not work".into())
             },
         }),
-        3 => (0_u32..9, any::<bool>()).prop_map(|(number, good)| Message::Changed {
-            id: InjectionId::from_number(number),
+        3 => (0_u32..9, any::<bool>(), any::<bool>()).prop_map(|(number, good, refused)| Message::Changed {
+            ids: vec![InjectionId::from_number(number)],
             plan: good.then(|| Box::new(plan())),
             result: if good {
-                Ok(Box::new(injection(number, Life::Active, latency("demo-tikv0-1"), 0, None)))
+                Ok(vec![injection(number, Life::Active, latency("demo-tikv0-1"), 0, None)])
             } else {
-                Err("not changed".into())
+                Err(NotChanged { reason: "not changed".into(), refused })
             },
         }),
         1 => any::<u32>().prop_map(Message::Rolled),
@@ -190,7 +190,7 @@ fn size() -> impl Strategy<Value = (u16, u16)> {
 }
 
 /// What an injection must be when it is asked for.
-fn allowed(screen: &Screen, effect: &Effect) {
+pub fn allowed(screen: &Screen, effect: &Effect) {
     if let Effect::Inject { fault, targets, ttl, .. } = effect {
         assert!(!targets.is_empty());
         for target in targets {

@@ -88,6 +88,9 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Cancel => cancel(model),
         Action::Close | Action::Refuse | Action::Stay | Action::KeepLeftBehind => model.dialog = None,
         Action::Panic => return sessions::revert_everything(model),
+        Action::Confirm if matches!(model.dialog, Some(Dialog::ConfirmChange { .. })) => {
+            return change::confirmed(model);
+        }
         Action::Confirm => return inject::confirmed(model),
         Action::RevertAndQuit => return dialog::revert_and_quit(model, false),
         Action::TakeDownAndQuit => return dialog::revert_and_quit(model, true),
@@ -108,7 +111,11 @@ const PALETTE: usize = 40;
 
 fn erase(model: &mut Model) {
     match &mut model.dialog {
-        Some(Dialog::Confirm { name: Some(typed), .. } | Dialog::Palette(Palette { text: typed, .. })) => {
+        Some(
+            Dialog::Confirm { name: Some(typed), .. }
+            | Dialog::ConfirmChange { name: typed, .. }
+            | Dialog::Palette(Palette { text: typed, .. }),
+        ) => {
             typed.pop();
         }
         None if model.prompt.is_some() => model.prompt_erase(),
@@ -209,8 +216,13 @@ pub fn insert(model: &mut Model, text: &str) {
         model.dirty = true;
         return model.prompt_insert(text);
     }
-    if let Some(Dialog::Confirm { name: Some(typed), ready, .. }) = &mut model.dialog {
-        let room = ready.whom().chars().count().saturating_sub(typed.chars().count());
+    let named = match &mut model.dialog {
+        Some(Dialog::Confirm { name: Some(typed), ready, .. }) => Some((ready.whom(), typed)),
+        Some(Dialog::ConfirmChange { whom, name, .. }) => Some((whom.clone(), name)),
+        _ => None,
+    };
+    if let Some((whom, typed)) = named {
+        let room = whom.chars().count().saturating_sub(typed.chars().count());
         typed.extend(text.chars().filter(|c| !c.is_control()).take(room));
         model.dirty = true;
         return;

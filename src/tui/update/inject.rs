@@ -1,6 +1,6 @@
 //! From the wish to inject to the effect: what must be true, what is asked first, what came of it.
 
-use super::{dialog, say};
+use super::{change, dialog, say};
 use crate::{
     chaos::{Fault, FaultType, InjectionId},
     safety::{Grade, Verdict},
@@ -15,6 +15,10 @@ use crate::{
 /// Begins, or asks first; where it is not known yet what it would do, as soon as that is.
 pub fn asked(model: &mut Model) -> Vec<Effect> {
     model.picker.go_to(model.picker.field);
+    if model.picker.held.is_some() {
+        change::insisted(model);
+        return Vec::new();
+    }
     if let Some(error) = &model.picker.error {
         let text = format!("not injected: {error}");
         say(model, Level::Warn, text);

@@ -96,6 +96,7 @@ impl Dialog {
             Self::Presets(_) => Context::Presets,
             Self::Confirm { name: None, .. } => Context::Confirm,
             Self::Confirm { name: Some(_), .. } => Context::ConfirmName,
+            Self::ConfirmChange { .. } => Context::ConfirmChange,
             Self::Quit { .. } => match (&model.options.demo, model.has_own_open()) {
                 (None, _) => Context::Quit,
                 (Some(_), false) => Context::QuitDemo,

@@ -51,7 +51,7 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             inject::answered(model, result);
             return dialog::overtaken(model);
         }
-        Message::Changed { id, plan, result } => change::answered(model, &id, plan, result),
+        Message::Changed { ids, plan, result } => change::answered(model, &ids, plan, result),
         Message::Kept { name, result } => presets::kept(model, &name, result),
         Message::Rolled(seed) => marks::rolled(model, seed),
         Message::Reverted { id, result } => {

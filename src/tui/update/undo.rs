@@ -42,13 +42,15 @@ pub fn last(model: &mut Model) -> Vec<Effect> {
             );
             Vec::new()
         }
-        Done::Changed(change) => {
-            if !model.open().iter().any(|open| open.id() == &change.id) {
-                let text = format!("nothing to undo: {} on {} is over already", change.kind, change.target);
+        Done::Changed(mut change) => {
+            let open: Vec<InjectionId> = model.open().iter().map(|open| open.id().clone()).collect();
+            change.keep(|id| open.contains(id));
+            if change.ids.is_empty() {
+                let text = format!("nothing to undo: {} on {} is over already", change.kind, change.whom);
                 say(model, Level::Info, text);
                 return Vec::new();
             }
-            say(model, Level::Info, format!("undoing the change of {} on {}", change.kind, change.target));
+            say(model, Level::Info, format!("undoing the change of {} on {}", change.kind, change.whom));
             change::take_back(model, change)
         }
         Done::Aimed { node, marks } => {

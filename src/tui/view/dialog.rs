@@ -38,15 +38,15 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
         Dialog::Confirm { ready, reasons, name } => {
             let mut lines: Vec<_> = reasons.iter().flat_map(|reason| text(reason)).collect();
             if let Some(typed) = name {
-                lines.push(Line::default());
-                lines.extend(text(&format!(
-                    "To inject it all the same, type {}: {}",
-                    if ready.targets.len() > 1 { "this" } else { "the node's name" },
-                    ready.whom()
-                )));
-                lines.push(Line::from(Span::styled(format!("> {typed}_"), pen.theme.strong())));
+                lines.extend(by_name(pen, "inject", (&ready.whom(), ready.targets.len()), typed, room));
             }
             (format!("Inject {} into {}?", ready.fault.fault_type(), ready.whom()), lines)
+        }
+        Dialog::ConfirmChange { whom, reason, name } => {
+            let mut lines = text(reason);
+            let count = model.picker.held.as_ref().map_or(1, |held| held.seen.len());
+            lines.extend(by_name(pen, "change", (whom, count), name, room));
+            (format!("Change {} on {whom}?", model.picker.kind), lines)
         }
         Dialog::Quit { error } => {
             let open = of(model.open(), Owner::Mine);
@@ -104,6 +104,16 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
         | Dialog::Measured(_)
         | Dialog::Guide(_) => (String::new(), Vec::new()),
     }
+}
+
+/// The way around a refusal.
+fn by_name(pen: &Pen, verb: &str, (whom, count): (&str, usize), typed: &str, room: usize) -> Vec<Line<'static>> {
+    let what = if count > 1 { "this" } else { "the node's name" };
+    let mut lines = vec![Line::default()];
+    let asked = format!("To {verb} it all the same, type {what}: {whom}");
+    lines.extend(wrap(pen.glyphs, &asked, room).into_iter().map(Line::from));
+    lines.push(Line::from(Span::styled(format!("> {typed}_"), pen.theme.strong())));
+    lines
 }
 
 fn of(open: Vec<Open<'_>>, owner: Owner) -> Vec<Open<'_>> {

@@ -28,7 +28,7 @@ pub fn draw(pen: &mut Pen, place: PaneArea, held: &Held) {
     let model = pen.model;
     let kind = model.picker.kind.name();
     let room = usize::from(place.area.width).saturating_sub(BESIDE + kind.len());
-    let word = format!("{kind} on {}", fit_end(pen.glyphs, &held.target, room));
+    let word = format!("{kind} on {}", fit_end(pen.glyphs, &held.whom(), room));
     let inner = pen.pane(place, &word, "");
     let focused = pen.is_focused(Pane::Picker);
     let gap = u16::from(inner.height >= 14);
@@ -68,15 +68,25 @@ fn status(pen: &mut Pen, area: Rect, held: &Held) -> u16 {
     let (text, style): (String, Style) = match (&picker.error, picker.fault(), &held.problem) {
         (Some(error), ..) => (error.clone(), pen.theme.bad()),
         (None, Err(error), _) => (format!("not changed: {error}"), pen.theme.bad()),
-        _ if model.changing.contains_key(&held.id) => ("changing it".to_owned(), pen.theme.accent()),
-        (None, _, Some(problem)) => (problem.clone(), pen.theme.bad()),
+        _ if model.changing.iter().any(|change| change.ids == held.ids()) => {
+            ("changing it".to_owned(), pen.theme.accent())
+        }
+        (None, _, Some(problem)) if problem.refused => {
+            let key = model.key(Action::Inject);
+            (format!("refused, {key} insists: {}", problem.reason), pen.theme.bad())
+        }
+        (None, _, Some(problem)) => (problem.reason.clone(), pen.theme.bad()),
         _ if !model.is_up() => ("Docker is not answering".to_owned(), pen.theme.bad()),
         _ => (format!("{} it is as the sliders say", pen.glyphs.on()), pen.theme.good()),
     };
+    let refused = held.problem.as_ref().is_some_and(|problem| problem.refused);
     let mut taken = 0;
     for line in wrap(pen.glyphs, &text, usize::from(area.width.saturating_sub(2))) {
         let row = Pen::row(area, taken);
         pen.line(Rect { x: row.x + 2, width: row.width.saturating_sub(2), ..row }, Span::styled(line, style));
+        if refused {
+            pen.hits.add(row, Hit::Act(Action::Inject));
+        }
         taken += 1;
     }
     taken
