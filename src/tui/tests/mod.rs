@@ -10,5 +10,6 @@ mod grid;
 mod group;
 mod measured_screens;
 mod random;
+mod scenes;
 mod screens;
 mod states;
