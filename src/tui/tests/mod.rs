@@ -13,3 +13,4 @@ mod random;
 mod scenes;
 mod screens;
 mod states;
+mod world;
