@@ -1,6 +1,12 @@
-//! Every action that is possible now, found by a few letters of its name or of what it does.
+//! Every action that is possible now, in whichever pane, found by a few letters of its name or of what it does.
 
-use super::{keys::Action, matching::best, model::Model, open::Owner, update::pane_contexts};
+use super::{
+    keys::{Action, Context},
+    matching::best,
+    model::{Model, Pane},
+    open::Owner,
+    update::pane_contexts,
+};
 use crate::subject::docker::Role;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,27 +23,50 @@ pub struct Offer {
     pub help: &'static str,
     /// Its first key.
     pub key: String,
+    /// The pane that must have the keys for it, where that is another one.
+    pub pane: Option<Pane>,
+}
+
+/// The panes that have actions of their own.
+const ELSEWHERE: [(Pane, Context); 3] =
+    [(Pane::Nodes, Context::Nodes), (Pane::Active, Context::Active), (Pane::Log, Context::Log)];
+
+/// Whether it is more than moving about in its pane.
+fn is_own(action: Action) -> bool {
+    use Action as A;
+    matches!(action, A::Mark | A::Open | A::OlderHit | A::NewerHit | A::WithOthers | A::Gravity)
 }
 
 impl Model {
     /// What fits the text, the best first; all of it in the order of the help where there is none.
     pub(super) fn offers(&self, text: &str) -> Vec<Offer> {
         let mut offers: Vec<Offer> = Vec::new();
-        for binding in pane_contexts(self).into_iter().flat_map(|context| self.keys.of(context)) {
+        let here = pane_contexts(self).into_iter().flat_map(|context| self.keys.of(context));
+        let elsewhere = ELSEWHERE.into_iter().filter(|(pane, _)| *pane != self.focus);
+        let elsewhere = elsewhere.flat_map(|(pane, context)| {
+            self.keys.of(context).filter(|one| is_own(one.action)).map(move |binding| (Some(pane), binding))
+        });
+        for (pane, binding) in here.map(|binding| (None, binding)).chain(elsewhere) {
             let Some(name) = binding.action.name().filter(|_| self.is_possible(binding.action)) else { continue };
             if offers.iter().all(|offer| offer.name != name) {
                 let key = binding.keys.first().map(|key| key.name(self.glyphs)).unwrap_or_default();
-                offers.push(Offer { action: binding.action, name, help: binding.help, key });
+                offers.push(Offer { action: binding.action, name, help: binding.help, key, pane });
             }
         }
         let texts: Vec<String> = offers.iter().map(|offer| format!("{} {}", offer.name, offer.help)).collect();
         best(&texts, text).into_iter().filter_map(|at| offers.get(at).cloned()).collect()
     }
 
+    /// Whether a change was refused that can be insisted on.
+    fn is_refused(&self) -> bool {
+        let problem = self.picker.held.as_ref().and_then(|held| held.problem.as_ref());
+        problem.is_some_and(|problem| problem.refused)
+    }
+
     /// Whether asking for it now would do more than nothing.
     fn is_possible(&self, action: Action) -> bool {
         match action {
-            Action::Inject => self.ready().is_ok() && self.injecting.is_none(),
+            Action::Inject => self.is_refused() || (self.ready().is_ok() && self.injecting.is_none()),
             Action::Revert => !self.options.read_only && self.selected_open().is_some(),
             Action::ByHand | Action::Measured | Action::Open => self.selected_open().is_some(),
             Action::Undo => !self.done.is_empty(),

@@ -154,6 +154,9 @@ pub fn take_offer(model: &mut Model, at: usize) -> Vec<Effect> {
     let Some(Dialog::Palette(palette)) = &model.dialog else { return Vec::new() };
     let Some(offer) = model.offers(&palette.text).into_iter().nth(at) else { return Vec::new() };
     model.dialog = None;
+    if let Some(pane) = offer.pane {
+        pane::focus(model, pane);
+    }
     act(model, offer.action)
 }
 
