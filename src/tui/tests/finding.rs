@@ -10,6 +10,7 @@ use crate::{
         Effect, Keymap, Level, Message, Options,
         hits::Hit,
         keys::Action,
+        log::Gravity,
         model::{Dialog, Pane},
     },
 };
@@ -93,6 +94,14 @@ fn the_palette_offers_what_is_possible_with_its_keys() {
     assert!(!names(&screen).contains(&"revert") && !names(&screen).contains(&"clear"));
     screen.send(mine(vec![injection(1, Life::Active, kill("demo-tikv0-1"), 5, Some(60))]));
     assert!(names(&screen).contains(&"revert") && names(&screen).contains(&"revert_all"));
+    // What belongs to another pane is offered as well, and goes there.
+    screen.keys(":grav");
+    screen.press(KeyCode::Enter);
+    assert_eq!((screen.model.focus, screen.model.log.least), (Pane::Log, Gravity::Warn));
+    screen.keys(":mark");
+    screen.press(KeyCode::Enter);
+    assert_eq!((screen.model.focus, screen.model.marks.len()), (Pane::Nodes, 1));
+    screen.keys(" ");
     let looking = Screen::with(Options { read_only: true, ..options() }, 80, 24);
     assert!(!names(&looking).contains(&"panic"));
     let offers = screen.model.offers("revert all");
@@ -210,8 +219,13 @@ fn without_motion_the_screen_stands_still() {
     screen.send(mine(vec![injection(1, Life::Active, latency("demo-tikv0-1"), 48, Some(552))]));
     assert!(screen.text().contains("mine <1m") && screen.text().contains("9m left"), "{}", screen.text());
     screen.model.take_dirty();
+    // Also where something else has it drawn.
+    let before = screen.text();
     screen.send(Message::Clock(at(1)));
     assert!(!screen.model.take_dirty());
+    assert_eq!(screen.text(), before);
+    screen.keys("t");
+    assert!(screen.text().contains("open, <1m"), "{}", screen.text());
     screen.send(Message::Clock(at(61)));
     assert!(screen.model.take_dirty());
 }

@@ -12,7 +12,7 @@ use crate::{
     tui::{
         Model,
         open::{Open, Standing},
-        text::{coarse_span, width},
+        text::{coarse_span, minutes, width},
         theme::Theme,
     },
 };
@@ -311,7 +311,8 @@ fn row(model: &Model, open: &[Open], at: usize, node: &Node, wide: bool) -> Row 
         (state, _) => state.to_string(),
     };
     let up = node.up_since.filter(|_| node.is_running());
-    let up = up.map_or_else(|| "-".to_owned(), |since| coarse_span(model.now.as_second() - since.as_second()));
+    let told = if model.options.motion { coarse_span } else { minutes };
+    let up = up.map_or_else(|| "-".to_owned(), |since| told(model.now.as_second() - since.as_second()));
     let injected = open.iter().filter(|one| one.is_in(node)).map(|one| {
         let kind = one.injection.metadata.fault_type();
         if one.standing == Standing::Overdue { format!("{kind} overdue") } else { kind.to_string() }

@@ -15,7 +15,7 @@ use crate::tui::{
     figures::rate,
     follow::Past,
     keys::Context,
-    text::{pad, span, width},
+    text::{minutes, pad, span, width},
     watched::KEPT,
     widgets::spark::bars,
 };
@@ -94,7 +94,9 @@ fn bar<'l>(pen: &Pen, chart: &Chart, one: &Past, label: usize) -> Line<'l> {
     let name = pad(glyphs, &format!("{time} {} {}", one.kind, one.name), label.saturating_sub(1));
     let until = one.ended.unwrap_or(pen.model.now).max(one.began);
     let style = if one.ended.is_none() { theme.warn() } else { theme.plain() };
-    let lasted = span(until.as_second() - one.began.as_second());
+    // What goes on counts seconds only where things may move.
+    let told = if one.ended.is_none() && !pen.model.options.motion { minutes } else { span };
+    let lasted = told(until.as_second() - one.began.as_second());
     let word = if one.ended.is_none() { format!("open, {lasted}") } else { lasted };
     let (from, to) = (chart.column(one.began.as_second()).unwrap_or(0), chart.column(until.as_second()).unwrap_or(0));
     let end = if one.ended.is_none() { glyphs.span_on() } else { glyphs.span_end() };
