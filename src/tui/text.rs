@@ -5,13 +5,20 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::glyphs::Glyphs;
 
 pub fn width(text: &str) -> usize {
-    text.width()
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
+/// Whether every character takes one column and is one by itself: ASCII, arrows, and what frames, bars and signs are drawn
+/// with. Such a text can be drawn character by character.
+pub fn is_plain(text: &str) -> bool {
+    // The two small squares behind the last one are wide (Unicode's EastAsianWidth.txt).
+    text.chars().all(|c| matches!(c, ' '..='~' | '\u{2190}'..='\u{21ff}' | '\u{2500}'..='\u{25fc}'))
 }
 
 /// The text cleaned and cut to at most `width` columns; what was cut shows as an ellipsis.
 pub fn fit(glyphs: Glyphs, text: &str, width: usize) -> String {
     let clean = glyphs.clean(text);
-    if clean.width() <= width {
+    if self::width(&clean) <= width {
         return clean.into_owned();
     }
     if width == 0 {
@@ -25,7 +32,7 @@ pub fn fit(glyphs: Glyphs, text: &str, width: usize) -> String {
 /// As [`fit`], cut at the front: the names of a cluster's nodes differ at their end.
 pub fn fit_end(glyphs: Glyphs, text: &str, width: usize) -> String {
     let clean = glyphs.clean(text);
-    let over = clean.width().saturating_sub(width);
+    let over = self::width(&clean).saturating_sub(width);
     if over == 0 || width == 0 {
         return fit(glyphs, &clean, width);
     }
@@ -42,7 +49,7 @@ pub fn fit_end(glyphs: Glyphs, text: &str, width: usize) -> String {
 /// [`fit`], filled up with blanks to exactly `width` columns.
 pub fn pad(glyphs: Glyphs, text: &str, width: usize) -> String {
     let mut padded = fit(glyphs, text, width);
-    padded.extend(std::iter::repeat_n(' ', width.saturating_sub(padded.width())));
+    padded.extend(std::iter::repeat_n(' ', width.saturating_sub(self::width(&padded))));
     padded
 }
 
@@ -66,7 +73,7 @@ pub fn wrap(glyphs: Glyphs, text: &str, width: usize) -> Vec<String> {
     let mut line = String::new();
     for word in clean.split(' ').filter(|word| !word.is_empty()) {
         let gap = usize::from(!line.is_empty());
-        if line.width() + gap + word.width() <= width {
+        if self::width(&line) + gap + self::width(word) <= width {
             line.push_str(&" "[..gap]);
             line.push_str(word);
             continue;
@@ -75,7 +82,7 @@ pub fn wrap(glyphs: Glyphs, text: &str, width: usize) -> Vec<String> {
             lines.push(std::mem::take(&mut line));
         }
         let mut rest = word;
-        while rest.width() > width {
+        while self::width(rest) > width {
             let part = head(rest, width);
             lines.push(part.to_owned());
             rest = &rest[part.len()..];
@@ -125,6 +132,16 @@ mod tests {
         assert_eq!(fit_end(GLYPHS, "abcdef", 4), "…def");
         assert_eq!(fit_end(GLYPHS, "世界世界", 6), "…世界");
         assert_eq!(fit_end(GLYPHS, "abc", 3), "abc");
+    }
+
+    #[test]
+    fn what_is_drawn_character_by_character_takes_a_column_each() {
+        for c in (' '..='\u{ffff}').filter(|c| is_plain(&c.to_string())) {
+            assert_eq!(c.width(), Some(1), "{c:?}");
+        }
+        for text in ["世", "\u{1b}[0m", "a\u{301}", "☀\u{fe0f}"] {
+            assert!(!is_plain(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::tui::{
     hits::Hit,
     model::Pane,
     open::Open,
-    text::{fit, width},
+    text::{fit, is_plain, width},
     theme::Theme,
 };
 
@@ -34,7 +34,9 @@ pub struct Pen<'a> {
 impl<'a> Pen<'a> {
     pub fn new(model: &'a Model, buf: &'a mut Buffer) -> Self {
         let open = model.open().into();
-        buf.set_style(buf.area, model.theme.ground());
+        if model.theme.ground() != Style::reset() {
+            buf.set_style(buf.area, model.theme.ground());
+        }
         Self { glyphs: model.glyphs, theme: model.theme, model, hits: HitMap::default(), open, buf }
     }
 
@@ -59,15 +61,26 @@ impl<'a> Pen<'a> {
         }
         let line = line.into();
         // What was there before must not shine through.
-        let taken = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
-        self.buf.set_style(Rect { width: taken, height: 1, ..area }, self.theme.ground());
-        self.buf.set_line(area.x, area.y, &line, area.width);
+        let ground = self.theme.ground().patch(line.style);
+        let (mut x, y, end) = (area.x, area.y, area.right());
+        for span in &line.spans {
+            let style = ground.patch(span.style);
+            if is_plain(&span.content) {
+                for (c, place) in span.content.chars().zip(x..end) {
+                    self.buf[(place, y)].set_char(c).set_style(style);
+                    x = place + 1;
+                }
+            } else {
+                x = self.buf.set_stringn(x, y, &span.content, usize::from(end - x), style).0;
+            }
+        }
     }
 
     /// A line that ends where the area ends.
     pub fn line_right<'l>(&mut self, area: Rect, line: impl Into<Line<'l>>) {
         let line = line.into();
-        let taken = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
+        let columns: usize = line.spans.iter().map(|span| width(&span.content)).sum();
+        let taken = u16::try_from(columns).unwrap_or(u16::MAX).min(area.width);
         self.line(Rect { x: area.right() - taken, width: taken, ..area }, line);
     }
 
