@@ -1,5 +1,5 @@
-//! The screen's figures, printed: `cargo bench --bench screen`. What it is compared to is measured beside it where it is
-//! installed. Nothing here passes or fails.
+//! The screen's figures, printed: `cargo bench --bench screen`, and some of them by name, as in `-- frame idle`. What it is
+//! compared to is measured beside it where it is installed. Nothing here passes or fails.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -39,16 +39,30 @@ const IDLE: Duration = Duration::from_secs(30);
 const BESIDE: [&str; 3] = ["oxker", "btm", "lazydocker"];
 
 fn main() {
-    frame("6 nodes", 6, 0);
-    frame("1000 nodes, 200 injections", 1_000, 200);
-    first_frame();
-    keys(6);
-    keys(1_000);
-    idle(6, 0);
-    idle(1_000, 200);
-    if !docker_is_here() {
-        return;
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
+    if wanted("frame") {
+        frame("6 nodes", 6, 0);
+        frame("1000 nodes, 200 injections", 1_000, 200);
     }
+    if wanted("start") {
+        first_frame();
+    }
+    if wanted("keys") {
+        keys(6);
+        keys(1_000);
+    }
+    if wanted("idle") {
+        idle(6, 0);
+        idle(1_000, 200);
+    }
+    if wanted("beside") && docker_is_here() {
+        compared();
+    }
+}
+
+/// This program and others, over the Docker of this machine with the stand-in cluster in it.
+fn compared() {
     let demo = Demo::up(&["--rate", "0"]);
     let project = demo.project.clone();
     let command = |program: &str| {
@@ -226,7 +240,7 @@ fn name(number: usize, nodes: usize) -> String {
 }
 
 fn id(number: usize) -> String {
-    format!("{number:064x}")
+    format!("{number:08x}{:056}", 0)
 }
 
 /// A cluster under load with its injections, five minutes after they began.

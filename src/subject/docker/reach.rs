@@ -173,22 +173,24 @@ impl TikvSubject {
     /// What every cluster of the snapshot says of itself now. Asks all that is due at the same time; whatever does not
     /// answer is an error in its place, and the value that it gave before stays with its age.
     pub async fn cluster_states(&self, snapshot: &Snapshot) -> Vec<ClusterState> {
-        let lives = |id: &str, start: &str| snapshot.by_id(id).is_some_and(|node| node.started_at == start);
+        let nodes: HashMap<&str, &Node> = snapshot.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
+        let lives = |id: &str, start: &str| nodes.get(id).is_some_and(|node| node.started_at == start);
         self.readings.known().ways.retain(|(id, start, _), _| lives(id, start));
-        let reach = Reach { subject: self, snapshot, daemon: Daemon::of(&client::host()) };
+        let reach = Reach { subject: self, nodes, daemon: Daemon::of(&client::host()) };
         self.readings.reader.read(&rosters(snapshot), &reach).await
     }
 }
 
 struct Reach<'a> {
     subject: &'a TikvSubject,
-    snapshot: &'a Snapshot,
+    /// By id: each is asked for every second, of however many there are.
+    nodes: HashMap<&'a str, &'a Node>,
     daemon: Daemon,
 }
 
 impl cluster::Reach for Reach<'_> {
     async fn get(&self, id: &str, port: u16, path: &str) -> Result<Reached, String> {
-        let node = self.snapshot.by_id(id).ok_or_else(|| "is gone".to_owned())?;
+        let node = *self.nodes.get(id).ok_or_else(|| "is gone".to_owned())?;
         let key = (node.id.clone(), node.started_at.clone(), port);
         let mut errors: Vec<String> = Vec::new();
         for way in self.candidates(node, &key) {
