@@ -28,7 +28,7 @@ use tikv_chaos::{
     cluster::{ClusterState, NodeView, PdView, Quantiles, Read, StoreMetrics, StoreView},
     session::{History, Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Store},
     subject::docker::{Endpoints, Health, Network, Node, Role, Snapshot, State},
-    tui::{Keymap, Live, Message, Model, Options, theme::Theme, update, view},
+    tui::{Keymap, Live, Message, Model, Options, difference, theme::Theme, update, view},
 };
 
 const FRAMES: usize = 2_000;
@@ -101,7 +101,7 @@ fn frame(what: &str, nodes: usize, injections: usize) {
             next.reset();
             let hits = view(&model, &mut next);
             written.clear();
-            CrosstermBackend::new(&mut written).draw(shown.diff(&next).into_iter()).unwrap();
+            CrosstermBackend::new(&mut written).draw(difference(&shown, &next).into_iter()).unwrap();
             let taken = start.elapsed();
             model.drawn(hits);
             std::mem::swap(&mut shown, &mut next);

@@ -4,6 +4,7 @@
 //! Only [`run`] waits, reads the clock and touches the terminal: it turns what happens into messages and carries the
 //! effects out. The rest knows neither Docker's nor the journal's ways.
 
+mod difference;
 mod effect;
 mod executor;
 mod figures;
@@ -34,6 +35,7 @@ mod widgets;
 #[cfg(test)]
 mod tests;
 
+pub use difference::difference;
 pub use effect::Effect;
 pub use hits::HitMap;
 pub use keys::{KeyError, Keymap};

@@ -23,7 +23,7 @@ use ratatui::{
     layout::Rect,
 };
 
-use super::{Model, view};
+use super::{Model, difference::difference, view};
 
 /// Clicks, the wheel and drags, in the encoding without limits; not every motion, which costs CPU for nothing.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
@@ -69,7 +69,7 @@ impl Screen {
             self.next.reset();
         }
         model.drawn(view(model, &mut self.next));
-        let changed = self.shown.diff(&self.next);
+        let changed = difference(&self.shown, &self.next);
         if whole || !changed.is_empty() {
             queue!(self.backend, BeginSynchronizedUpdate)?;
             if whole {

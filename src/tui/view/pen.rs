@@ -7,7 +7,7 @@ use ratatui::{
     layout::Rect,
     style::Style,
     text::{Line, Span},
-    widgets::{Block, Borders, Clear, Widget},
+    widgets::{Clear, Widget},
 };
 
 use super::layout::{Areas, PaneArea};
@@ -103,8 +103,7 @@ impl<'a> Pen<'a> {
         let frame = self.theme.frame(focused);
         let left_line = pane == Pane::Active && !boxed;
         if boxed {
-            let block = Block::bordered().border_set(self.glyphs.border(focused)).border_style(frame);
-            block.render(area, self.buf);
+            self.border(area, focused, frame);
         } else {
             let rule = self.glyphs.rule(focused).repeat(usize::from(area.width));
             self.line(area, Span::styled(rule, frame));
@@ -143,8 +142,7 @@ impl<'a> Pen<'a> {
 
     /// A frame with a title around what is no pane; gives what is inside.
     pub fn frame(&mut self, area: Rect, title: Line) -> Rect {
-        let frame = self.theme.frame(false);
-        Block::bordered().border_set(self.glyphs.border(false)).border_style(frame).render(area, self.buf);
+        self.border(area, false, self.theme.frame(false));
         self.line(Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }, title);
         Rect {
             x: area.x + 2,
@@ -152,6 +150,31 @@ impl<'a> Pen<'a> {
             width: area.width.saturating_sub(4),
             height: area.height.saturating_sub(2),
         }
+    }
+
+    /// The four sides of the area, and nothing of what is inside.
+    fn border(&mut self, area: Rect, focused: bool, style: Style) {
+        let area = area.intersection(self.buf.area);
+        if area.is_empty() {
+            return;
+        }
+        let set = self.glyphs.border(focused);
+        let (right, bottom) = (area.right() - 1, area.bottom() - 1);
+        let mut put = |x, y, symbol| {
+            self.buf[(x, y)].set_symbol(symbol).set_style(style);
+        };
+        for x in area.x..=right {
+            put(x, area.y, set.horizontal_top);
+            put(x, bottom, set.horizontal_bottom);
+        }
+        for y in area.y..=bottom {
+            put(area.x, y, set.vertical_left);
+            put(right, y, set.vertical_right);
+        }
+        put(area.x, area.y, set.top_left);
+        put(right, area.y, set.top_right);
+        put(area.x, bottom, set.bottom_left);
+        put(right, bottom, set.bottom_right);
     }
 
     /// Where the line between picker and active meets the frames above and below.
@@ -181,12 +204,9 @@ impl<'a> Pen<'a> {
         Clear.render(cleared, self.buf);
         self.buf.set_style(cleared, self.theme.ground());
         let title = format!(" {} ", fit(self.glyphs, title, usize::from(area.width).saturating_sub(6)));
-        Block::new()
-            .borders(Borders::ALL)
-            .border_set(self.glyphs.border(false))
-            .border_style(self.theme.accent())
-            .title(Span::styled(title, self.theme.title(true)))
-            .render(area, self.buf);
+        self.border(area, false, self.theme.accent());
+        let top = Rect { x: area.x + 1, width: area.width.saturating_sub(2), height: area.height.min(1), ..area };
+        self.line(top, Span::styled(title, self.theme.accent().patch(self.theme.title(true))));
         Rect {
             x: area.x + 2,
             y: area.y + 1,
