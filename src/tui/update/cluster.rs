@@ -6,15 +6,18 @@ use crate::{
 };
 
 pub fn heard(model: &mut Model, states: Vec<ClusterState>) {
-    model.dirty = true;
+    // Of a cluster in which nothing answers there is nothing to see.
+    let known = |model: &Model| model.clusters.keys().any(|name| model.state_of(name).is_some());
+    let before = known(model);
     for state in states {
         let name = state.cluster.clone();
         model.clusters.entry(name.clone()).or_default().take(state);
         model.look(Some(&name));
     }
     // A cluster that is gone takes its figures with it.
-    let known: Vec<String> = model.nodes().iter().map(|node| node.cluster.clone()).collect();
-    model.clusters.retain(|name, _| known.contains(name));
+    let named: Vec<String> = model.nodes().iter().map(|node| node.cluster.clone()).collect();
+    model.clusters.retain(|name, _| named.contains(name));
+    model.dirty |= before || known(model);
 }
 
 /// Asks to begin or to end reading, if that changed: while Docker answers and shows nodes, and either the screen shows
