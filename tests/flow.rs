@@ -278,3 +278,28 @@ fn a_node_is_slowed_slid_and_put_back_with_the_mouse_alone() {
     terminal.wait_success();
     cluster.assert_clean();
 }
+
+#[test]
+fn a_node_at_random_is_the_one_that_the_command_line_takes_by_the_same_seed() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program, mut terminal) = start();
+    terminal.send("d");
+    let screen = terminal.wait_text("at random of 3: --random --seed ");
+    let told = screen.lines().find(|line| line.contains("at random of 3")).unwrap();
+    let word_after = |text: &str, before: &str| {
+        let rest = text.split_once(before).unwrap().1;
+        rest.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').next().unwrap().to_owned()
+    };
+    let (node, seed) = (word_after(told, "chose "), word_after(told, "--seed "));
+    terminal.wait_until("the target", |screen| {
+        screen.lines().any(|line| line.contains(" 2 CHAOS ") && line.contains(&format!("target {node}")))
+    });
+    let args = ["inject", "latency", "--random", "--seed", &seed, "--dry-run"];
+    let ran = program.run(&args).ok();
+    assert!(ran.stderr.contains(&format!("chose {node}, at random of 3")), "{ran:?}");
+    terminal.send("q");
+    terminal.wait_success();
+    cluster.assert_clean();
+}

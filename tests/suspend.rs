@@ -72,6 +72,44 @@ fn what_is_injected_ends_in_time_while_the_screen_is_suspended() {
     cluster.assert_clean();
 }
 
+/// As by hand: put aside while it works, told to go on without the terminal, and taken back.
+const BACKGROUND: &str =
+    r#""$@"; echo "stopped: $?"; read -r; bg; wait %1; echo "behind: $?"; read -r; fg; echo "ended: $?""#;
+
+#[test]
+fn what_is_under_way_is_done_first_and_in_the_background_it_waits_for_the_terminal() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    let mut terminal = Terminal::open_in_shell(&program, (40, 120), BACKGROUND, &[]);
+    terminal.wait_until("three running nodes", |screen| screen.matches(" running ").count() >= 3);
+    // Its plan is there, so that the key begins at once.
+    terminal.wait_text("→ ");
+    terminal.send(&format!("i{CTRL_Z}"));
+    terminal.wait_text("stopped: 148");
+    terminal.assert_given_back();
+    let active = program.active();
+    assert_eq!((active.len(), &active[0]["state"]), (1, &"active".into()), "{active:?}");
+
+    // In the background the terminal is not its own: it stops again (SIGTTOU) and what holds stays the guard's.
+    terminal.send("\n");
+    terminal.wait_text("behind: 150");
+    terminal.assert_given_back();
+    assert_eq!(program.active().len(), 1);
+
+    terminal.send("\n");
+    terminal.wait_text("● active");
+    assert!(terminal.is_taken());
+    terminal.send("r");
+    terminal.wait_text("Nothing is injected.");
+    terminal.send("q");
+    terminal.wait_text("ended: 0");
+    terminal.wait_success();
+    cluster.assert_clean();
+}
+
 #[test]
 fn where_nobody_could_continue_it_the_screen_comes_back_by_itself() {
     let program = Program::new(None);
