@@ -218,6 +218,28 @@ fn marked_nodes_are_slowed_as_one_act_and_put_back_as_one() {
     wait_for_delay(&cluster, 0, 400);
     wait_for_delay(&cluster, 1, 400);
     assert!(cluster.traces(2).is_empty());
+
+    // Opened and changed as one, and refused as one: two of three that answer after ten seconds are too many.
+    terminal.send("\t");
+    terminal.wait_text("3 ACTIVE ━");
+    terminal.send(ENTER);
+    terminal.wait_text("latency on 2 nodes");
+    terminal.send("j");
+    terminal.wait_text("▸ max_ms");
+    terminal.send("\x1b[F");
+    terminal.wait_text("refused, i insists:");
+    let of_both = |max_ms: u64| vec![(Value::from(400), Value::from(max_ms)); 2];
+    assert_eq!(bounds(&program), of_both(400));
+    terminal.send("i");
+    terminal.wait_text("Change latency on 2 nodes?");
+    terminal.send("2 nodes");
+    terminal.send(ENTER);
+    terminal.wait_text("● it is as the sliders say");
+    assert_eq!(bounds(&program), of_both(10_000));
+    terminal.send("u");
+    wait_for("the values of before", || (bounds(&program) == of_both(400)).then_some(()));
+    terminal.wait_text("● it is as the sliders say");
+
     terminal.send("u");
     terminal.wait_text("Nothing is injected.");
     assert!(cluster.traces(0).is_empty() && cluster.traces(1).is_empty());
