@@ -1,6 +1,8 @@
 //! What needs a kernel with netem: a User-Mode Linux guest with its own Docker. Its iptables is the legacy one, so this is
 //! also where that flavour is tested.
 
+#[path = "support/alike.rs"]
+mod alike;
 mod support;
 
 use std::{collections::HashMap, time::Duration};
@@ -115,6 +117,7 @@ fn every_type_is_felt_by_netem_and_by_the_shaper_with_legacy_rules() {
     for via in ["netem", "shaper"] {
         packets::every_type(&cluster, &program, via, &ips);
     }
+    alike::netem_and_shaper(&cluster, &program, ips[0]);
     cluster.assert_clean();
 }
 
