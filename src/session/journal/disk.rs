@@ -24,9 +24,11 @@ use crate::{
     step::{Step, step},
 };
 
-/// How long a change waits for another program's, which takes milliseconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-const LOCK_PAUSE: Duration = Duration::from_millis(1);
+/// How long a change waits for other programs'. One takes milliseconds; on a machine in trouble, where a dozen programs write
+/// at once and the disk takes its time for each fsync, the last of them was seen to wait for longer than five seconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+/// The first pause between two tries; each later one is twice as long, up to the other.
+const LOCK_PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(8)];
 
 /// Temporary file, fsync, rename, fsync of the folder.
 pub fn write(folder: &Path, path: &Path, file: &SessionFile, durability: Durability) -> Result<(), JournalError> {
@@ -93,13 +95,16 @@ pub fn parse(path: &Path, text: &str) -> Result<SessionFile, JournalError> {
 }
 
 pub fn wait_for_lock(file: &File) -> io::Result<()> {
-    let start = Instant::now();
+    let (start, [mut pause, longest]) = (Instant::now(), LOCK_PAUSES);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
+                thread::sleep(pause);
+                pause = longest.min(pause * 2);
+            }
             Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "another program has held it for seconds"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "other programs have held it for half a minute"));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
