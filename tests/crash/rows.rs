@@ -40,7 +40,7 @@ pub enum Helpers {
 }
 
 /// What is done to the program's surroundings while it is stopped.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injury {
     HelpersKilled,
     GuardKilled,
@@ -99,7 +99,7 @@ impl Row {
 pub fn rows(walks: &[Walk], guard: &[(Step, usize)], all: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     for what in [WHAT_BY_DEADLINE, WHAT_BY_RECOVER] {
-        let moments = moments(walks, all);
+        let moments = moments(walks, all, what);
         rows.extend(moments.into_iter().map(|(moment, faults)| Row::Dies(what, moment, faults)));
         rows.extend(ROLLED_BACK.map(|step| Row::DiesRollingBack(what, step)));
         rows.extend(CHANGED_BACK.map(|step| Row::DiesChangingBack(what, step)));
@@ -121,9 +121,9 @@ pub fn rows(walks: &[Walk], guard: &[(Step, usize)], all: bool) -> Vec<Row> {
     rows
 }
 
-/// Each time that the program comes to a step, with the types of fault on whose way it lies. The usual run has the first
-/// and the last time.
-fn moments(walks: &[Walk], all: bool) -> BTreeMap<Moment, Vec<Fault>> {
+/// Each time that the program comes to a step, with the types of fault on whose way it lies. The usual run has the first time
+/// where nobody starts anything, and the last where a new start recovers.
+fn moments(walks: &[Walk], all: bool, what: &str) -> BTreeMap<Moment, Vec<Fault>> {
     let mut moments: BTreeMap<_, Vec<Fault>> = BTreeMap::new();
     for walk in walks {
         for verb in [Verb::Inject, Verb::Change, Verb::Revert] {
@@ -132,7 +132,8 @@ fn moments(walks: &[Walk], all: bool) -> BTreeMap<Moment, Vec<Fault>> {
                     if !all && OF_HELPERS.contains(&step) != (helpers == Helpers::Anew) {
                         continue;
                     }
-                    for nth in (0..count).filter(|nth| all || *nth == 0 || nth + 1 == count) {
+                    let usual = if what == WHAT_BY_DEADLINE { 0 } else { count.saturating_sub(1) };
+                    for nth in (0..count).filter(|nth| all || *nth == usual) {
                         moments.entry(Moment { verb, step, nth, helpers }).or_default().push(walk.fault);
                     }
                 }

@@ -265,9 +265,13 @@ impl<'a> Work<'a> {
 
     fn hurt(&self, verb: Verb, step: Step, injury: Injury) {
         let faults = self.faults();
-        let fail = at(step, 0, "1*return(stop)");
-        let ids = if verb == Verb::Inject { Vec::new() } else { self.injected(&faults, LONG, Helpers::Anew) };
-        let children = self.start(verb, (&faults, &ids), LONG, &[("FAILPOINTS", &fail)]);
+        // A guard's death is nothing to helpers.
+        let helpers = if injury == Injury::GuardKilled { Helpers::There } else { Helpers::Anew };
+        let fail = format!("{};{}", at(step, 0, "1*return(stop)"), stay(helpers));
+        self.prepare(helpers, &faults);
+        let ids = if verb == Verb::Inject { Vec::new() } else { self.injected(&faults, LONG, helpers) };
+        let env = [("FAILPOINTS", fail.as_str()), ("GUARD_FAILPOINTS", stay(helpers))];
+        let children = self.start(verb, (&faults, &ids), LONG, &env);
         let reached: Vec<Fault> =
             children.iter().filter(|(_, child)| stopped(child)).map(|(fault, _)| *fault).collect();
         match injury {
@@ -285,7 +289,7 @@ impl<'a> Work<'a> {
                 left.push(format!("{}: {ran:?}", fault.name));
             }
         }
-        left.extend(self.recovered(Helpers::Anew));
+        left.extend(self.recovered(helpers));
         self.found(&(verb, step, injury), left);
         self.count(WHAT_HURT, Some(step), &reached);
     }
