@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use nix::net::if_::if_nametoindex;
 
 use super::{
-    netns::{self, Part},
+    netns::{self, Counts, Part},
     protocol::{Adoption, Cause, Failure},
     shaper::{ClassCounters, Shaper},
     sockets, tables,
@@ -74,7 +74,7 @@ impl Faults {
     /// Reads everything again, as far as there are tools for it: without one, there is nothing of ours that it could
     /// have made, and what needs it is refused when it is asked for.
     pub fn observe(&mut self) -> Result<(), Failure> {
-        Part::ALL.iter().try_for_each(|part| match self.read([*part]) {
+        netns::read(&Part::ALL, self.beside.flavour, &mut self.kernel).into_iter().try_for_each(|read| match read {
             Err(failure) if failure.cause == Cause::NoTool => {
                 tracing::warn!(%failure, "a part of the kernel stays unseen");
                 Ok(())
@@ -91,8 +91,8 @@ impl Faults {
     /// What adding the fault would run, and what somebody should know of it first. Nothing is changed.
     pub fn preview(&mut self, id: &InjectionId, fault: NetworkFault) -> Result<(Vec<Command>, Vec<String>), Failure> {
         // Somebody else may have changed a qdisc since we last looked.
-        if fault.shape().is_some() {
-            self.read([Part::Qdiscs])?;
+        if !self.knows_the_place(&fault) {
+            self.read(&[Part::Qdiscs])?;
         }
         let mut desired = self.desired();
         let unmatched = fault.shape().and_then(|shape| sockets::warning(&shape.filter));
@@ -105,10 +105,12 @@ impl Faults {
     /// Makes the fault hold beside the others, or leaves everything as it was. One of that name is replaced in one step.
     pub fn add(&mut self, id: &InjectionId, fault: NetworkFault) -> Result<(), Failure> {
         // Somebody else may have put a qdisc there since we last looked. Nobody else uses our chains' names.
-        if fault.shape().is_some() {
-            self.read([Part::Qdiscs])?;
+        if self.knows_the_place(&fault) {
+            self.credit();
+        } else {
+            let counts = self.count()?;
+            self.credit_with(&counts);
         }
-        self.credit();
         let mut parts = touched(&fault);
         let before = self.wanted.insert(id.clone(), fault);
         parts.extend(before.iter().flat_map(touched));
@@ -140,20 +142,40 @@ impl Faults {
         self.tally.of(id)
     }
 
+    /// Whether what was seen last is enough for this fault. netem must not take another qdisc's place; the shaper stands
+    /// beside every one of them and only needs its interfaces.
+    fn knows_the_place(&self, fault: &NetworkFault) -> bool {
+        let there = |name: &String| self.kernel.qdiscs.contains_key(name) && if_nametoindex(name.as_str()).is_ok();
+        fault.shape().is_none_or(|shape| shape.via == Via::Shaper && shape.interfaces.iter().all(there))
+    }
+
+    /// Reads the qdiscs with what they have counted.
+    fn count(&mut self) -> Result<Counts, Failure> {
+        let (qdiscs, counts) = netns::counted()?;
+        self.kernel.qdiscs = qdiscs;
+        Ok(counts)
+    }
+
     /// What the kernel and the shaper have counted is that of the faults which hold until now.
     fn credit(&mut self) {
+        let is_netems = |shape: &Shape| shape.via == Via::Netem;
+        let mut counts = Counts::new();
+        if self.wanted.values().filter_map(NetworkFault::shape).any(is_netems) {
+            match self.count() {
+                Ok(counted) => counts = counted,
+                Err(failure) => tracing::warn!(%failure, "netem's packets are not counted"),
+            }
+        }
+        self.credit_with(&counts);
+    }
+
+    fn credit_with(&mut self, netems: &Counts) {
         let shaped = self.shaper.iter().flat_map(Shaper::counters).map(|one| {
             let ClassCounters { interface, flow, filter, counters } = one;
             let packets = Packets { met: counters.seen, over_limit: Some(counters.overflowed) };
             (Place { via: Via::Shaper, interface, flow, filter }, packets)
         });
-        let mut counts: Vec<_> = shaped.collect();
-        if self.wanted.values().filter_map(NetworkFault::shape).any(|shape| shape.via == Via::Netem) {
-            match netns::counts() {
-                Ok(counted) => counts.extend(netem_packets(&self.wanted, &counted)),
-                Err(failure) => tracing::warn!(%failure, "netem's packets are not counted"),
-            }
-        }
+        let counts: Vec<_> = shaped.chain(netem_packets(&self.wanted, netems)).collect();
         self.tally.credit(&self.wanted, counts);
     }
 
@@ -259,7 +281,9 @@ impl Faults {
             self.shaper = None;
             self.beside.queues = Queues::default();
         }
-        self.read(Part::ALL.into_iter().filter(|part| seen.contains(part)))?;
+        seen.sort_unstable();
+        seen.dedup();
+        self.read(&seen)?;
         self.tidy();
         Ok(compile(&desired, &self.kernel, &self.beside).is_empty())
     }
@@ -306,8 +330,8 @@ impl Faults {
         refused.map_err(|refusal| Failure { cause: Cause::Refused, message: refusal.to_string() })
     }
 
-    fn read(&mut self, parts: impl IntoIterator<Item = Part>) -> Result<(), Failure> {
-        parts.into_iter().try_for_each(|part| netns::read(part, self.beside.flavour, &mut self.kernel))
+    fn read(&mut self, parts: &[Part]) -> Result<(), Failure> {
+        netns::read(parts, self.beside.flavour, &mut self.kernel).into_iter().collect()
     }
 }
 

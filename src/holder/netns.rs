@@ -1,11 +1,11 @@
-//! The network namespace through the eyes of `tc` and `iptables`: run them, and read back only what a change touched,
-//! since each reading costs a process.
+//! The network namespace through the eyes of `tc` and `iptables`: run them, and read back only what a change touched, all
+//! of it at the same time, since each reading costs a process.
 
 use std::{
     collections::BTreeMap,
     io::{ErrorKind, Write as _},
     net::IpAddr,
-    process::{Output, Stdio},
+    process::{Child, Stdio},
 };
 
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
@@ -13,11 +13,11 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use super::protocol::{Cause, Failure, Interface};
 use crate::chaos::{
     Command,
-    network::{Family, Flavour, Kernel, QDISC_HANDLE, parse_chains, parse_counts, parse_qdiscs},
+    network::{Family, Flavour, Kernel, QDISC_HANDLE, ReadError, RootQdisc, parse_chains, parse_counts, parse_qdiscs},
 };
 
 /// The parts of the namespace that are read on their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Qdiscs,
     Rules(Family),
@@ -34,13 +34,26 @@ impl Part {
             _ => Self::Rules(Family::V4),
         }
     }
+
+    /// What prints it. Every table that is there: asking iptables-legacy for one by name would make it.
+    fn look(self, flavour: Flavour) -> Command {
+        match self {
+            Self::Qdiscs => Command::new("tc", ["-j", "qdisc", "show"]),
+            Self::Rules(family) => Command::new(&flavour.save(family), [] as [&str; 0]),
+        }
+    }
 }
+
+/// What the netems of ours have counted, by interface and band.
+pub type Counts = BTreeMap<(String, u16), [u64; 3]>;
 
 /// Which iptables the kernel takes: the one that holds chains of ours, else nft where it answers, as Docker and the
 /// distributions choose, else legacy.
 pub fn probe_flavour() -> Flavour {
     let holds = |flavour: Flavour| {
-        let ours = |family: &Family| save(flavour, *family).is_ok_and(|text| !parse_chains(&text).is_clean());
+        let ours = |family: &Family| {
+            run(&Part::Rules(*family).look(flavour)).is_ok_and(|text| !parse_chains(&text).is_clean())
+        };
         Family::ALL.iter().any(ours)
     };
     let answers = |flavour: Flavour| run(&Command::new(&flavour.save(Family::V4), ["-t", "filter"])).is_ok();
@@ -49,16 +62,21 @@ pub fn probe_flavour() -> Flavour {
     if legacy { Flavour::Legacy } else { Flavour::Nft }
 }
 
-/// Reads one part of the kernel into `kernel`.
-pub fn read(part: Part, flavour: Flavour, kernel: &mut Kernel) -> Result<(), Failure> {
+/// Reads these parts of the kernel into `kernel`, at the same time; says of each whether it could be read.
+pub fn read(parts: &[Part], flavour: Flavour, kernel: &mut Kernel) -> Vec<Result<(), Failure>> {
+    let looks: Vec<_> = parts.iter().map(|part| (*part, part.look(flavour))).collect();
+    let started: Vec<_> = looks.iter().map(|(part, look)| (*part, look, start(look))).collect();
+    let said = |look: &Command, child: Result<Child, Failure>| finish(look, child?);
+    // Every one of them is waited for, whatever the others say.
+    started.into_iter().map(|(part, look, child)| take(part, said(look, child), kernel)).collect()
+}
+
+fn take(part: Part, said: Result<String, Failure>, kernel: &mut Kernel) -> Result<(), Failure> {
     match part {
-        Part::Qdiscs => {
-            let json = run(&Command::new("tc", ["-j", "qdisc", "show"]))?;
-            kernel.qdiscs = parse_qdiscs(&json).map_err(|error| Failure::failed(error.to_string()))?;
-        }
-        Part::Rules(Family::V4) => kernel.v4 = parse_chains(&save(flavour, Family::V4)?),
+        Part::Qdiscs => kernel.qdiscs = parse_qdiscs(&said?).map_err(unreadable)?,
+        Part::Rules(Family::V4) => kernel.v4 = parse_chains(&said?),
         // A kernel without IPv6 has no rules of ours for it; one that showed some must show them gone.
-        Part::Rules(Family::V6) => match save(flavour, Family::V6) {
+        Part::Rules(Family::V6) => match said {
             Ok(text) => kernel.v6 = parse_chains(&text),
             Err(failure) if !kernel.v6.is_clean() => return Err(failure),
             Err(_) => {}
@@ -67,15 +85,14 @@ pub fn read(part: Part, flavour: Flavour, kernel: &mut Kernel) -> Result<(), Fai
     Ok(())
 }
 
-/// What the netems of ours have counted, by interface and band.
-pub fn counts() -> Result<BTreeMap<(String, u16), [u64; 3]>, Failure> {
+/// The root qdiscs, with what the netems of ours have counted.
+pub fn counted() -> Result<(BTreeMap<String, RootQdisc>, Counts), Failure> {
     let json = run(&Command::new("tc", ["-s", "-j", "qdisc", "show"]))?;
-    parse_counts(&json).map_err(|error| Failure::failed(error.to_string()))
+    Ok((parse_qdiscs(&json).map_err(unreadable)?, parse_counts(&json).map_err(unreadable)?))
 }
 
-/// Every table that is there. Asking iptables-legacy for one by name would make it.
-fn save(flavour: Flavour, family: Family) -> Result<String, Failure> {
-    run(&Command::new(&flavour.save(family), [] as [&str; 0]))
+fn unreadable(error: ReadError) -> Failure {
+    Failure::failed(error.to_string())
 }
 
 /// Whether the kernel has this kind of qdisc, and why not. The kernel looks for the kind, and loads its module, before it
@@ -92,7 +109,17 @@ pub fn probe_qdisc(kind: &str) -> Result<(), Failure> {
 
 /// Runs one command to its end and gives its standard output.
 pub fn run(command: &Command) -> Result<String, Failure> {
-    let output = spawn(command).map_err(|error| match error.kind() {
+    finish(command, start(command)?)
+}
+
+fn start(command: &Command) -> Result<Child, Failure> {
+    let child = std::process::Command::new(&command.program)
+        .args(&command.args)
+        .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    child.map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
             let message = format!(
                 "the holder's image has no {}, because the host that made it has none: install iproute2 and iptables \
@@ -101,26 +128,25 @@ pub fn run(command: &Command) -> Result<String, Failure> {
             );
             Failure { cause: Cause::NoTool, message }
         }
-        _ => Failure::failed(format!("cannot run {}: {error}", command.program)),
-    })?;
+        _ => not_run(command, &error),
+    })
+}
+
+fn not_run(command: &Command, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("cannot run {}: {error}", command.program))
+}
+
+fn finish(command: &Command, mut child: Child) -> Result<String, Failure> {
+    let fed = match (child.stdin.take(), &command.stdin) {
+        (Some(mut pipe), Some(text)) => pipe.write_all(text.as_bytes()),
+        _ => Ok(()),
+    };
+    let output = fed.and_then(|()| child.wait_with_output()).map_err(|error| not_run(command, &error))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
     Err(explain(command, &said))
-}
-
-fn spawn(command: &Command) -> std::io::Result<Output> {
-    let mut child = std::process::Command::new(&command.program)
-        .args(&command.args)
-        .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    if let (Some(mut pipe), Some(text)) = (child.stdin.take(), &command.stdin) {
-        pipe.write_all(text.as_bytes())?;
-    }
-    child.wait_with_output()
 }
 
 /// "Specified qdisc kind is unknown" is the newer tc's word for a kernel without netem, "Specified qdisc not found" and
