@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    act::{changed, unexpected},
+    act::{changed, is_alive, unexpected},
     disk,
     host::TikvSubject,
     judge::DiskBefore,
     node::{Node, Snapshot},
-    plan::Planned,
+    plan::{Place, Planned},
+    tikv::judged,
 };
 use crate::{
     chaos::{Command, Fault, FaultMetadata, FaultType, Metadata, Scope, network::Impairment, undo_commands},
@@ -27,25 +28,33 @@ impl TikvSubject {
             return Err(not_changeable(held, "is of another kind"));
         }
         self.may_change(held.target())?;
-        let (snapshot, now) = tokio::join!(self.snapshot(), self.unchanged(held));
-        let (snapshot, now) = (snapshot?, now?);
+        let snapshot = self.snapshot().await?;
         // As it is among the others: alone it belongs to no cluster, and would be judged by itself.
-        let node = snapshot.by_id(&now.id).ok_or_else(|| changed(held, "is of no cluster that is looked at"))?;
-        let planned = match fault {
-            Fault::Shape { kind, impairment, scope } => {
-                self.other_shape(held, (&snapshot, node), *kind, *impairment, scope).await?
-            }
-            Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
-                self.other_fill(held, (&snapshot, node), *fill_percent, target_path.as_deref(), *fill_shared).await?
-            }
-            _ => return Err(not_changeable(held, "is of a kind that cannot be changed while it holds")),
+        let lives = |node: &&Node| is_alive(node) && node.started_at == held.container_started_at;
+        let Some(node) = snapshot.by_id(&held.container_id).filter(lives) else {
+            self.unchanged(held).await?;
+            return Err(changed(held, "is of no cluster that is looked at"));
         };
+        let plan = async {
+            match fault {
+                Fault::Shape { kind, impairment, scope } => {
+                    self.other_shape(held, (&snapshot, node), *kind, *impairment, scope).await
+                }
+                Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
+                    self.other_fill(held, (&snapshot, node), *fill_percent, target_path.as_deref(), *fill_shared).await
+                }
+                _ => Err(not_changeable(held, "is of a kind that cannot be changed while it holds")),
+            }
+        };
+        let (now, planned, heard) = tokio::join!(self.unchanged(held), plan, self.heard_of(&snapshot, node));
+        now?;
+        let planned = planned?;
         let mut open = self.open_but(&held.id);
         for other in beside.iter().filter(|other| other.id != held.id) {
             open.retain(|one| one.id != other.id);
             open.push(other.clone());
         }
-        let verdict = self.judge(&snapshot, node, &planned, &open).await;
+        let verdict = judged(&snapshot, node, &planned, (&open, &heard));
         let metadata = Metadata { fault: planned.fault, ..held.clone() };
         let undo = undo_commands(&metadata);
         Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
@@ -62,14 +71,12 @@ impl TikvSubject {
         let before = held.fault.shaped().ok_or_else(|| not_changeable(held, "is of another kind"))?;
         // Where it stands and what does it stay as they are.
         let scope = Scope { via: Some(before.shape.via), interface: None, ..scope.clone() };
-        let mut planned = self.plan_shape(&held.id, (snapshot, node), kind, impairment, &scope).await?;
-        if let Some(shaped) = planned.fault.shaped() {
-            let mut shaped = shaped.clone();
-            shaped.shape.interfaces.clone_from(&before.shape.interfaces);
-            shaped.interface.clone_from(&before.interface);
-            planned.fault = FaultMetadata::of_shaped(kind, shaped);
-        }
-        Ok(planned)
+        let place = Place {
+            interfaces: before.shape.interfaces.clone(),
+            interface: before.interface.clone(),
+            flavour: before.flavour,
+        };
+        self.plan_shape_at(place, &held.id, (snapshot, node), kind, impairment, &scope).await
     }
 
     /// The same file, as large as the share would be without it.

@@ -72,6 +72,13 @@ struct Namespace {
     interfaces: Vec<Interface>,
 }
 
+/// Where a shape stands, or is to stand, and by which iptables.
+pub(super) struct Place {
+    pub(super) interfaces: Vec<String>,
+    pub(super) interface: String,
+    pub(super) flavour: Flavour,
+}
+
 /// A partition's rules on one node.
 pub(super) struct Cutting<'a> {
     pub(super) node: &'a Node,
@@ -101,20 +108,34 @@ impl TikvSubject {
     ) -> Result<Planned, SubjectError> {
         let namespace = self.namespace(node).await?;
         let interfaces = interfaces_of(node, &namespace.interfaces, scope.interface.as_deref())?;
+        let interface = interfaces.first().cloned().unwrap_or_default();
+        let place = Place { interfaces, interface, flavour: namespace.flavour };
+        self.plan_shape_at(place, id, (snapshot, node), kind, impairment, scope).await
+    }
+
+    pub(super) async fn plan_shape_at(
+        &self,
+        place: Place,
+        id: &InjectionId,
+        (snapshot, node): (&Snapshot, &Node),
+        kind: FaultType,
+        impairment: Impairment,
+        scope: &Scope,
+    ) -> Result<Planned, SubjectError> {
+        let Place { interfaces, interface, flavour } = place;
         let cluster = snapshot.clone().only(Some(&node.cluster));
         let (filter, mut warnings) = scope::filter(&cluster, node, scope)?;
         let via = self.way(node, scope, filter.is_everything()).await?;
         if via == Via::Netem && impairment.rate.is_some() {
             warnings.push("netem lets a rate's packets go one by one: burst_kb is the shaper's alone".to_owned());
         }
-        let interface = interfaces.first().cloned().unwrap_or_default();
         let shape = Shape { interfaces, via, direction: scope.direction, filter, impairment };
         let shaped = Shaped {
             target_container: node.name.clone(),
             interface,
             shape: shape.clone(),
             to: scope.to.clone(),
-            flavour: namespace.flavour,
+            flavour,
         };
         let fault = FaultMetadata::of_shaped(kind, shaped);
         let mut planned = self.planned_network(id, node, fault, NetworkFault::Shape(shape)).await?;

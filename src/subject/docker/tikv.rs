@@ -19,6 +19,7 @@ use crate::{
         network::Direction,
         random, undo_commands,
     },
+    cluster::ClusterState,
     holder::protocol::{Answer, Ask, Cause},
     safety::{self, Verdict},
     subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError},
@@ -295,7 +296,8 @@ impl TikvSubject {
                     (node, self.plan_cut(&id, Cutting { node, peers, direction, reject }).await?)
                 }
             };
-            let verdict = self.judge(snapshot, node, &planned, &open).await;
+            let heard = self.heard_of(snapshot, node).await;
+            let verdict = judged(snapshot, node, &planned, (&open, &heard));
             let metadata = Metadata {
                 fault: planned.fault,
                 id,
@@ -339,19 +341,9 @@ impl TikvSubject {
         (self.options.known)().into_iter().map(|(metadata, _)| metadata).filter(|one| one.id != *id).collect()
     }
 
-    /// By what Docker shows, what the journals say and what the cluster said last.
-    pub(super) async fn judge(
-        &self,
-        snapshot: &Snapshot,
-        node: &Node,
-        planned: &Planned,
-        open: &[Metadata],
-    ) -> Verdict {
-        let heard = self.heard(&snapshot.clone().only(Some(&node.cluster))).await;
-        let cluster = heard.iter().find(|state| state.cluster == node.cluster);
-        let known = Knowledge { open, cluster };
-        let situation = judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known);
-        safety::judge(&situation)
+    /// What the node's own cluster says.
+    pub(super) async fn heard_of(&self, snapshot: &Snapshot, node: &Node) -> Vec<ClusterState> {
+        self.heard(&snapshot.clone().only(Some(&node.cluster))).await
     }
 
     pub(super) async fn choose(&self, snapshot: &Snapshot, name: Option<&str>) -> Result<Node, SubjectError> {
@@ -372,6 +364,19 @@ impl TikvSubject {
         target::only_cluster(&snapshot, self.options.project.as_deref())?;
         by_seed(&snapshot, seed)
     }
+}
+
+/// By what Docker shows, what the journals say and what the cluster said last.
+pub(super) fn judged(
+    snapshot: &Snapshot,
+    node: &Node,
+    planned: &Planned,
+    (open, heard): (&[Metadata], &[ClusterState]),
+) -> Verdict {
+    let cluster = heard.iter().find(|state| state.cluster == node.cluster);
+    let known = Knowledge { open, cluster };
+    let situation = judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known);
+    safety::judge(&situation)
 }
 
 fn by_seed(snapshot: &Snapshot, seed: u32) -> Result<(Node, usize), SubjectError> {
