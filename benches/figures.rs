@@ -89,6 +89,13 @@ fn engine(cluster: &Cluster, program: &Program) -> (Config, TikvSubject) {
     (config, subject)
 }
 
+/// Its watch knows the nodes, and what the clusters say of themselves is read once a second, whatever is done meanwhile.
+async fn as_under_the_tui(subject: &TikvSubject) {
+    let snapshot = subject.snapshot().await.unwrap();
+    subject.hear(subject.cluster_states(&snapshot).await);
+    subject.see(Some(snapshot));
+}
+
 /// Cutting one node off from two peers, journal and read-back included, against one `docker exec` a rule.
 async fn partition(cluster: &Cluster) {
     let program = Program::new(Some(&cluster.project));
@@ -100,10 +107,11 @@ async fn partition(cluster: &Cluster) {
         ttl: Some(Duration::from_secs(600)),
         command: "bench",
         limits: config.limits.clone(),
-        force: false,
+        // With the one that stays it is more than the cluster can lose.
+        force: true,
     };
-    // As under the TUI, whose watch knows the nodes. The first one makes the image and the holder.
-    subject.see(Some(subject.snapshot().await.unwrap()));
+    as_under_the_tui(&subject).await;
+    // The first one makes the image and the holder.
     let first = session::inject(&subject, &config.store, &request, |_| ()).await.unwrap();
     session::revert(&subject, &config.store, &first.injection).await.unwrap();
 
@@ -154,7 +162,7 @@ async fn change(cluster: &Cluster) {
         limits: config.limits.clone(),
         force: false,
     };
-    subject.see(Some(subject.snapshot().await.unwrap()));
+    as_under_the_tui(&subject).await;
     let held = session::inject(&subject, &config.store, &request, |_| ()).await.unwrap().injection;
     let via = held.metadata.fault.shaped().unwrap().shape.via.name();
     let (count, pace) = (4000, packets::FAST);
