@@ -2,8 +2,9 @@
 //! system is. maud escapes whatever is put in.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+use serde_json::Value;
 
-use super::{Report, Told, chart::timeline, moment, offset, plain};
+use super::{Report, Told, chart::timeline, moment, offset};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -68,7 +69,8 @@ fn injection(report: &Report, one: &Told) -> Markup {
                 @if let Some(at) = one.ended_at { dt { "Gone" } dd { (moment(at)) } }
                 dt { "How it ended" } dd { (one.end) }
                 @if let Some(at) = one.deadline { dt { "Would have ended by itself" } dd { (moment(at)) } }
-                @if let Some(value) = &one.measured { dt { "Measured" } dd { (plain(value)) } }
+                @if let Some(seen) = &one.seen_during { dt { "While it held" } dd { (seen) } }
+                @if let Some(seen) = &one.seen_after { dt { "Once undone" } dd { (seen) } }
                 @if let Some(note) = &one.note { dt { "Note" } dd { (note) } }
             }
             @if !one.changes.is_empty() {
@@ -89,10 +91,18 @@ fn injection(report: &Report, one: &Told) -> Markup {
                 p { "The undo by hand:" }
                 pre { (one.undo.join("\n")) }
             }
-            details {
-                summary { "Metadata" }
-                pre { (serde_json::to_string_pretty(&one.metadata).unwrap_or_default()) }
-            }
+            @if let Some(figures) = &one.measured { (folded("Every figure that was measured", figures)) }
+            (folded("Metadata", &one.metadata))
+        }
+    }
+}
+
+/// Data to be looked at by whoever wants to.
+fn folded(summary: &str, data: &Value) -> Markup {
+    markup! {
+        details {
+            summary { (summary) }
+            pre { (serde_json::to_string_pretty(data).unwrap_or_default()) }
         }
     }
 }

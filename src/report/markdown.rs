@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Report, Told, moment, offset, plain};
+use super::{Report, Told, moment, offset};
 
 pub fn markdown(report: &Report) -> String {
     let mut page = String::from("# What was broken, and put back\n\n");
@@ -36,7 +36,8 @@ fn injection(page: &mut String, report: &Report, one: &Told) {
     facts.extend(one.ended_at.map(|at| ("Gone", moment(at))));
     facts.push(("How it ended", one.end.clone()));
     facts.extend(one.deadline.map(|at| ("Would have ended by itself", moment(at))));
-    facts.extend(one.measured.as_ref().map(|value| ("Measured", plain(value))));
+    facts.extend(one.seen_during.clone().map(|seen| ("While it held", seen)));
+    facts.extend(one.seen_after.clone().map(|seen| ("Once undone", seen)));
     facts.extend(one.note.clone().map(|note| ("Note", note)));
     for (name, value) in facts {
         let _ = writeln!(page, "- **{name}:** {}", escaped(&value));

@@ -14,7 +14,10 @@ use serde_json::Value;
 pub use html::html;
 pub use markdown::markdown;
 
-use crate::session::{Change, Injection, Life, SessionFile, Throughput};
+use crate::{
+    chaos::measured::{Asked, Judgement},
+    session::{Change, Injection, Life, SessionFile, Throughput},
+};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -55,7 +58,10 @@ pub struct Told {
     pub end: String,
     pub undo: Vec<String>,
     pub note: Option<String>,
-    /// What was measured, as the record has it, where it does.
+    /// What was measured while it held beside what was asked, and once it was undone, each in a sentence.
+    pub seen_during: Option<String>,
+    pub seen_after: Option<String>,
+    /// All figures, as the record has them, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Value>,
     pub changes: Vec<Change>,
@@ -131,6 +137,8 @@ impl Told {
         let end = last(&|state| matches!(state, Life::Clean | Life::Failed | Life::Lost));
         let end = end.filter(|_| !injection.is_open());
         let metadata = &injection.metadata;
+        let figures = injection.measured.as_ref().zip(metadata.network().as_ref().map(Asked::of));
+        let sentence = |judgement: Option<Judgement>| judgement.map(|judgement| clean(&judgement.to_string()));
         Self {
             id: metadata.id.to_string(),
             chaos_type: metadata.fault_type().to_string(),
@@ -145,6 +153,8 @@ impl Told {
             end: how_it_ended(injection, end),
             undo: injection.undo.iter().map(|line| clean(line)).collect(),
             note: injection.note.as_deref().map(clean),
+            seen_during: sentence(figures.as_ref().and_then(|(figures, asked)| figures.judgement(asked))),
+            seen_after: sentence(figures.as_ref().and_then(|(figures, asked)| figures.over(asked))),
             measured,
             changes,
         }
@@ -186,22 +196,6 @@ fn span(time: SignedDuration) -> String {
 
 fn offset(start: Timestamp, at: Timestamp) -> String {
     format!("+{}", span(at.duration_since(start).max(SignedDuration::ZERO)))
-}
-
-/// A value as a person reads it: a list of names and values, however the record nests them.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let fields = fields.iter().filter(|(_, value)| !value.is_null());
-            fields
-                .map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(value)))
-                .collect::<Vec<_>>()
-                .join(", ")
-        }
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join("; "),
-        Value::String(text) => clean(text),
-        other => other.to_string(),
-    }
 }
 
 /// A file may say anything; on a terminal and in a page it says only what can be read.

@@ -3,7 +3,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    chaos::{FaultMetadata, InjectionId, Metadata, Signal, undo_commands},
+    chaos::{
+        FaultMetadata, InjectionId, Metadata, Signal,
+        measured::{Look, Measured, PeerReading, Reading, Tally, Times},
+        undo_commands,
+    },
     session::{History, SCHEMA, Who},
 };
 
@@ -40,6 +44,28 @@ fn change(number: u32, second: i64, state: Life, command: &str) -> Change {
     Change { at: at(second), id, state, pid: 4242, command: command.into(), note: None }
 }
 
+/// How long another node takes to answer.
+fn look(mean_us: u64) -> Look {
+    let times = Times {
+        mean_us,
+        deviation_us: mean_us / 3,
+        least_us: mean_us / 2,
+        median_us: mean_us,
+        p99_us: mean_us * 3 / 2,
+        most_us: mean_us * 3 / 2,
+    };
+    let tally = |sent| Tally { sent, answered: sent, refused: 0, duplicates: 0, times: Some(times) };
+    let peer = PeerReading {
+        name: "tikv0".into(),
+        address: [172, 28, 0, 10].into(),
+        port: 20_160,
+        connect: tally(8),
+        echo: Some(tally(40)),
+        burst: None,
+    };
+    Look::Seen(Reading { peers: vec![peer], packets: None })
+}
+
 /// One that was reverted, one that its deadline ended, one that failed, one that is open.
 fn session() -> SessionFile {
     let mut failed = injection(3, "tikv2", Life::Failed, 30);
@@ -55,6 +81,10 @@ fn session() -> SessionFile {
         change(2, 610, Life::Clean, "guard"),
         change(4, 620, Life::Active, "tui"),
     ];
+    let mut slow = injection(2, "tikv1", Life::Clean, 10);
+    slow.metadata.fault = FaultMetadata::latency("tikv1", 50, 150, &["eth0"]);
+    let [before, during, after] = [400, 98_000, 500].map(|mean_us| Some(look(mean_us)));
+    slow.measured = Some(Measured { before, during, after });
     let throughput = (0..64).map(|step| {
         let ops_per_s = if (1..=6).contains(&step) { 40 } else { 200 };
         Throughput { at: at(step * 10 - 10), ops_per_s }
@@ -68,12 +98,7 @@ fn session() -> SessionFile {
         boot_id: String::new(),
         docker_host: Some("unix:///var/run/docker.sock".into()),
         started_at: at(0),
-        injections: vec![
-            injection(1, "tikv0", Life::Clean, 5),
-            injection(2, "tikv1", Life::Clean, 10),
-            failed,
-            injection(4, "tikv0", Life::Active, 620),
-        ],
+        injections: vec![injection(1, "tikv0", Life::Clean, 5), slow, failed, injection(4, "tikv0", Life::Active, 620)],
         history: History {
             who: Some(Who { user: "ada".into(), host: "laptop".into() }),
             changes,
@@ -83,9 +108,7 @@ fn session() -> SessionFile {
 }
 
 fn report() -> Report {
-    let mut raw: Value = serde_json::to_value(session()).unwrap();
-    raw["injections"][0]["measured"] = json!({ "asked": "100 ± 50 ms", "during": { "mean_ms": 98.2, "samples": 40 } });
-    Report::of(&session(), &raw)
+    Report::of(&session(), &serde_json::to_value(session()).unwrap())
 }
 
 #[test]
@@ -102,7 +125,10 @@ fn html_tells_the_same() {
 fn json_is_the_same_as_data() {
     let value = serde_json::to_value(report()).unwrap();
     assert_eq!((&value["user"], &value["open"]), (&"ada".into(), &true.into()));
-    assert_eq!(value["injections"][0]["measured"]["during"]["samples"], 40);
+    let slow = &value["injections"][1];
+    assert_eq!(slow["measured"]["during"]["peers"][0]["echo"]["sent"], 40);
+    assert_eq!(slow["seen_during"], "asked 100 ± 50 ms, measured 98 ± 57 ms over 40: as asked");
+    assert!(slow["seen_after"].as_str().unwrap().ends_with("it is over"), "{slow}");
     assert_eq!(value["injections"][0]["metadata"]["chaos_type"], "node_kill");
     assert_eq!(value["injections"][1]["end"], "its time was over; reverted by guard, process 4242");
     assert_eq!(value["injections"][3]["ended_at"], Value::Null);
