@@ -1,6 +1,7 @@
 //! Makes the README's picture from the real screen: the program in a terminal, over the stand-in cluster.
 //!
-//! `cargo test --test picture -- --ignored` writes `assets/screen.svg`.
+//! `cargo test --test picture -- --ignored` writes `assets/screen.svg`; that it is of the screen as it is now is checked
+//! with the screen's own tests.
 
 mod support;
 

@@ -9,6 +9,7 @@ mod flow;
 mod grid;
 mod group;
 mod measured_screens;
+mod picture;
 mod random;
 mod scenes;
 mod screens;
