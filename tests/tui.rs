@@ -366,7 +366,7 @@ fn what_no_journal_knows_is_found_in_the_nodes_offered_and_ended() {
     let mut terminal = open(&program, LARGE);
     terminal.wait_text("with our mark and without a record");
     terminal.send("k");
-    terminal.wait_text("1 unrecorded");
+    terminal.wait_text("Without a record; Ctrl-X ends it:");
     terminal.send("\x18");
     terminal.wait_text("read back and gone");
     quit(&mut terminal);

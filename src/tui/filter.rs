@@ -10,6 +10,11 @@ impl Model {
         nodes.filter(|(at, node)| *at == self.node || self.passes(node)).map(|(at, _)| at).collect()
     }
 
+    /// How many nodes pass the filter.
+    pub(super) fn passing_nodes(&self) -> usize {
+        self.nodes().iter().filter(|node| self.passes(node)).count()
+    }
+
     fn passes(&self, node: &Node) -> bool {
         if self.filter.is_empty() {
             return true;

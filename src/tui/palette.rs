@@ -1,7 +1,7 @@
 //! Every action that is possible now, in whichever pane, found by a few letters of its name or of what it does.
 
 use super::{
-    keys::{Action, Context},
+    keys::{Action, Binding, Context},
     matching::best,
     model::{Model, Pane},
     open::Owner,
@@ -37,6 +37,26 @@ fn is_own(action: Action) -> bool {
     matches!(action, A::Mark | A::Open | A::OlderHit | A::NewerHit | A::WithOthers | A::Gravity)
 }
 
+/// What somebody who asks for an action by name hardly looks for.
+fn is_moving(action: Action) -> bool {
+    use Action as A;
+    matches!(action, A::Up | A::Down | A::First | A::Last | A::PageUp | A::PageDown | A::NextPane | A::PreviousPane)
+        || matches!(action, A::Less | A::More | A::MuchLess | A::MuchMore | A::Least | A::Most)
+}
+
+/// As in the help; what shares a line there is told apart here.
+fn help(binding: &Binding) -> &'static str {
+    match binding.action {
+        Action::Focus(Pane::Nodes) => "go to the nodes",
+        Action::Focus(Pane::Picker) => "go to the fault and its sliders",
+        Action::Focus(Pane::Active) => "go to what is injected",
+        Action::Focus(Pane::Log) => "go to the log",
+        Action::NextPane => "go to the next pane",
+        Action::PreviousPane => "go to the previous pane",
+        _ => binding.help,
+    }
+}
+
 impl Model {
     /// What fits the text, the best first; all of it in the order of the help where there is none.
     pub(super) fn offers(&self, text: &str) -> Vec<Offer> {
@@ -50,9 +70,10 @@ impl Model {
             let Some(name) = binding.action.name().filter(|_| self.is_possible(binding.action)) else { continue };
             if offers.iter().all(|offer| offer.name != name) {
                 let key = binding.keys.first().map(|key| key.name(self.glyphs)).unwrap_or_default();
-                offers.push(Offer { action: binding.action, name, help: binding.help, key, pane });
+                offers.push(Offer { action: binding.action, name, help: help(binding), key, pane });
             }
         }
+        offers.sort_by_key(|offer| is_moving(offer.action));
         let texts: Vec<String> = offers.iter().map(|offer| format!("{} {}", offer.name, offer.help)).collect();
         best(&texts, text).into_iter().filter_map(|at| offers.get(at).cloned()).collect()
     }
@@ -64,7 +85,7 @@ impl Model {
     }
 
     /// Whether asking for it now would do more than nothing.
-    fn is_possible(&self, action: Action) -> bool {
+    pub(super) fn is_possible(&self, action: Action) -> bool {
         match action {
             Action::Inject => self.is_refused() || (self.ready().is_ok() && self.injecting.is_none()),
             Action::Revert => !self.options.read_only && self.selected_open().is_some(),

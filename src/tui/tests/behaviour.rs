@@ -350,7 +350,7 @@ fn what_the_nodes_show_without_a_record_is_offered_with_what_was_left_behind() {
     assert_eq!(screen.model.dialog, Some(Dialog::Recover));
     assert!(screen.text().contains("network_partition on demo-tikv1-1"), "{}", screen.text());
     screen.keys("k");
-    assert!(screen.taken().is_empty() && screen.text().contains("1 unrecorded"), "{}", screen.text());
+    assert!(screen.taken().is_empty() && screen.text().contains("Ctrl-X ends it:"), "{}", screen.text());
 
     let left = injection(7, Life::Applying, kill("demo-tikv0-1"), 4_000, Some(-10));
     screen.send(Message::Sessions(Loaded {

@@ -181,7 +181,7 @@ fn the_log_is_filtered_searched_and_sifted_in_its_pane() {
     screen.press(KeyCode::Enter);
     // All lines again, with the text marked, and from one to the next.
     screen.keys("f");
-    assert!(screen.text().contains("marked \"TIKV1\"") && screen.text().contains("line 59"));
+    assert!(screen.text().contains("\"TIKV1\" marked in 20 of 60") && screen.text().contains("line 59"));
     screen.keys("nn");
     assert_eq!(screen.model.log.scroll, 4);
     screen.keys("N");

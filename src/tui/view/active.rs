@@ -12,11 +12,12 @@ use super::{guide, layout::PaneArea, measured, pen::Pen};
 use crate::{
     session::Life,
     tui::{
+        follow::Followed,
         hits::Hit,
         keys::Action,
         model::Pane,
         open::{Open, Owner, Standing},
-        text::{fit, fit_end, pad},
+        text::{fit, fit_end, pad, wrap},
     },
 };
 
@@ -30,46 +31,68 @@ const SHORT: f64 = 0.2;
 pub fn draw(pen: &mut Pen, place: PaneArea) {
     let model = pen.model;
     let open = Rc::clone(&pen.open);
-    let word = if open.is_empty() { String::new() } else { format!("{} open", open.len()) };
     let left_behind = open.iter().filter(|one| one.owner == Owner::LeftBehind).count() + model.unrecorded.len();
     let note = if left_behind > 0 { format!("{left_behind} left behind") } else { String::new() };
-    let inner = pen.pane(place, &word, &note);
     if open.is_empty() {
-        let text = match model.unrecorded.len() {
-            0 => "Nothing is injected.".to_owned(),
-            count => format!("{count} unrecorded: {} ends it", model.key(Action::Panic)),
-        };
-        return pen.line(inner, Span::styled(text, pen.theme.dim()));
+        let inner = pen.pane(place, "", &note);
+        return nothing(pen, inner);
     }
+    let inner = Pen::inside(place);
     let rows: u16 = if inner.width >= WIDE { 2 } else { 3 };
     let selected = model.selected_of(&open).map_or(0, |(at, _)| at);
-    let inner = guided(pen, inner, &open, selected, rows);
+    let (inner, guided) = shared(pen, inner, &open, selected, rows);
     let visible = usize::from((inner.height / rows).max(1));
     let first = (selected + 1).saturating_sub(visible);
+    let word = match open.len() {
+        all if visible < all => format!("{} of {all} open", selected + 1),
+        all => format!("{all} open"),
+    };
+    pen.pane(place, &word, &note);
+    if let Some((room, followed)) = guided {
+        guide::of_injection(pen, room, followed);
+    }
     for (place, (at, one)) in open.iter().enumerate().skip(first).take(visible).enumerate() {
         let y = inner.y + u16::try_from(place).unwrap_or(0) * rows;
         let area = Rect { y, height: rows, ..inner }.intersection(inner);
         injection(pen, area, one, at == selected);
         pen.hits.add(area, Hit::Active(at));
     }
-    if visible < open.len() {
-        let note = format!(" {}/{} ", selected + 1, open.len());
-        pen.line_right(
-            Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner },
-            Span::styled(note, pen.theme.dim()),
-        );
+}
+
+/// What is there all the same, where no record knows of anything.
+fn nothing(pen: &mut Pen, inner: Rect) {
+    let model = pen.model;
+    if model.unrecorded.is_empty() {
+        return pen.line(inner, Span::styled("Nothing is injected.", pen.theme.dim()));
+    }
+    let mut lines = vec![format!("Without a record; {} ends it:", model.key(Action::Panic))];
+    let room = usize::from(inner.width);
+    lines.extend(model.unrecorded.iter().flat_map(|mark| wrap(pen.glyphs, &mark.words(), room)));
+    for (line, row) in lines.into_iter().zip(0..inner.height) {
+        pen.line(Pen::row(inner, row), Span::styled(line, pen.theme.warn()));
     }
 }
 
-/// Puts what to look for of the selected one below the list, where the list leaves room; gives what the list has.
-fn guided(pen: &mut Pen, inner: Rect, open: &[Open], selected: usize, rows: u16) -> Rect {
-    let Some(followed) = open.get(selected).and_then(|one| pen.model.followed(one.id())) else { return inner };
+/// What the list has, and below it, where it leaves room for that, what to look for of the selected one.
+fn shared<'m>(
+    pen: &Pen<'m>,
+    inner: Rect,
+    open: &[Open],
+    selected: usize,
+    rows: u16,
+) -> (Rect, Option<(Rect, &'m Followed)>) {
+    let followed = open.get(selected).and_then(|one| pen.model.followed(one.id()));
+    let Some(followed) = followed else { return (inner, None) };
     let wanted = guide::rows_wanted(followed.track.kind) + 1;
     let all = u16::try_from(open.len()).unwrap_or(u16::MAX).saturating_mul(rows);
     let list = inner.height.saturating_sub(wanted).max(inner.height / 2).max(rows).next_multiple_of(rows).min(all);
-    let Some(room) = inner.height.checked_sub(list + 1).filter(|room| *room >= guide::LEAST) else { return inner };
-    guide::of_injection(pen, Rect { y: inner.y + list + 1, height: room, ..inner }, followed);
-    Rect { height: list, ..inner }
+    match inner.height.checked_sub(list + 1).filter(|room| *room >= guide::LEAST) {
+        Some(room) => {
+            let below = Rect { y: inner.y + list + 1, height: room, ..inner };
+            (Rect { height: list, ..inner }, Some((below, followed)))
+        }
+        None => (inner, None),
+    }
 }
 
 fn injection(pen: &mut Pen, area: Rect, one: &Open, selected: bool) {

@@ -63,6 +63,7 @@ fn said(pen: &Pen, dialog: &Dialog, room: usize) -> (String, Vec<Line<'static>>)
                     lines.extend(text("This run brought it up. Left up, it stays until you take it down."));
                     format!("Quit with the demo {demo} up?")
                 }
+                _ if open.is_empty() => "Quit in the middle of an injection?".to_owned(),
                 _ => format!("Quit with {} open?", counted(open.len(), "injection")),
             };
             (title, lines)

@@ -7,6 +7,7 @@ use ratatui::{
 
 use super::pen::Pen;
 use crate::tui::{
+    Model,
     hits::Hit,
     keys::{Action, Binding, Context},
     text::{fit_end, width},
@@ -16,10 +17,21 @@ use crate::tui::{
 pub fn draw(pen: &mut Pen, area: Rect) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let contexts = contexts(pen.model);
-    let found: Vec<Vec<&Binding>> =
-        contexts.iter().flat_map(|context| pen.model.keys.groups(*context, |binding| binding.label)).collect();
+    let found: Vec<Vec<&Binding>> = contexts
+        .iter()
+        .flat_map(|context| pen.model.keys.groups(*context, |binding| binding.label))
+        .filter(|group| group.iter().any(|binding| means_something(pen.model, binding.action)))
+        .collect();
+    // What the innermost says already is not said again.
+    let mut said: Vec<Action> = Vec::new();
+    let found = found.into_iter().filter(|group| {
+        let action = group.first().map(|binding| binding.action);
+        let new = action.is_none_or(|action| !said.contains(&action));
+        said.extend(action);
+        new
+    });
     // The way to the rest of the keys, and the way out, are always there.
-    let (ends, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|group| is_end(group));
+    let (ends, rest): (Vec<_>, Vec<_>) = found.partition(|group| is_end(group));
     let room: usize = ends.iter().map(|group| width(&name(pen, group)) + 2).sum();
     let mut x = area.x;
     let stop = area.right().saturating_sub(u16::try_from(room).unwrap_or(0));
@@ -39,6 +51,15 @@ pub fn draw(pen: &mut Pen, area: Rect) {
     let mut x = area.right().saturating_sub(u16::try_from(room.saturating_sub(2)).unwrap_or(0));
     for group in &ends {
         x += entry(pen, Rect { x, width: area.right().saturating_sub(x), ..area }, group).unwrap_or(0) + 2;
+    }
+}
+
+/// Whether the key would do anything. That of `inject` says why it cannot, so it goes only where it never can.
+fn means_something(model: &Model, action: Action) -> bool {
+    match action {
+        Action::Palette => true,
+        Action::Inject => !model.options.read_only,
+        action => model.is_possible(action),
     }
 }
 

@@ -14,7 +14,6 @@ use crate::tui::{
 pub fn draw(pen: &mut Pen, area: Rect) {
     let (model, glyphs, theme) = (pen.model, pen.glyphs, pen.theme);
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
-    let counts = counts(pen);
     let (sign, said, style) = match &model.link {
         Link::Connecting => (glyphs.off(), "connecting to Docker".to_owned(), theme.warn()),
         Link::Up { version } => (glyphs.on(), format!("Docker {version}"), theme.good()),
@@ -22,8 +21,10 @@ pub fn draw(pen: &mut Pen, area: Rect) {
     };
     let program = format!("{}  ", model.options.program);
     let read_only = if model.options.read_only { "READ-ONLY  " } else { "" };
-    let taken = width(&program) + read_only.len() + width(&counts) + 4;
-    let room = usize::from(area.width).saturating_sub(taken);
+    let before = usize::from(area.width).saturating_sub(width(&program) + read_only.len() + 4);
+    let [long, short] = [counts(pen, true), counts(pen, false)];
+    let counts = if width(&said) + width(&long) <= before { long } else { short };
+    let room = before.saturating_sub(width(&counts));
     let said = fit(glyphs, &said, room);
     let project = project(pen, room - width(&said));
     let spans = vec![
@@ -47,14 +48,16 @@ fn project(pen: &Pen, room: usize) -> String {
     format!("{LEAD}{}", fit(pen.glyphs, name, room))
 }
 
-fn counts(pen: &Pen) -> String {
+/// How many of what, in full or in few words.
+fn counts(pen: &Pen, full: bool) -> String {
     let model = pen.model;
     let injections = counted(pen.open.len(), "injection");
     let running = model.nodes().iter().filter(|node| node.is_running()).count();
     match model.nodes().len() {
         _ if model.snapshot.is_none() => injections,
         0 => format!("no nodes, {injections}"),
-        count if model.is_up() => format!("{running} of {count} nodes running, {injections}"),
+        count if model.is_up() && full => format!("{running} of {count} nodes running, {injections}"),
+        count if model.is_up() => format!("{running}/{count} running, {injections}"),
         count => format!("{} last seen, {injections}", counted(count, "node")),
     }
 }

@@ -28,6 +28,13 @@ pub struct PaneArea {
     pub boxed: bool,
 }
 
+impl PaneArea {
+    /// Where panes share their frames, this one has the line that it shares with the picker.
+    pub fn has_left_line(self) -> bool {
+        self.pane == Pane::Active && !self.boxed
+    }
+}
+
 impl Areas {
     /// Whether there is room for whole boxes.
     pub fn boxed(area: Rect) -> bool {

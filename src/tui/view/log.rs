@@ -8,6 +8,7 @@ use ratatui::{
 use super::{layout::PaneArea, pen::Pen};
 use crate::tui::{
     Level,
+    keys::Action,
     log::{Entry, Gravity},
     text::wrap,
 };
@@ -22,7 +23,7 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
     let word = word(pen, shown.len());
     let inner = pen.pane(place, &word, &note);
     if shown.is_empty() && !log.entries.is_empty() {
-        pen.line(inner, Span::styled("No line is as it is asked for.", pen.theme.dim()));
+        pen.line(inner, Span::styled(why_empty(pen), pen.theme.dim()));
     }
     let height = usize::from(inner.height);
     let room = usize::from(inner.width).saturating_sub(LEAD);
@@ -62,9 +63,12 @@ fn word(pen: &Pen, shown: usize) -> String {
         let spinner = if model.options.motion { pen.glyphs.spinner(model.now.as_second()) } else { "" };
         said.push(format!("{spinner}{}{going_on}", if spinner.is_empty() { "" } else { " " }));
     }
-    if !log.filter.is_empty() {
-        let mark = if log.with_others { "marked" } else { "with" };
-        said.push(format!("{mark} \"{}\"", pen.glyphs.clean(&log.filter)));
+    let filter = pen.glyphs.clean(&log.filter);
+    if log.with_others && !filter.is_empty() {
+        let hits = log.shown().filter(|entry| log.is_hit(entry)).count();
+        said.push(format!("\"{filter}\" marked in {hits} of {shown}"));
+    } else if !filter.is_empty() {
+        said.push(format!("with \"{filter}\""));
     }
     match log.least {
         Gravity::Any => {}
@@ -75,6 +79,17 @@ fn word(pen: &Pen, shown: usize) -> String {
         said.push(format!("{shown} of {}", log.entries.len()));
     }
     said.join(", ")
+}
+
+/// No line is shown: which of what was asked for can be taken back, and how.
+fn why_empty(pen: &Pen) -> String {
+    let (model, log) = (pen.model, &pen.model.log);
+    let (clear, level) = (model.key(Action::Clear), model.key(Action::Gravity));
+    match (log.filter.is_empty() || log.with_others, log.least) {
+        (true, _) => format!("No line is that grave: {level} shows the others."),
+        (false, Gravity::Any) => format!("No line has this text: {clear} shows all."),
+        (false, _) => format!("No line that grave has this text: {clear} shows all texts, {level} the others."),
+    }
 }
 
 fn lead(pen: &Pen, entry: &Entry) -> Vec<Span<'static>> {

@@ -56,8 +56,11 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
     let mut word = single_cluster(model).unwrap_or_default().to_owned();
     if !model.filter.is_empty() {
         let lead = if word.is_empty() { "" } else { ", " };
-        let (shown, all) = (model.shown_nodes().len(), model.nodes().len());
-        word.push_str(&format!("{lead}with \"{}\": {shown} of {all}", pen.glyphs.clean(&model.filter)));
+        let (passing, all) = (model.passing_nodes(), model.nodes().len());
+        word.push_str(&format!("{lead}with \"{}\": {passing} of {all}", pen.glyphs.clean(&model.filter)));
+        if model.shown_nodes().len() > passing {
+            word.push_str(", and the target");
+        }
     }
     if !model.marks.is_empty() {
         let lead = if word.is_empty() { "" } else { ", " };

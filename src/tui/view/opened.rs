@@ -7,7 +7,7 @@ use super::{
     field,
     layout::PaneArea,
     pen::Pen,
-    picker::{commands, more, rest, window},
+    picker::{beside_more, commands, more, rest, window},
 };
 use crate::{
     chaos::Kind,
@@ -42,7 +42,8 @@ pub fn draw(pen: &mut Pen, place: PaneArea, held: &Held) {
     for (at, one) in fields.iter().enumerate().filter(|(at, _)| shown.contains(&(at + 1))) {
         let Field::Value(spec) = one else { continue };
         let row = Pen::row(below, 0);
-        field::draw(pen, row, at, spec, focused && at == model.picker.field);
+        let partly = shown != (1..=fields.len());
+        field::draw(pen, beside_more(row, partly), at, spec, focused && at == model.picker.field);
         let under = if at + 1 == *shown.end() { fields.len() - at - 1 } else { 0 };
         let above = if at + 1 == *shown.start() { at } else { 0 };
         more(pen, row, under.max(above));

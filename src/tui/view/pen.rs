@@ -98,10 +98,10 @@ impl<'a> Pen<'a> {
     /// The pane's frame with its number and title, a word on it, and a note on the right; gives what is inside.
     pub fn pane(&mut self, place: PaneArea, word: &str, note: &str) -> Rect {
         let PaneArea { area, pane, boxed } = place;
+        let left_line = place.has_left_line();
         self.hits.add(area, Hit::Pane(pane));
         let focused = self.is_focused(pane);
         let frame = self.theme.frame(focused);
-        let left_line = pane == Pane::Active && !boxed;
         if boxed {
             self.border(area, focused, frame);
         } else {
@@ -131,6 +131,13 @@ impl<'a> Pen<'a> {
         if !note.is_empty() {
             self.line_right(title, Span::raw(format!(" {note} ")));
         }
+        Self::inside(place)
+    }
+
+    /// What is inside of the pane's frame.
+    pub fn inside(place: PaneArea) -> Rect {
+        let PaneArea { area, boxed, .. } = place;
+        let left_line = place.has_left_line();
         let edge = u16::from(boxed);
         Rect {
             x: area.x + 1 + u16::from(left_line || boxed),
@@ -182,11 +189,18 @@ impl<'a> Pen<'a> {
         if areas.boxed {
             return;
         }
-        let at = |y| Rect { x: areas.active.x, y, width: 1, height: 1 };
-        let focused = self.is_focused(Pane::Active);
-        self.line(at(areas.active.y), Span::styled(self.glyphs.joint_down(), self.theme.frame(focused)));
-        let focused = self.is_focused(Pane::Log);
-        self.line(at(areas.log.y), Span::styled(self.glyphs.joint_up(), self.theme.frame(focused)));
+        let x = areas.active.x;
+        let meets = [
+            (Pane::Active, areas.active.y, self.glyphs.joint_down()),
+            (Pane::Log, areas.log.y, self.glyphs.joint_up()),
+        ];
+        for (pane, y, joint) in meets {
+            let focused = self.is_focused(pane);
+            // A title that is long enough to stand there is worth more.
+            if self.buf[(x, y)].symbol() == self.glyphs.rule(focused) || pane == Pane::Active {
+                self.line(Rect { x, y, width: 1, height: 1 }, Span::styled(joint, self.theme.frame(focused)));
+            }
+        }
     }
 
     /// A box over everything, of at most that size, in the middle; gives what is inside. Clicks do not pass it.

@@ -7,7 +7,7 @@ use ratatui::{layout::Rect, style::Style, text::Span};
 use super::{field, guide, layout::PaneArea, pen::Pen};
 use crate::{
     chaos::{FaultType, Kind},
-    safety::Grade,
+    safety::{Grade, Verdict},
     tui::{
         Model,
         hits::Hit,
@@ -58,7 +58,8 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
             Field::Value(_) if !values.contains(&at) => 0,
             Field::Value(spec) => {
                 let row = Pen::row(below, 0);
-                field::draw(pen, row, at, spec, has_keys);
+                let partly = values != (1..=last_value);
+                field::draw(pen, beside_more(row, partly), at, spec, has_keys);
                 let hidden = if at == *values.end() { last_value - at } else { 0 };
                 let above = if at == *values.start() { at - 1 } else { 0 };
                 more(pen, row, hidden.max(above));
@@ -87,6 +88,14 @@ pub(super) fn window(all: usize, room: usize, field: usize) -> RangeInclusive<us
     let shown = room.clamp(LEAST_VALUES.min(all), all);
     let last = field.min(all).max(shown);
     last + 1 - shown..=last
+}
+
+/// The columns of ` +10`.
+const MORE: u16 = 4;
+
+/// What a value's row leaves to the value where not all values have room.
+pub(super) fn beside_more(row: Rect, partly: bool) -> Rect {
+    Rect { width: row.width.saturating_sub(if partly { MORE } else { 0 }), ..row }
 }
 
 /// How many more there are beyond the edge of what is shown.
@@ -189,7 +198,12 @@ fn status(pen: &Pen) -> (String, Style) {
         (None, Some(what), _) => (what.clone(), pen.theme.accent()),
         (None, None, Err(reason)) => (reason, pen.theme.bad()),
         (None, None, Ok(_)) if !picker.fresh => ("asking what it would run".to_owned(), pen.theme.dim()),
-        (None, None, Ok(_)) => (String::new(), pen.theme.plain()),
+        (None, None, Ok(_)) => match &picker.plan {
+            Some(Ok(plan)) if plan.verdict.grade == Grade::Refused => {
+                ("refused: asks for the name".to_owned(), pen.theme.bad())
+            }
+            _ => (String::new(), pen.theme.plain()),
+        },
     }
 }
 
@@ -251,17 +265,27 @@ pub fn planned(model: &Model, room: usize) -> Vec<(Said, String)> {
         None => {}
         Some(Err(reason)) => add(Said::Failed, "!", reason),
         Some(Ok(plan)) => {
-            for warning in &plan.warnings {
-                add(Said::Warning, "!", warning);
+            let Verdict { grade, consequence, reasons } = &plan.verdict;
+            let mut warnings = plan.warnings.iter();
+            // On a small screen two rows are seen: the gravest comes first.
+            if *grade == Grade::Refused {
+                let (worst, others) = reasons.split_first().unwrap_or((consequence, &[]));
+                add(Said::Failed, "!", &format!("refused: {worst}"));
+                if worst != consequence {
+                    add(Said::Warning, glyph, consequence);
+                }
+                others.iter().for_each(|reason| add(Said::Warning, "!", reason));
+            } else {
+                if *grade == Grade::Fine {
+                    warnings.by_ref().for_each(|warning| add(Said::Warning, "!", warning));
+                }
+                add(if *grade == Grade::Fine { Said::Command } else { Said::Warning }, glyph, consequence);
+                reasons
+                    .iter()
+                    .filter(|reason| *reason != consequence)
+                    .for_each(|reason| add(Said::Warning, "!", reason));
             }
-            add(
-                if plan.verdict.grade == Grade::Fine { Said::Command } else { Said::Warning },
-                glyph,
-                &plan.verdict.consequence,
-            );
-            for reason in plan.verdict.reasons.iter().filter(|reason| **reason != plan.verdict.consequence) {
-                add(Said::Warning, "!", reason);
-            }
+            warnings.for_each(|warning| add(Said::Warning, "!", warning));
             for command in &plan.commands {
                 for (at, line) in command.lines().iter().enumerate() {
                     add(Said::Command, if at == 0 { "$" } else { " " }, line);

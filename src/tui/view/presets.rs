@@ -11,7 +11,7 @@ use crate::{
     tui::{
         hits::Hit,
         keys::Context,
-        text::{fit, pad},
+        text::{fit, pad, width, wrap},
         update::preset_key,
     },
 };
@@ -19,12 +19,19 @@ use crate::{
 const COLUMNS: u16 = 100;
 const NAMES: usize = 14;
 const KINDS: usize = 17;
+/// Rows for what the selected one is for.
+const BELOW: u16 = 2;
 
 pub fn draw(pen: &mut Pen, screen: Rect, at: usize) {
     let presets = &pen.model.presets;
-    let rows = u16::try_from(presets.len()).unwrap_or(u16::MAX).saturating_add(4);
+    let columns = usize::from(COLUMNS.min(screen.width.saturating_sub(4)).saturating_sub(4));
+    let room = columns.saturating_sub(NAMES + KINDS + 6);
+    // What any of them is for and has no room beside its name stands below the list as it is selected.
+    let long = presets.iter().any(|preset| width(&about(preset)) > room);
+    let below = if long { BELOW + 1 } else { 0 };
+    let rows = u16::try_from(presets.len()).unwrap_or(u16::MAX).saturating_add(4 + below);
     let inner = pen.popup(screen, "Presets", COLUMNS, rows);
-    let list = Rect { height: inner.height.saturating_sub(2), ..inner };
+    let list = Rect { height: inner.height.saturating_sub(2 + below), ..inner };
     let visible = usize::from(list.height);
     let first = (at + 1).saturating_sub(visible);
     for ((place, preset), row) in presets.iter().enumerate().skip(first).take(visible).zip(0..) {
@@ -33,7 +40,6 @@ pub fn draw(pen: &mut Pen, screen: Rect, at: usize) {
         let key = preset_key(place).map_or(String::new(), |key| key.to_string());
         let name = pad(pen.glyphs, &fit(pen.glyphs, &preset.name, NAMES), NAMES);
         let kind = pad(pen.glyphs, preset.kind.name(), KINDS);
-        let room = usize::from(area.width).saturating_sub(NAMES + KINDS + 6);
         pen.line(
             area,
             Line::from(vec![
@@ -47,6 +53,12 @@ pub fn draw(pen: &mut Pen, screen: Rect, at: usize) {
             pen.style(area, pen.theme.selected(true));
         }
         pen.hits.add(area, Hit::Preset(place));
+    }
+    if let Some(selected) = presets.get(at).filter(|_| long) {
+        let lines = wrap(pen.glyphs, &about(selected), columns);
+        for (line, row) in lines.into_iter().zip(list.height + 1..).take(usize::from(BELOW)) {
+            pen.line(Pen::row(inner, row), line);
+        }
     }
     let end = Pen::row(inner, inner.height.saturating_sub(1));
     popup::buttons(pen, end, Context::Presets, usize::MAX, pen.theme.plain());

@@ -15,7 +15,7 @@ use crate::tui::{
     figures::rate,
     follow::Past,
     keys::Context,
-    text::{minutes, pad, span, width},
+    text::{fit_end, minutes, pad, span, width},
     watched::KEPT,
     widgets::spark::bars,
 };
@@ -25,27 +25,31 @@ const LABEL: u16 = 44;
 /// `ops/s 1.2k`
 const LEAST_LABEL: usize = 16;
 /// The rows of the throughput, where there is room.
-const BARS: u16 = 8;
+const BARS: u16 = 12;
 /// What a short session is stretched to.
 const LEAST: i64 = 120;
 
 pub fn draw(pen: &mut Pen, screen: Rect) {
     let model = pen.model;
     let title = model.selected_cluster().map_or_else(String::new, |cluster| format!(" of {cluster}"));
-    let inner = pen.popup(screen, &format!("This session{title}"), u16::MAX, u16::MAX);
+    let title = format!("This session{title}");
     let Some(cluster) = model.selected_cluster() else {
+        let inner = pen.popup(screen, &title, u16::MAX, 5);
         pen.line(inner, "No node was seen yet.");
-        return buttons(pen, inner);
+        return buttons(pen, inner, "");
     };
     let injections = model.timeline(cluster);
+    let rows = (screen.height / 3).clamp(1, BARS);
+    let listed = u16::try_from(injections.len().max(1)).unwrap_or(u16::MAX);
+    // The frame, the axis, and the buttons with a gap above them.
+    let inner = pen.popup(screen, &title, u16::MAX, listed.saturating_add(rows + 5));
     // `16:28:31 `, the type, the node.
     let longest = injections.iter().map(|one| 11 + one.kind.name().len() + width(&one.name)).max().unwrap_or(0);
-    let label = u16::try_from(longest.max(LEAST_LABEL)).unwrap_or(u16::MAX).min(LABEL).min(inner.width * 2 / 5);
+    let label = u16::try_from(longest.max(LEAST_LABEL)).unwrap_or(u16::MAX).min(LABEL).min(inner.width / 2);
     let columns = usize::from(inner.width.saturating_sub(label));
     let age = |at: Timestamp| model.now.as_second() - at.as_second();
     let oldest = injections.iter().map(|one| age(one.began)).fold(age(model.began), i64::max);
     let chart = Chart::over(model, cluster, columns, oldest.clamp(LEAST, KEPT));
-    let rows = (inner.height / 3).clamp(1, BARS);
     let right = |row: Rect| Rect { x: row.x + label, width: row.width.saturating_sub(label), ..row };
     let (throughput, _) = newest(model, cluster);
     let now = throughput.map_or_else(|| "-".to_owned(), rate);
@@ -63,14 +67,18 @@ pub fn draw(pen: &mut Pen, screen: Rect) {
     if lines.is_empty() {
         pen.line(list, Span::styled("Nothing was injected.", pen.theme.dim()));
     }
+    let all = lines.len();
     popup::scrolled(pen, list, lines);
-    buttons(pen, inner);
+    let last = model.scroll.min(pen.hits.popup) + usize::from(list.height);
+    let place = if pen.hits.popup > 0 { format!("injection {last} of {all}") } else { String::new() };
+    buttons(pen, inner, &place);
 }
 
-fn buttons(pen: &mut Pen, inner: Rect) {
+fn buttons(pen: &mut Pen, inner: Rect, place: &str) {
     let end = Pen::row(inner, inner.height.saturating_sub(1));
     let offered = if pen.hits.popup > 0 { 3 } else { 1 };
     popup::buttons(pen, end, Context::Popup, offered, pen.theme.plain());
+    pen.line_right(end, Span::styled(place, pen.theme.dim()));
 }
 
 /// When it begins and ends, and what a column is.
@@ -91,7 +99,10 @@ fn axis(pen: &mut Pen, row: Rect, chart: &Chart) {
 fn bar<'l>(pen: &Pen, chart: &Chart, one: &Past, label: usize) -> Line<'l> {
     let (glyphs, theme) = (pen.glyphs, pen.theme);
     let time = one.began.to_zoned(pen.model.options.time_zone.clone()).strftime("%H:%M:%S");
-    let name = pad(glyphs, &format!("{time} {} {}", one.kind, one.name), label.saturating_sub(1));
+    // The names of a cluster's nodes differ at their end.
+    let before = format!("{time} {} ", one.kind);
+    let name = fit_end(glyphs, &one.name, label.saturating_sub(width(&before) + 1));
+    let name = pad(glyphs, &(before + &name), label.saturating_sub(1));
     let until = one.ended.unwrap_or(pen.model.now).max(one.began);
     let style = if one.ended.is_none() { theme.warn() } else { theme.plain() };
     // What goes on counts seconds only where things may move.
