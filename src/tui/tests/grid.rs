@@ -22,7 +22,8 @@ fn shown(options: &Options, (width, height): (u16, u16), scenes: &[Scene]) -> Sc
 }
 
 fn options_of(name: &str) -> Options {
-    Options { demo: name.starts_with("quit_demo").then(|| "demo-7f3a".to_owned()), ..options() }
+    let demo = name.starts_with("quit_demo").then(|| "demo-7f3a".to_owned());
+    Options { demo, read_only: name == "read_only", ..options() }
 }
 
 /// The rows of the one that are not as in the other.

@@ -63,6 +63,12 @@ fn looks_at_the_log(screen: &mut Screen) {
     screen.press(KeyCode::Enter);
 }
 
+fn refused(screen: &mut Screen) {
+    base(screen);
+    by_name(screen);
+    screen.press(KeyCode::Esc);
+}
+
 fn by_name(screen: &mut Screen) {
     let mut plan = plan();
     let why = "this leaves 1 of 3 stores reachable (demo-tikv1-1 is exited): writes stop";
@@ -121,8 +127,76 @@ fn opened_group(screen: &mut Screen) {
     screen.press(KeyCode::Enter);
 }
 
+/// More lines than any pane has rows, now and then a grave one.
+fn talkative(screen: &mut Screen) {
+    base(screen);
+    for line in 0..60 {
+        let (level, text) = match line % 10 {
+            3 => (Level::Warn, format!("demo-tikv{} is on two networks: both are delayed", line % 3)),
+            7 => (Level::Error, format!("{line:08} on demo-tikv{} could not be reverted: it is gone", line % 3)),
+            5 => (Level::Done, format!("injected latency into demo-tikv{}-1: 50-150 ms on eth0", line % 3)),
+            _ => (Level::Info, format!("demo-tikv{} is looked at", line % 3)),
+        };
+        screen.tell(Message::Log { at: at(line), level, text });
+    }
+    screen.keys("4");
+}
+
+/// More nodes and more injections than any pane has rows.
+fn crowded(screen: &mut Screen) {
+    let nodes = (0..70).map(|at| node("demo", &format!("demo-tikv{at}-1"), Role::Tikv, 30 + at)).collect();
+    screen.send(up(Snapshot { nodes }));
+    let open = (0..30).map(|at| {
+        let left = i64::from(at) * 20 + 5;
+        injection(at + 1, Life::Active, latency(&format!("demo-tikv{at}-1")), 600 - left, Some(left))
+    });
+    screen.send(mine(open.collect()));
+    screen.keys("3jjjjjjj1");
+    (0..45).for_each(|_| screen.press(KeyCode::Down));
+    screen.planned();
+}
+
+/// One in each state that an injection can be in.
+fn every_state(screen: &mut Screen) {
+    base(screen);
+    let states = [
+        (Life::Planned, None),
+        (Life::Applying, None),
+        (Life::Active, None),
+        (Life::Reverting, None),
+        (Life::Reverting, Some("cannot remove c4a0: on eth0: the container is gone".to_owned())),
+    ];
+    let every = (1..).zip(states).map(|(number, (state, note))| {
+        let mut one = injection(number, state, latency(&format!("demo-tikv{}-1", number % 3)), 48, Some(552));
+        one.note = note;
+        one
+    });
+    screen.send(mine(every.collect()));
+    screen.keys("3");
+}
+
+fn no_plan(screen: &mut Screen) {
+    base(screen);
+    let reason = "eth0 of demo-tikv0-1 already has a queueing discipline that is not ours: tbf 8001:";
+    let seq = screen.model.picker.seq;
+    screen.send(Message::Planned { seq, result: Err(reason.into()) });
+}
+
+fn unrecorded(screen: &mut Screen) {
+    base(screen);
+    let mark = Marked::Fault(injection(4, Life::Active, partition("demo-tikv1-1"), 0, None).metadata);
+    screen.send(Message::Scanned(Box::new(Recovery { unrecorded: vec![mark], ..Recovery::default() })));
+}
+
+fn read_only(screen: &mut Screen) {
+    busy(screen);
+    screen.keys("r1");
+    screen.press(KeyCode::Enter);
+    screen.keys("i");
+}
+
 /// Name, and how it comes about.
-pub const SCREENS: [(&str, Scene); 14] = [
+pub const SCREENS: [(&str, Scene); 30] = [
     ("connecting", |_| {}),
     ("no_nodes", |screen| screen.send(up(Snapshot::default()))),
     ("calm", base),
@@ -164,10 +238,72 @@ pub const SCREENS: [(&str, Scene); 14] = [
         screen.keys("i");
         screen.send(Message::Progress(Some("making the holder image".into())));
     }),
+    ("read_only", read_only),
+    ("log_scrolled", |screen| {
+        talkative(screen);
+        screen.keys("kkkkkkk");
+    }),
+    ("log_searched", |screen| {
+        talkative(screen);
+        screen.keys("/tikv1");
+        screen.press(KeyCode::Enter);
+        screen.keys("fnn");
+    }),
+    ("log_grave", |screen| {
+        talkative(screen);
+        screen.keys("v");
+    }),
+    ("log_without", |screen| {
+        talkative(screen);
+        screen.keys("/no line has this");
+        screen.press(KeyCode::Enter);
+    }),
+    ("crowded", crowded),
+    ("every_state", every_state),
+    ("no_plan", no_plan),
+    ("refused", refused),
+    ("not_running", |screen| {
+        base(screen);
+        screen.keys("Gi");
+    }),
+    ("filtered_to_none", |screen| {
+        base(screen);
+        screen.keys("/no node has this");
+        screen.press(KeyCode::Enter);
+    }),
+    ("choices", |screen| {
+        base(screen);
+        screen.keys("2lljj");
+    }),
+    ("crossed", |screen| {
+        base(screen);
+        screen.keys("2j900");
+        screen.press(KeyCode::Enter);
+        screen.keys("i");
+    }),
+    ("unrecorded", |screen| {
+        unrecorded(screen);
+        screen.press(KeyCode::Esc);
+        screen.keys("3");
+    }),
+    ("docker_down_at_first", |screen| {
+        let (host, reason) = ("unix:///var/run/docker.sock".into(), "no such file".into());
+        screen.send(Message::Docker(Live::Down { host, reason, retry_s: 2 }));
+    }),
+    ("silent_pd", |screen| {
+        base(screen);
+        seconds(screen, -120, 0, state);
+        seconds(screen, 1, 20, |second| {
+            let mut gone = state(0);
+            gone.at = at(second);
+            gone.pd.error = Some("PD at demo-pd0-1:2379 is exited".to_owned());
+            gone
+        });
+    }),
 ];
 
 /// Name, what lies under it, and how it comes up.
-pub const DIALOGS: [(&str, Scene, Scene); 25] = [
+pub const DIALOGS: [(&str, Scene, Scene); 36] = [
     ("help", base, |screen| screen.keys("?")),
     ("palette", base, |screen| screen.keys(":rev")),
     ("commands", base, |screen| screen.keys("c")),
@@ -213,8 +349,23 @@ pub const DIALOGS: [(&str, Scene, Scene); 25] = [
     ("quit_demo_open", busy, |screen| screen.keys("q")),
     ("reverting", busy, |screen| screen.keys("qr")),
     ("recover", |screen| screen.send(up(cluster())), left_behind),
-    ("unrecorded", base, |screen| {
-        let mark = Marked::Fault(injection(4, Life::Active, partition("demo-tikv1-1"), 0, None).metadata);
-        screen.send(Message::Scanned(Box::new(Recovery { unrecorded: vec![mark], ..Recovery::default() })));
+    ("recover_unrecorded", base, unrecorded),
+    ("help_below", base, |screen| screen.keys("?GGkk")),
+    ("palette_all", base, |screen| screen.keys(":")),
+    ("palette_none", base, |screen| screen.keys(":zzz")),
+    ("commands_none", no_plan, |screen| screen.keys("c")),
+    ("timeline_empty", base, |screen| screen.keys("t")),
+    ("timeline_no_node", |_| {}, |screen| screen.keys("t")),
+    ("timeline_long", crowded, |screen| screen.keys("tjjj")),
+    ("undo_gone", busy, |screen| {
+        screen.keys("U");
+        screen.send(mine(vec![]));
     }),
+    ("undo_not_reverted", every_state, |screen| screen.keys("GU")),
+    ("editing", base, |screen| {
+        screen.keys("2jjj");
+        screen.press(KeyCode::Enter);
+        screen.keys("eth");
+    }),
+    ("quit_under_way", base, |screen| screen.keys("iq")),
 ];
