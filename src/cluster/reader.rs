@@ -1,5 +1,5 @@
 //! Reads a cluster again and again: asks the PD that answered last, the next one where it fails, and every TiKV node
-//! for its metrics, all at the same time. Remembers what rates need and what was read before.
+//! for its metrics, at the same time. Remembers what rates need and what was read before.
 
 mod pd_memory;
 
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, future::join_all, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -26,6 +26,9 @@ use super::{
 
 /// Two readings that are closer than this have no rate worth showing: the former one is given again.
 const CLOSEST: Duration = Duration::from_millis(400);
+
+/// Each that is being asked takes a connection and some 30 kB.
+const ASKED_AT_ONCE: usize = 128;
 
 /// A way to the ports of nodes.
 pub trait Reach: Sync {
@@ -86,16 +89,28 @@ impl Reader {
 impl Memory {
     async fn read(&mut self, roster: &Roster, reach: &impl Reach) {
         self.nodes.retain(|id, _| roster.members.iter().any(|member| member.id == *id));
-        let ports: BTreeMap<String, u16> =
-            roster.of(Kind::Tikv).map(|member| (member.id.clone(), self.status_port(roster, member))).collect();
-        let mut nodes: Vec<(&Member, NodeMemory)> =
-            roster.of(Kind::Tikv).map(|member| (member, self.nodes.remove(&member.id).unwrap_or_default())).collect();
-        let metrics = join_all(nodes.iter_mut().map(|(member, memory)| {
-            let port = ports.get(&member.id).copied().unwrap_or_else(|| member.http_port());
-            memory.read(member, port, reach)
-        }));
-        tokio::join!(self.pd.read(roster, reach), metrics);
-        self.nodes.extend(nodes.into_iter().map(|(member, memory)| (member.id.clone(), memory)));
+        let stores: Vec<(&Member, u16)> =
+            roster.of(Kind::Tikv).map(|member| (member, self.status_port(roster, member))).collect();
+        let mut asked = Vec::new();
+        for (at, (member, port)) in stores.iter().enumerate() {
+            let mut memory = self.nodes.remove(&member.id).unwrap_or_default();
+            match &member.silent {
+                Some(silent) => {
+                    memory.metrics.error = Some(format!("{} {silent}", member.label(*port)));
+                    self.nodes.insert(member.id.clone(), memory);
+                }
+                None => asked.push((at, memory)),
+            }
+        }
+        let stores = &stores;
+        let ask = |(at, mut memory): (usize, NodeMemory)| async move {
+            let (member, port) = stores[at];
+            memory.read(member, port, reach).await;
+            (member.id.clone(), memory)
+        };
+        let metrics = stream::iter(asked).map(ask).buffer_unordered(ASKED_AT_ONCE).collect::<Vec<_>>();
+        let ((), read) = tokio::join!(self.pd.read(roster, reach), metrics);
+        self.nodes.extend(read);
     }
 
     /// As its command says, else as PD says, else the usual one.
@@ -127,10 +142,6 @@ impl Memory {
 impl NodeMemory {
     async fn read(&mut self, member: &Member, port: u16, reach: &impl Reach) {
         let label = member.label(port);
-        if let Some(silent) = &member.silent {
-            self.metrics.error = Some(format!("{label} {silent}"));
-            return;
-        }
         let is_fresh = self.metrics.error.is_none();
         if is_fresh && self.last.as_ref().is_some_and(|last| last.at.elapsed() < CLOSEST) {
             return;

@@ -172,16 +172,11 @@ impl Known {
         let roles: HashMap<&str, Role> =
             found.iter().filter_map(|one| Some((one.id.as_deref()?, discovery::role(one)?))).collect();
         let role = |id: &str| self.nodes.get(id).map(|node| node.role).or_else(|| roles.get(id).copied());
-        let there = there.iter().filter_map(|(id, _)| Some((id, role(id)?)));
-        let asked: Vec<_> = there
-            .map(|(id, role)| async move { Ok::<_, SubjectError>((id, inspect(docker, id, role).await?)) })
-            .collect();
-        let answers: Vec<(&String, Option<Node>)> =
-            stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).try_collect::<Vec<_>>().await?;
-        for answer in answers {
-            match answer {
-                (id, Some(node)) => self.nodes.insert(id.clone(), node),
-                (id, None) => self.nodes.remove(id),
+        let there: Vec<(String, Role)> = there.iter().filter_map(|(id, _)| Some((id.clone(), role(id)?))).collect();
+        for (id, node) in inspect_all(docker, there).await? {
+            match node {
+                Some(node) => self.nodes.insert(id, node),
+                None => self.nodes.remove(&id),
             };
         }
         Ok(())
@@ -212,10 +207,18 @@ pub async fn snapshot(docker: &Docker, project: Option<&str>) -> Result<Snapshot
 
 async fn list_nodes(docker: &Docker) -> Result<BTreeMap<String, Node>, SubjectError> {
     let found = summaries(docker, &HashMap::new()).await?;
-    let candidates = found.iter().filter_map(|one| Some((one.id.as_deref()?, discovery::role(one)?)));
-    let asked: Vec<_> = candidates.map(|(id, role)| inspect(docker, id, role)).collect();
-    let nodes: Vec<Option<Node>> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).try_collect().await?;
-    Ok(nodes.into_iter().flatten().map(|node| (node.id.clone(), node)).collect())
+    let candidates = found.into_iter().filter_map(|one| Some((discovery::role(&one)?, one.id?)));
+    let found = inspect_all(docker, candidates.map(|(role, id)| (id, role)).collect()).await?;
+    Ok(found.into_iter().filter_map(|(id, node)| Some((id, node?))).collect())
+}
+
+/// Each request is made when its turn comes: one that waits takes some 25 kB.
+async fn inspect_all(docker: &Docker, asked: Vec<(String, Role)>) -> Result<Vec<(String, Option<Node>)>, SubjectError> {
+    let one = |(id, role): (String, Role)| async move {
+        let node = inspect(docker, &id, role).await?;
+        Ok::<_, SubjectError>((id, node))
+    };
+    stream::iter(asked).map(one).buffer_unordered(ASKED_AT_ONCE).try_collect().await
 }
 
 async fn summaries(docker: &Docker, filters: &HashMap<&str, Vec<&str>>) -> Result<Vec<ContainerSummary>, SubjectError> {
