@@ -125,3 +125,45 @@ fn an_act_is_judged_as_one_and_changed_as_far_as_it_can_be() {
     program.run(&["revert", group]).ok();
     cluster.assert_clean();
 }
+
+/// The rules that drop or refuse packets on a node.
+fn verdicts(cluster: &Cluster, node: usize) -> Vec<String> {
+    let saved = cluster.in_namespace(node, &["iptables-save", "-t", "filter"]);
+    let rules = saved.lines().filter(|line| line.contains("-j DROP") || line.contains("-j REJECT"));
+    rules.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_partition_of_one_node_is_cut_otherwise_in_place() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&Options::default());
+    let held = program.inject(&["network_partition", "--target", "tikv0", "--ttl", "1h"]);
+    let [one, other] = [1, 2].map(|node| cluster.ip(node).unwrap());
+    let names = |ip: &String| verdicts(&cluster, 0).iter().filter(|rule| rule.contains(ip.as_str())).count();
+    assert_eq!((names(&one), names(&other)), (2, 2), "both ways");
+
+    program.run(&["change", id(&held), "--reject"]).ok();
+    let rules = verdicts(&cluster, 0);
+    // TCP is reset, the rest told by ICMP.
+    assert!(rules.len() == 8 && rules.iter().all(|rule| rule.contains("-j REJECT")), "{rules:?}");
+    program.run(&["change", id(&held), "--shape", "one-way-in", "--peers", "tikv1", "--reject=false"]).ok();
+    let rules = verdicts(&cluster, 0);
+    assert!(rules.len() == 1 && rules[0].contains(&format!("-s {one}")) && rules[0].contains("-j DROP"), "{rules:?}");
+    let active = &program.active()[0];
+    assert_eq!((&active["id"], &active["deadline"]), (&held["id"], &held["deadline"]));
+
+    let several = program.run(&["change", id(&held), "--shape", "bridge", "--peers", ""]);
+    assert!(several.status == 3 && several.stderr.contains("is on this node alone"), "{several:?}");
+    assert_eq!(verdicts(&cluster, 0), rules);
+
+    program.run(&["revert", id(&held)]).ok();
+    cluster.assert_clean();
+    let both = program.inject(&["network_partition", "--target", "tikv0", "--target", "tikv1", "--force"]);
+    let part = program.active()[0]["id"].as_str().unwrap().to_owned();
+    let refused = program.run(&["change", &part, "--reject"]);
+    assert!(refused.status == 3 && refused.stderr.contains("one node's part"), "{refused:?}");
+    program.run(&["revert", both["group"].as_str().unwrap()]).ok();
+    cluster.assert_clean();
+}

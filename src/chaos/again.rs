@@ -1,6 +1,6 @@
 //! How an injection would be asked for again, told from its record alone. Pure.
 
-use super::{FaultMetadata, Metadata, Params, Partition, Value, network::Direction};
+use super::{FaultMetadata, Metadata, Params, Value};
 
 impl Metadata {
     /// The parameters by which the same fault would be made again on the same target; `None` where the record does not say
@@ -13,17 +13,7 @@ impl Metadata {
         match &self.fault {
             FaultMetadata::NodeKill { signal, .. } => params.put("signal", Value::Text(signal.name().to_owned())),
             FaultMetadata::NodeStop { timeout_s, .. } => params.put("timeout_s", Value::Number(*timeout_s)),
-            FaultMetadata::NetworkPartition { .. } if self.group.is_some() => return None,
-            FaultMetadata::NetworkPartition { peers, direction, reject, .. } => {
-                let shape = match direction {
-                    Direction::Both => Partition::Isolate,
-                    Direction::In => Partition::OneWayIn,
-                    Direction::Out => Partition::OneWayOut,
-                };
-                params.put("shape", Value::Text(shape.name().to_owned()));
-                params.put("peers", Value::List(peers.clone()));
-                params.put("reject", Value::Switch(*reject));
-            }
+            FaultMetadata::NetworkPartition { .. } => return None,
             _ => {}
         }
         Some(params)
@@ -33,7 +23,7 @@ impl Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chaos::{Fault, FaultType, InjectionId, Signal};
+    use crate::chaos::{Fault, FaultType, InjectionId, Partition, Signal, network::Direction};
 
     #[test]
     fn a_record_says_how_it_would_be_asked_for_again() {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, InjectionId, Params, Shaped, Signal, Value,
+    FaultType, InjectionId, Params, Partition, Shaped, Signal, Value,
     network::{Cut, Delay, Direction, Distribution, Flavour, NetworkFault, Ppm, Shape},
     shaped,
 };
@@ -213,6 +213,22 @@ impl Metadata {
             params.put("fill_shared", Value::Switch(*whole));
             let folder = fill_file.rsplit_once('/').map_or("", |(folder, _)| folder);
             params.put("target_path", Value::Text(if folder.is_empty() { "/" } else { folder }.to_owned()));
+            return Some(params);
+        }
+        if let FaultMetadata::NetworkPartition { peers, direction, reject, .. } = &self.fault {
+            // One of several is known by what it drops, and not by the shape that they have together.
+            if self.group.is_some() {
+                return None;
+            }
+            let shape = match direction {
+                Direction::Both => Partition::Isolate,
+                Direction::In => Partition::OneWayIn,
+                Direction::Out => Partition::OneWayOut,
+            };
+            let mut params = Params::defaults(FaultType::NetworkPartition);
+            params.put("shape", Value::Text(shape.name().to_owned()));
+            params.put("peers", Value::List(peers.clone()));
+            params.put("reject", Value::Switch(*reject));
             return Some(params);
         }
         let NetworkFault::Shape(shape) = self.network()? else { return None };

@@ -469,7 +469,8 @@ fn interpret_change(matches: &ArgMatches) -> Result<Change, Failure> {
 
 /// The parameters of every type that can be changed, each name once. A file stays where it is.
 fn changeable() -> impl Iterator<Item = &'static ParamSpec> {
-    let kinds = FaultType::ALL.into_iter().filter(|kind| kind.is_shaped() || *kind == FaultType::DiskPressure);
+    let others = [FaultType::DiskPressure, FaultType::NetworkPartition];
+    let kinds = FaultType::ALL.into_iter().filter(move |kind| kind.is_shaped() || others.contains(kind));
     let mut seen = std::collections::BTreeSet::new();
     kinds.flat_map(|kind| kind.params()).filter(move |spec| spec.name != "target_path" && seen.insert(spec.name))
 }

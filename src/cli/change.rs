@@ -53,8 +53,9 @@ fn other(held: &Metadata, given: &[(String, String)]) -> Result<Fault, Failure> 
     let usage = |error: ParamError| Failure::new(2, error.to_string());
     let (id, kind) = (&held.id, held.fault_type());
     let Some(params) = held.params() else {
+        let part = if kind == FaultType::NetworkPartition { "one node's part of a " } else { "" };
         let text = format!(
-            "{id} cannot be changed: {} has nothing to change while it holds but its --ttl; revert it and inject anew",
+            "{id} cannot be changed: {part}{} has nothing to change while it holds but its --ttl; revert it and inject anew",
             kind.name()
         );
         return Err(Failure::new(3, text));

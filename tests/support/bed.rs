@@ -54,7 +54,7 @@ const fn fault(
 /// Every type of fault. A further type is a further line.
 pub const FAULTS: [Fault; 12] = [
     fault("node_kill", &[2], &[], &[]),
-    fault("network_partition", &[0], &[], &[]),
+    fault("network_partition", &[0], &[], &["--reject"]),
     fault("disk_pressure", &[1], &["--fill-percent", "10"], &["--fill-percent", "20"]),
     fault("latency", &[3], &[], &["--max-ms", "300"]),
     fault("packet_loss", &[4], &[], &["--percent", "40"]),

@@ -8,11 +8,11 @@ use super::{
     host::TikvSubject,
     judge::DiskBefore,
     node::{Node, Snapshot},
-    plan::{Place, Planned},
+    plan::{Cutting, Place, Planned},
     tikv::judged,
 };
 use crate::{
-    chaos::{Command, Fault, FaultMetadata, FaultType, Metadata, Scope, network::Impairment, undo_commands},
+    chaos::{Command, Fault, FaultMetadata, FaultType, Metadata, Partition, Scope, network::Impairment, undo_commands},
     holder::protocol::{Answer, Ask},
     subject::{Plan, SubjectError},
 };
@@ -42,6 +42,15 @@ impl TikvSubject {
                 }
                 Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
                     self.other_fill(held, (&snapshot, node), *fill_percent, target_path.as_deref(), *fill_shared).await
+                }
+                Fault::NetworkPartition { shape, peers, include_pd, reject } => {
+                    let cuttings = self.cuttings(&snapshot, node, *shape, peers, *include_pd)?;
+                    let [(only, peers)] = &cuttings[..] else { return Err(on_others(held, *shape)) };
+                    if only.id != node.id {
+                        return Err(on_others(held, *shape));
+                    }
+                    let (peers, direction) = (peers.clone(), shape.direction());
+                    self.plan_cut(&held.id, Cutting { node: only, peers, direction, reject: *reject }).await
                 }
                 _ => Err(not_changeable(held, "is of a kind that cannot be changed while it holds")),
             }
@@ -130,6 +139,10 @@ impl TikvSubject {
         }
         Ok(made)
     }
+}
+
+fn on_others(held: &Metadata, shape: Partition) -> SubjectError {
+    not_changeable(held, &format!("is on this node alone, and {} needs others", shape.name()))
 }
 
 fn not_changeable(held: &Metadata, reason: &str) -> SubjectError {

@@ -202,7 +202,7 @@ impl TikvSubject {
     }
 
     /// Who drops whom on which node for a partition of that shape.
-    fn cuttings<'a>(
+    pub(super) fn cuttings<'a>(
         &self,
         snapshot: &'a Snapshot,
         node: &'a Node,
