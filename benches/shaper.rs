@@ -113,7 +113,9 @@ fn streams(pair: &Pair, shaper: &Shaper, milliseconds: u64) {
 /// Processor time of the shaper's threads.
 fn cpu() -> Duration {
     let tasks = fs::read_dir("/proc/self/task").unwrap().map(|entry| entry.unwrap().path());
-    let ours = tasks.filter(|path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("shaper-")));
+    // This program's own name begins like theirs.
+    let is_ours = |name: String| ["shaper-in", "shaper-out"].contains(&name.trim_end());
+    let ours = tasks.filter(|path| fs::read_to_string(path.join("comm")).is_ok_and(is_ours));
     // The first figure is nanoseconds on a processor (Documentation/scheduler/sched-stats.rst).
     let nanos = ours.map(|path| fs::read_to_string(path.join("schedstat")).unwrap());
     nanos.map(|text| Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())).sum()
