@@ -4,14 +4,15 @@
 //! by sleeping blindly, and it sends a system call for each verdict.
 
 use std::{
-    io,
+    io::{self, IoSliceMut},
     os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
 use nix::{
     errno::Errno,
     sys::socket::{
-        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
+        AddressFamily, MsgFlags, MultiHeaders, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, recvmmsg,
+        send, setsockopt, socket,
         sockopt::{RcvBufForce, ReceiveTimestamp},
     },
 };
@@ -23,6 +24,8 @@ const RECEIVE_BUFFER: usize = 16 << 20;
 /// The largest packet, and what stands around it.
 const MESSAGE: usize = (64 << 10) + 1024;
 const BATCH: usize = 8 << 10;
+/// Messages that one system call reads; then what is due is looked at again.
+const MANY: usize = 32;
 const CONFIGURE: u32 = 1;
 
 pub struct Queue {
@@ -33,9 +36,32 @@ pub struct Queue {
     verdicts: Vec<u8>,
 }
 
-/// A buffer for one message.
-pub fn buffer() -> Vec<u8> {
-    vec![0; MESSAGE]
+/// Room for the messages of one system call. Most of it is never touched, as most packets are copied in part.
+pub struct Messages {
+    bytes: Vec<u8>,
+    headers: MultiHeaders<NetlinkAddr>,
+    lengths: Vec<usize>,
+}
+
+impl Messages {
+    pub fn new() -> Self {
+        let headers = MultiHeaders::preallocate(MANY, None);
+        Self { bytes: vec![0; MANY * MESSAGE], headers, lengths: Vec::with_capacity(MANY) }
+    }
+
+    /// Those that were read last.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.chunks(MESSAGE).zip(&self.lengths).map(|(bytes, length)| &bytes[..*length])
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// Whether there was room for more.
+    pub fn were_all(&self) -> bool {
+        self.lengths.len() < MANY
+    }
 }
 
 impl Queue {
@@ -66,7 +92,7 @@ impl Queue {
         let mut request = Vec::new();
         wire::configure(&mut request, number, CONFIGURE, true, config);
         send(queue.socket.as_raw_fd(), &request, MsgFlags::empty())?;
-        let mut buffer = buffer();
+        let mut buffer = vec![0; MESSAGE];
         loop {
             let count = recv(queue.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
             for message in wire::messages(&buffer[..count]) {
@@ -96,17 +122,25 @@ impl Queue {
         Ok(())
     }
 
-    /// The next message; `None` where none waits.
-    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
+    /// Reads the messages that wait, as many as there is room for.
+    pub fn receive(&self, messages: &mut Messages) -> io::Result<()> {
         loop {
-            match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
-                Ok(count) => return Ok(Some(&buffer[..count])),
-                Err(Errno::EAGAIN) => return Ok(None),
+            messages.lengths.clear();
+            match self.try_receive(messages) {
+                Ok(()) | Err(Errno::EAGAIN) => return Ok(()),
                 // The buffer ran over. The kernel counts what it dropped, where it is read.
                 Err(Errno::ENOBUFS | Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    fn try_receive(&self, messages: &mut Messages) -> nix::Result<()> {
+        let mut slices: Vec<_> = messages.bytes.chunks_mut(MESSAGE).map(|chunk| [IoSliceMut::new(chunk)]).collect();
+        let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let read = recvmmsg(fd, &mut messages.headers, slices.iter_mut(), flags, None)?;
+        messages.lengths.extend(read.map(|message| message.bytes));
+        Ok(())
     }
 
     /// Sends it with others, at the next [`Self::flush`] at the latest.

@@ -23,7 +23,7 @@ use super::{
     Nanos,
     lane::{Lane, Lanes},
     packet::Header,
-    queue::{self, Queue},
+    queue::{Messages, Queue},
     resend::{self, Resender},
     schedule::Schedule,
     wire::{self, Config, Message, Packet, Verdict},
@@ -39,8 +39,6 @@ const UNREAD: u32 = 16 << 10;
 const WAKING: Nanos = 60_000;
 /// A stamp that says a packet waited longer to be read is of a clock that was set meanwhile.
 const UNREAD_FOR: Nanos = 200_000_000;
-/// Packets that are read before what is due is looked at again.
-const BATCH: usize = 64;
 
 pub enum Order {
     Set(Vec<Class>, mpsc::Sender<Result<(), String>>),
@@ -96,7 +94,7 @@ impl Worker {
     }
 
     fn work(&mut self) -> io::Result<()> {
-        let mut buffer = queue::buffer();
+        let mut messages = Messages::new();
         loop {
             while let Ok(order) = self.orders.try_recv() {
                 match order {
@@ -105,7 +103,7 @@ impl Worker {
                     Order::Stop => return Ok(()),
                 }
             }
-            let idle = self.read(&mut buffer)?;
+            let idle = self.read(&mut messages)?;
             self.release(self.now())?;
             self.queue.flush()?;
             if idle {
@@ -176,19 +174,17 @@ impl Worker {
     }
 
     /// Reads some of what waits; true if that was all.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        for _ in 0..BATCH {
-            let Some(datagram) = self.queue.receive(buffer)? else { return Ok(true) };
-            for message in wire::messages(datagram) {
-                match message {
-                    Message::Packet(packet) => self.judge(&packet)?,
-                    Message::Answer { errno: 0, .. } | Message::Other => {}
-                    // A verdict for a packet that the kernel dropped meanwhile, as it does when its interface goes.
-                    Message::Answer { errno, .. } => tracing::debug!(errno, "the kernel said no"),
-                }
+    fn read(&mut self, messages: &mut Messages) -> io::Result<bool> {
+        self.queue.receive(messages)?;
+        for message in messages.iter().flat_map(wire::messages) {
+            match message {
+                Message::Packet(packet) => self.judge(&packet)?,
+                Message::Answer { errno: 0, .. } | Message::Other => {}
+                // A verdict for a packet that the kernel dropped meanwhile, as it does when its interface goes.
+                Message::Answer { errno, .. } => tracing::debug!(errno, "the kernel said no"),
             }
         }
-        Ok(false)
+        Ok(messages.were_all())
     }
 
     fn judge(&mut self, packet: &Packet<'_>) -> io::Result<()> {
@@ -295,8 +291,9 @@ impl Worker {
     fn release_all(&mut self) -> io::Result<()> {
         self.lanes.all.clear();
         self.release(Nanos::MAX)?;
-        let mut buffer = queue::buffer();
-        while !self.read(&mut buffer)? {}
+        let mut messages = Messages::new();
+        // An error may end a reading before its time.
+        while !(self.read(&mut messages)? && messages.is_empty()) {}
         self.queue.flush()
     }
 }
