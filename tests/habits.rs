@@ -185,11 +185,28 @@ fn completions_and_man_page_know_every_command() {
         for command in &commands {
             assert!(script.contains(command.as_str()), "{shell} {command}");
         }
+        for hidden in ["relay", "guard"] {
+            assert!(!script.contains(hidden), "{shell} offers {hidden}");
+        }
     }
     let bash = program.state.path().join("bash");
     fs::write(&bash, program.run(&["completions", "bash"]).ok().stdout).unwrap();
     let (ok, said) = try_run("bash", &["-n", bash.to_str().unwrap()]);
     assert!(ok, "{said}");
+    // As bash itself asks for them.
+    let asked = "source \"$0\"; name=$(complete -p tikv-chaos | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+                 COMP_WORDS=(tikv-chaos \"$@\"); COMP_CWORD=$#; \
+                 $name tikv-chaos \"${COMP_WORDS[$#]}\" \"${COMP_WORDS[$# - 1]}\"; echo \"${COMPREPLY[*]}\"";
+    for (typed, offered) in [
+        (&["inj"][..], "inject"),
+        (&["inject", "lat"], "latency"),
+        (&["inject", "latency", "--min"], "--min-ms"),
+        (&["report", "--format", "h"], "html"),
+        (&["demo", "st"], "status"),
+    ] {
+        let (ok, said) = try_run("bash", &[&["-c", asked, bash.to_str().unwrap()], typed].concat());
+        assert!(ok && said.trim() == offered, "{typed:?}: {said}");
+    }
     let wrong = program.run(&["completions", "tcsh"]);
     assert_eq!(wrong.status, 2, "{wrong:?}");
 }

@@ -20,8 +20,29 @@ fn print(bytes: &[u8]) -> ExitCode {
 
 pub fn completions(shell: Shell) -> ExitCode {
     let mut bytes = Vec::new();
-    clap_complete::generate(shell, &mut args::command(), NAME, &mut bytes);
-    print(&bytes)
+    clap_complete::generate(shell, &mut typed_by_people(&args::command()), NAME, &mut bytes);
+    match (shell, String::from_utf8(bytes)) {
+        (Shell::Bash, Ok(script)) => print(mended(&script).as_bytes()),
+        (_, Ok(script)) => print(script.as_bytes()),
+        (_, Err(error)) => print(error.as_bytes()),
+    }
+}
+
+/// clap_complete 4.6 takes the hyphen of the program's name for a space where it writes a command's options, and not where
+/// it looks for them: no command would have any (clap-rs/clap#6421).
+fn mended(script: &str) -> String {
+    let name = NAME.replace('-', "__");
+    script.replace(&format!("{}__", NAME.replace('-', "__subcmd__")), &format!("{name}__"))
+}
+
+/// Without the roles that the program starts itself in: the generators offer hidden commands as well.
+fn typed_by_people(command: &clap::Command) -> clap::Command {
+    let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
+    clap::Command::new(NAME)
+        .version(command.get_version().unwrap_or_default().to_owned())
+        .disable_help_subcommand(true)
+        .args(command.get_arguments().cloned())
+        .subcommands(shown.cloned())
 }
 
 /// One page: the program, then each command with its options.
