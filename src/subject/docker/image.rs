@@ -121,8 +121,9 @@ async fn import(docker: &Docker, purpose: Purpose, tag: &str, archive: Vec<u8>) 
         "ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         format!("ENTRYPOINT [\"{PROGRAM}\"]"),
     ];
-    let options =
-        CreateImageOptionsBuilder::new().from_src("-").repo(purpose.repository()).tag(tag).changes(changes).build();
+    // The tag as a part of the name, as Docker's command line sends it: Podman overlooks one of its own.
+    let name = format!("{}:{tag}", purpose.repository());
+    let options = CreateImageOptionsBuilder::new().from_src("-").repo(&name).changes(changes).build();
     let mut steps = std::pin::pin!(docker.create_image(Some(options), Some(body_full(archive.into())), None));
     while let Some(step) = steps.next().await {
         step.map_err(|error| SubjectError::Image(format!("Docker would not import it: {}", client::reason(&error))))?;
