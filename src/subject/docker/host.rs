@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bollard::Docker;
+use bollard::{Docker, models::SystemInfo};
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -70,6 +70,16 @@ pub struct TikvSubject {
     pub(super) seen: std::sync::Mutex<Option<Snapshot>>,
 }
 
+/// What tells one daemon from another. Podman makes up an id for every answer (`pkg/api/handlers/compat/info.go`), and is
+/// known by its licence, which Docker's daemon never says: there it is the host and where its containers are.
+fn identity(info: SystemInfo) -> String {
+    if info.product_license.as_deref() == Some("Apache-2.0") {
+        let (host, root) = (info.name.unwrap_or_default(), info.docker_root_dir.unwrap_or_default());
+        return format!("podman:{host}:{root}");
+    }
+    info.id.unwrap_or_default()
+}
+
 impl TikvSubject {
     pub fn new(options: Options) -> Self {
         let readings = Readings::new(options.tls.clone());
@@ -103,8 +113,8 @@ impl TikvSubject {
             return Ok(connected.clone());
         }
         let client = client::connect().await?;
-        let id = client::ask("ask about", "the daemon", client.info()).await?.id.unwrap_or_default();
-        Ok(docker.insert((client, id)).clone())
+        let info = client::ask("ask about", "the daemon", client.info()).await?;
+        Ok(docker.insert((client, identity(info))).clone())
     }
 
     pub(super) fn next_id(&self) -> InjectionId {
@@ -371,4 +381,25 @@ pub struct Capabilities {
     /// Why not, where it has no netem.
     pub netem: Result<(), String>,
     pub flavour: Flavour,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn podman_is_known_again_although_it_says_another_id_each_time() {
+        let said = |id: &str, license: &str| {
+            identity(SystemInfo {
+                id: Some(id.to_owned()),
+                name: Some("here".to_owned()),
+                docker_root_dir: Some("/var/lib/containers".to_owned()),
+                product_license: Some(license.to_owned()),
+                ..SystemInfo::default()
+            })
+        };
+        assert_eq!(said("a", "Apache-2.0"), said("b", "Apache-2.0"));
+        assert_ne!(said("a", "Community Engine"), said("b", "Community Engine"));
+        assert_ne!(said("a", "Community Engine"), said("a", "Apache-2.0"));
+    }
 }
