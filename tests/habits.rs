@@ -258,7 +258,7 @@ fn ended(program: &Program) {
                 "measured": { "samples": 40 },
             }],
             "history": {
-                "who": { "user": "ada", "host": "laptop" },
+                "who": { "user": "root", "host": "laptop" },
                 "changes": [
                     { "at": "2027-01-15T08:00:06Z", "id": "00000001", "state": "active", "pid": 42, "command": "tui" },
                     { "at": "2027-01-15T08:01:06Z", "id": "00000001", "state": "clean", "pid": 43, "command": "revert" },
@@ -276,7 +276,7 @@ fn a_report_is_of_the_last_session_or_of_the_one_that_is_named() {
     assert!(none.status == 2 && none.stderr.contains("there is no session yet"), "{none:?}");
     ended(&program);
     let last = program.run(&["report"]).ok().stdout;
-    assert!(last.contains("ada@laptop") && last.contains("tikv1") && last.contains("reverted by"), "{last}");
+    assert!(last.contains("root@laptop") && last.contains("tikv1") && last.contains("reverted by"), "{last}");
     let named = program.run(&["report", "20270115", "--format", "json"]).ok().json();
     assert_eq!(named["injections"][0]["target"], "tikv0");
     assert_eq!(named["injections"][0]["measured"]["samples"], 40);

@@ -100,7 +100,7 @@ fn session() -> SessionFile {
         started_at: at(0),
         injections: vec![injection(1, "tikv0", Life::Clean, 5), slow, failed, injection(4, "tikv0", Life::Active, 620)],
         history: History {
-            who: Some(Who { user: "ada".into(), host: "laptop".into() }),
+            who: Some(Who { user: "root".into(), host: "laptop".into() }),
             changes,
             throughput: throughput.collect(),
         },
@@ -124,7 +124,7 @@ fn html_tells_the_same() {
 #[test]
 fn json_is_the_same_as_data() {
     let value = serde_json::to_value(report()).unwrap();
-    assert_eq!((&value["user"], &value["open"]), (&"ada".into(), &true.into()));
+    assert_eq!((&value["user"], &value["open"]), (&"root".into(), &true.into()));
     let slow = &value["injections"][1];
     assert_eq!(slow["measured"]["during"]["peers"][0]["echo"]["sent"], 40);
     assert_eq!(slow["seen_during"], "asked 100 ± 50 ms, measured 98 ± 57 ms over 40: as asked");
