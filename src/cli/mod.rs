@@ -49,6 +49,9 @@ pub fn main() -> ExitCode {
     if role == "demo-node" {
         return crate::demo::main(std::env::args_os().skip(1));
     }
+    if role == holder::TALK {
+        return help(holder::talk());
+    }
     let Parsed { globals, subcommand, file_error } = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(status) => return status,

@@ -3,7 +3,7 @@
 //!
 //! A relay is the same program in a network of the cluster, beside no node: it only asks what it is told to ask.
 //!
-//! Knows no Docker: it sees a network namespace, some folders and its standard input and output.
+//! Knows no Docker: it sees a network namespace, some folders and who talks to it.
 
 mod disk;
 mod faults;
@@ -18,6 +18,8 @@ pub mod shaper;
 mod sockets;
 #[cfg_attr(not(target_os = "linux"), path = "no_tables.rs")]
 mod tables;
+mod talks;
 
 pub use relay::relay;
 pub use serve::serve;
+pub use talks::{TALK, talk};

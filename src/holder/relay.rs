@@ -4,13 +4,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     signal::unix::{SignalKind, signal},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
 
-use super::protocol::{Answer, Ask, Failure, Reply, Request};
+use super::{
+    protocol::{Answer, Ask, Failure, Reply, Request},
+    talks::Talks,
+};
 use crate::cluster::{
     assumed::METRICS,
     http::{Client, HttpError, Place},
@@ -33,36 +35,29 @@ struct Relay {
     work: JoinSet<Reply>,
 }
 
-/// Serves standard input until nobody asks any more.
+/// Serves whoever talks to it until nobody asks any more.
 pub async fn relay() -> std::io::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let mut stdout = tokio::io::stdout();
+    let mut talks = Talks::open();
     let mut relay = Relay::default();
-    let (mut asked, mut open) = (Instant::now(), true);
+    let mut asked = Instant::now();
     loop {
         let reply = tokio::select! {
             _ = term.recv() => return Ok(()),
             () = sleep_until(asked + IDLE_LIMIT) => return Ok(()),
-            line = lines.next_line(), if open => match line? {
-                Some(line) => {
-                    asked = Instant::now();
-                    relay.take(&line)
-                }
-                None => {
-                    open = false;
-                    None
-                }
-            },
+            line = talks.next_line() => {
+                asked = Instant::now();
+                relay.take(&line?)
+            }
             Some(done) = relay.work.join_next() => done.ok(),
         };
         let Some(reply) = reply else { continue };
         let quit = matches!(reply.result, Ok(Answer::Quitting { idle: true }));
         let mut line = serde_json::to_vec(&reply)?;
         line.push(b'\n');
-        stdout.write_all(&line).await?;
-        stdout.flush().await?;
+        talks.say(&line).await?;
         if quit {
+            talks.close().await;
             return Ok(());
         }
     }

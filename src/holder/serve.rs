@@ -4,7 +4,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep_until},
 };
@@ -15,6 +14,7 @@ use super::{
     netns,
     probe::Prober,
     protocol::{Adoption, Answer, Ask, Failure, Held, HeldThing, Reply, Request, Survey},
+    talks::Talks,
 };
 use crate::chaos::InjectionId;
 
@@ -31,39 +31,33 @@ struct Holder {
     prober: Prober,
 }
 
-/// Serves standard input until there is nothing more to hold. SIGTERM ends every network fault first: `docker stop`
+/// Serves whoever talks to it until there is nothing more to hold. SIGTERM ends every network fault first: `docker stop`
 /// on the holder is a clean-up too.
 pub async fn serve() -> std::io::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let mut stdout = tokio::io::stdout();
+    let mut talks = Talks::open();
     let faults = Faults::find().map_err(std::io::Error::other)?;
     let (prober, mut probed) = Prober::new();
     let mut holder = Holder { faults, held: BTreeMap::new(), prober };
     let mut asked = Instant::now();
-    let mut open = true;
     tracing::info!(flavour = holder.faults.flavour().name(), "holding");
     loop {
         let idle_end = if holder.is_idle() { asked + IDLE_LIMIT } else { Instant::now() + A_LONG_TIME };
         let wake = holder.next_deadline().unwrap_or(idle_end);
         tokio::select! {
             _ = term.recv() => return holder.end(),
-            line = lines.next_line(), if open => match line? {
-                Some(line) => {
-                    asked = Instant::now();
-                    let Some((reply, quit)) = holder.answer(&line) else { continue };
-                    stdout.write_all(&reply).await?;
-                    stdout.flush().await?;
-                    if quit {
-                        return Ok(());
-                    }
+            line = talks.next_line() => {
+                asked = Instant::now();
+                let Some((reply, quit)) = holder.answer(&line?) else { continue };
+                talks.say(&reply).await?;
+                if quit {
+                    talks.close().await;
+                    return Ok(());
                 }
-                None => open = false,
-            },
+            }
             Some(reply) = probed.recv() => {
                 if let Some(line) = to_line(&reply) {
-                    stdout.write_all(&line).await?;
-                    stdout.flush().await?;
+                    talks.say(&line).await?;
                 }
             }
             () = sleep_until(wake) => {

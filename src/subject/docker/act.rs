@@ -183,15 +183,15 @@ impl TikvSubject {
     /// Asks a holder beside a volume alone, which goes when it was asked. Programs share it, so one of them may let it
     /// go before it reads another's request; then its successor is asked.
     pub(super) async fn ask_alone(&self, beside: &Beside, ask: Ask) -> Result<Answer, SubjectError> {
-        let (docker, image) = (self.docker().await?, self.image().await?);
+        let (engine, image) = (self.engine().await?, self.image().await?);
         let mut tries = 0..5;
         loop {
-            let holder = Holder::open(&docker, image, beside).await?;
+            let holder = Holder::open(&engine, image, beside).await?;
             let answer = holder.ask(ask.clone()).await;
             if answer.is_err() && holder.has_quit() && tries.next().is_some() {
                 continue;
             }
-            holder.release(&docker).await;
+            holder.release(&engine.docker).await;
             return answer;
         }
     }

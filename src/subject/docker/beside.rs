@@ -57,7 +57,7 @@ impl Beside {
     /// A target that was restarted just now has put the new holder beside its new life, under the old one's name.
     pub async fn still_lives(&self, docker: &Docker) -> Result<(), SubjectError> {
         let Self::Node { id, name, started_at, .. } = self else { return Ok(()) };
-        let found = client::find("inspect", name, docker.inspect_container(id, None)).await?;
+        let found = client::container(docker, id).await?;
         let now = found.and_then(|found| found.state?.started_at);
         if now.as_ref() == Some(started_at) {
             return Ok(());
@@ -114,8 +114,8 @@ impl Beside {
         let is_relay = matches!(self, Self::Network { .. });
         // NET_RAW is for iptables-legacy, DAC_OVERRIDE for a data folder that belongs to another user.
         let capabilities = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"].map(str::to_owned).to_vec();
-        // iptables-legacy keeps its lock in /run.
-        let scratch = HashMap::from([("/run".to_owned(), "size=64k".to_owned())]);
+        // The socket is in /run, and the lock of iptables-legacy.
+        let scratch = HashMap::from([("/run".to_owned(), "size=64k,mode=1777".to_owned())]);
         // A relay changes nothing, so it may do nothing: 65534 is nobody.
         let (role, user) = if is_relay { ("relay", "65534:65534") } else { ("holder", "0") };
         ContainerCreateBody {
@@ -135,7 +135,7 @@ impl Beside {
                 cap_add: (!is_relay).then_some(capabilities),
                 security_opt: Some(vec!["no-new-privileges".to_owned()]),
                 readonly_rootfs: Some(true),
-                tmpfs: (!is_relay).then_some(scratch),
+                tmpfs: Some(scratch),
                 auto_remove: Some(true),
                 ..HostConfig::default()
             }),

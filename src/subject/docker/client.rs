@@ -1,9 +1,14 @@
 //! The connection to Docker: made inside every try, because a missing socket fails at construction, and with a limit
 //! on every wait.
 
-use std::{future::Future, path::PathBuf, sync::OnceLock, time::Duration};
+use std::{collections::HashMap, future::Future, path::PathBuf, sync::OnceLock, time::Duration};
 
-use bollard::{Docker, errors::Error};
+use bollard::{
+    Docker,
+    errors::Error,
+    models::{ContainerInspectResponse, ContainerSummary},
+    query_parameters::ListContainersOptionsBuilder,
+};
 
 use super::{
     endpoint::{Endpoint, EndpointError, Way},
@@ -91,6 +96,33 @@ pub async fn connect() -> Result<Docker, SubjectError> {
         Some(Ok(docker)) => Ok(docker),
         Some(Err(error)) => Err(no_docker(reason(&error))),
         None => Err(no_docker(no_answer(PATIENCE))),
+    }
+}
+
+/// Every container that the filters let through, running or not.
+pub async fn containers(
+    docker: &Docker,
+    filters: &HashMap<&str, Vec<&str>>,
+) -> Result<Vec<ContainerSummary>, SubjectError> {
+    let options = || ListContainersOptionsBuilder::new().all(true).filters(filters).build();
+    ask("list", "the containers", past_passing(|| docker.list_containers(Some(options())))).await
+}
+
+/// The container of that name or id; `None` where there is none.
+pub async fn container(docker: &Docker, id: &str) -> Result<Option<ContainerInspectResponse>, SubjectError> {
+    find("inspect", id, past_passing(|| docker.inspect_container(id, None))).await
+}
+
+/// Asks again while a container is in a state that Docker's API has no word for: Podman before 6 shows one that has just
+/// ended as `stopped`, until it has cleaned up behind it (`pkg/api/handlers/compat/containers.go`).
+async fn past_passing<T, F: Future<Output = Result<T, Error>>>(call: impl Fn() -> F) -> Result<T, Error> {
+    loop {
+        match call().await {
+            Err(Error::JsonDataError { message, .. }) if message.contains("unknown variant `stopped`") => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Holder containers from outside: made beside a target, talked to over their standard input, replaced when they die.
+//! Holder containers from outside: made beside a target, talked to, replaced when they die.
 //!
 //! One holder for each life of a target, found by its name, so that several programs share it.
 
@@ -15,10 +15,11 @@ use std::{
 use bollard::{
     Docker,
     container::{AttachContainerResults, LogOutput},
-    models::{ContainerStateStatusEnum, ContainerSummaryStateEnum},
+    exec::StartExecResults,
+    models::{ContainerStateStatusEnum, ContainerSummaryStateEnum, ExecConfig},
     query_parameters::{
-        AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
-        RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
+        AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+        StopContainerOptionsBuilder, WaitContainerOptions,
     },
 };
 use futures_util::{Stream, StreamExt as _};
@@ -33,10 +34,14 @@ use super::{
     beside::{Beside, CLUSTER_LABEL, NAME_LABEL, TARGET_LABEL},
     client,
     discovery::{self, ROLE_LABEL},
+    engine::Engine,
 };
 use crate::{
     chaos::{DataMount, FaultMetadata, Metadata},
-    holder::protocol::{Answer, Ask, Failure, Reply, Request},
+    holder::{
+        TALK,
+        protocol::{Answer, Ask, Failure, Reply, Request},
+    },
     step::Step,
     subject::SubjectError,
 };
@@ -71,12 +76,12 @@ pub struct Holder {
 
 impl Holder {
     /// Talks to the holder that is there, or makes one.
-    pub async fn open(docker: &Docker, image: &str, beside: &Beside) -> Result<Self, SubjectError> {
+    pub(super) async fn open(engine: &Engine, image: &str, beside: &Beside) -> Result<Self, SubjectError> {
         let name = beside.container_name();
         // Two programs may make it at the same moment, and one that ends holds its name until it is removed.
         let begun = Instant::now();
         while begun.elapsed() < client::LONG_PATIENCE {
-            match Self::try_open(docker, image, beside, &name, begun.elapsed() > UNSTARTED).await {
+            match Self::try_open(engine, image, beside, &name, begun.elapsed() > UNSTARTED).await {
                 Err(SubjectError::Docker { reason, .. }) if is_in_between(&reason) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -89,13 +94,14 @@ impl Holder {
 
     /// With `impatient` a container that somebody made and never started is replaced.
     async fn try_open(
-        docker: &Docker,
+        engine: &Engine,
         image: &str,
         beside: &Beside,
         name: &str,
         impatient: bool,
     ) -> Result<Self, SubjectError> {
-        if let Some(found) = client::find("inspect", name, docker.inspect_container(name, None)).await? {
+        let docker = &engine.docker;
+        if let Some(found) = client::container(docker, name).await? {
             let id = found.id.unwrap_or_default();
             let status = found.state.and_then(|state| state.status);
             if status == Some(ContainerStateStatusEnum::CREATED) && !impatient {
@@ -103,7 +109,7 @@ impl Holder {
                 return Err(SubjectError::Docker { operation: "attach to", object: name.to_owned(), reason });
             }
             if status == Some(ContainerStateStatusEnum::RUNNING) {
-                let holder = Self::attach(docker, id, beside, false).await?;
+                let holder = Self::attach(engine, id, beside, false).await?;
                 return holder.greet(docker, name).await.map(|()| holder);
             }
             // By its id: another program may have put a living one in its place.
@@ -113,8 +119,9 @@ impl Holder {
         let made = docker.create_container(Some(options), beside.body(image));
         let id = client::change("make the helper container", name, made).await?.id;
         beside.step()(Step::HelperMade);
-        // Attached before it starts, so that not a line is lost.
-        let holder = Self::attach(docker, id.clone(), beside, true).await?;
+        // Attached before it starts, so that not a line is lost; a process in it takes one that runs.
+        let attached =
+            if engine.is_podman { None } else { Some(Self::attach(engine, id.clone(), beside, true).await?) };
         if let Err(error) = client::change("start the helper container", name, docker.start_container(&id, None)).await
         {
             // Docker removes only what has run.
@@ -126,19 +133,27 @@ impl Holder {
             remove(docker, &id).await?;
             return Err(error);
         }
-        Ok(holder)
+        match attached {
+            Some(holder) => Ok(holder),
+            None => Self::attach(engine, id, beside, true).await,
+        }
     }
 
+    /// Talks to a holder as the daemon allows: Podman closes a container's standard input behind the first who was
+    /// attached, so there it is through a process beside the holder's own.
     pub(super) async fn attach(
-        docker: &Docker,
+        engine: &Engine,
         container: String,
         beside: &Beside,
         fresh: bool,
     ) -> Result<Self, SubjectError> {
-        let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).build();
-        let attached =
-            client::change("attach to", &container, docker.attach_container(&container, Some(options))).await?;
-        let AttachContainerResults { output, input } = attached;
+        let docker = &engine.docker;
+        let AttachContainerResults { output, input } = if engine.is_podman {
+            talk(docker, &container).await?
+        } else {
+            let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).build();
+            client::change("attach to", &container, docker.attach_container(&container, Some(options))).await?
+        };
         beside.step()(Step::HelperAttached);
         let (pending, dead, quitting) =
             (Pending::default(), Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
@@ -242,6 +257,24 @@ impl Holder {
     }
 }
 
+/// Standard input and output of a new process in the container that carries words to its first.
+async fn talk(docker: &Docker, container: &str) -> Result<AttachContainerResults, SubjectError> {
+    let config = ExecConfig {
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        cmd: Some(vec!["/tikv-chaos".to_owned(), TALK.to_owned()]),
+        ..ExecConfig::default()
+    };
+    let made = client::change("attach to", container, docker.create_exec(container, config)).await?;
+    match client::change("attach to", container, docker.start_exec(&made.id, None)).await? {
+        StartExecResults::Attached { output, input } => Ok(AttachContainerResults { output, input }),
+        StartExecResults::Detached => {
+            let reason = "the process to talk through was started without us".to_owned();
+            Err(SubjectError::Docker { operation: "attach to", object: container.to_owned(), reason })
+        }
+    }
+}
+
 /// Hands answers to those who wait for them, until the stream ends.
 async fn listen(
     mut output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
@@ -284,10 +317,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Docker's words for a container that is on its way in or out.
+/// Docker's words for a container that is on its way in or out; the last are Podman's for all of that.
 fn is_in_between(reason: &str) -> bool {
-    ["already in use", "is already in progress", "marked for removal", "No such container", "is not running"]
+    let reason = reason.to_lowercase();
+    ["already in use", "is already in progress", "marked for removal", "no such container", "is not running"]
         .iter()
+        .chain(&["container state improper"])
         .any(|words| reason.contains(words))
 }
 
@@ -307,7 +342,7 @@ pub(super) async fn remove(docker: &Docker, container: &str) -> Result<(), Subje
 async fn wait_gone(docker: &Docker, container: &str) {
     // Docker's own wait for "removed" misses a removal that is under way, and then waits for ever (seen with 20.10).
     let gone = async {
-        while let Ok(Some(_)) = client::find("inspect", container, docker.inspect_container(container, None)).await {
+        while let Ok(Some(_)) = client::container(docker, container).await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -338,8 +373,7 @@ pub struct Listed {
 pub async fn list(docker: &Docker) -> Result<Vec<Listed>, SubjectError> {
     let label = format!("{ROLE_LABEL}=holder");
     let filters = HashMap::from([("label", vec![label.as_str()])]);
-    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    let found = client::ask("list", "the helper containers", docker.list_containers(Some(options))).await?;
+    let found = client::containers(docker, &filters).await?;
     let listed = found.into_iter().filter_map(|one| {
         let name = one.names?.first()?.trim_start_matches('/').to_owned();
         let mut labels = one.labels.unwrap_or_default();
@@ -364,8 +398,7 @@ pub async fn wait_started(docker: &Docker, listed: &Listed) -> Result<Option<boo
     // By the clock of Docker's machine, which may be ahead or behind: at most as long as by our own.
     let end = Instant::now() + UNSTARTED.saturating_sub(age.unwrap_or_default());
     loop {
-        let inspected = docker.inspect_container(&listed.container, None);
-        let Some(found) = client::find("inspect", &listed.name, inspected).await? else { return Ok(None) };
+        let Some(found) = client::container(docker, &listed.container).await? else { return Ok(None) };
         let status = found.state.and_then(|state| state.status);
         if status == Some(ContainerStateStatusEnum::RUNNING) {
             return Ok(Some(true));
@@ -379,7 +412,8 @@ pub async fn wait_started(docker: &Docker, listed: &Listed) -> Result<Option<boo
 
 /// Lets go of the holders that are beside a former life of the target. Such a holder has no network to change any more,
 /// but it may keep the deadline of a fill file: it ends when it holds nothing.
-pub async fn reap(docker: &Docker, metadata: &Metadata, living: Option<&Beside>) -> Result<(), SubjectError> {
+pub(super) async fn reap(engine: &Engine, metadata: &Metadata, living: Option<&Beside>) -> Result<(), SubjectError> {
+    let docker = &engine.docker;
     let keep = living.map(Beside::container_name);
     for listed in list(docker).await? {
         if listed.target.as_deref() != Some(&metadata.container_id) || Some(&listed.name) == keep.as_ref() {
@@ -388,7 +422,7 @@ pub async fn reap(docker: &Docker, metadata: &Metadata, living: Option<&Beside>)
         tracing::info!(name = listed.name, "letting go of a holder beside a life that is over");
         let beside = Beside::Nothing;
         let farewell = async {
-            let holder = Holder::attach(docker, listed.container.clone(), &beside, false).await?;
+            let holder = Holder::attach(engine, listed.container.clone(), &beside, false).await?;
             let injection = metadata.id.clone();
             if let Some(fault) = metadata.network() {
                 holder.ask(Ask::Remove { injection, fault }).await?;

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use bollard::{Docker, models::SystemInfo};
+use bollard::Docker;
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::{
     beside::Beside,
     client, discovery, disk,
+    engine::Engine,
     holder::Holder,
     image,
     node::{Node, Snapshot},
@@ -53,7 +54,7 @@ pub struct Options {
 /// The TiKV containers of this Docker host, or of one cluster.
 pub struct TikvSubject {
     pub(super) options: Options,
-    docker: Mutex<Option<(Docker, String)>>,
+    engine: Mutex<Option<Engine>>,
     pub(super) image: OnceCell<String>,
     /// What a watch says now, where one runs beside us.
     live: std::sync::Mutex<Option<Snapshot>>,
@@ -70,22 +71,12 @@ pub struct TikvSubject {
     pub(super) seen: std::sync::Mutex<Option<Snapshot>>,
 }
 
-/// What tells one daemon from another. Podman makes up an id for every answer (`pkg/api/handlers/compat/info.go`), and is
-/// known by its licence, which Docker's daemon never says: there it is the host and where its containers are.
-fn identity(info: SystemInfo) -> String {
-    if info.product_license.as_deref() == Some("Apache-2.0") {
-        let (host, root) = (info.name.unwrap_or_default(), info.docker_root_dir.unwrap_or_default());
-        return format!("podman:{host}:{root}");
-    }
-    info.id.unwrap_or_default()
-}
-
 impl TikvSubject {
     pub fn new(options: Options) -> Self {
         let readings = Readings::new(options.tls.clone());
         Self {
             options,
-            docker: Mutex::default(),
+            engine: Mutex::default(),
             image: OnceCell::new(),
             live: std::sync::Mutex::default(),
             heard: std::sync::Mutex::default(),
@@ -99,22 +90,20 @@ impl TikvSubject {
 
     /// The client, connected on first use and again after Docker was away.
     pub async fn docker(&self) -> Result<Docker, SubjectError> {
-        self.connected().await.map(|(docker, _)| docker)
+        self.engine().await.map(|engine| engine.docker)
     }
 
     /// The id that the daemon gives itself: a record belongs to one daemon, and another knows nothing of it.
     pub(super) async fn daemon(&self) -> Result<String, SubjectError> {
-        self.connected().await.map(|(_, id)| id)
+        self.engine().await.map(|engine| engine.id)
     }
 
-    async fn connected(&self) -> Result<(Docker, String), SubjectError> {
-        let mut docker = self.docker.lock().await;
-        if let Some(connected) = &*docker {
+    pub async fn engine(&self) -> Result<Engine, SubjectError> {
+        let mut engine = self.engine.lock().await;
+        if let Some(connected) = &*engine {
             return Ok(connected.clone());
         }
-        let client = client::connect().await?;
-        let info = client::ask("ask about", "the daemon", client.info()).await?;
-        Ok(docker.insert((client, identity(info))).clone())
+        Ok(engine.insert(Engine::connect().await?).clone())
     }
 
     pub(super) fn next_id(&self) -> InjectionId {
@@ -189,8 +178,8 @@ impl TikvSubject {
         if let Some(holder) = slot.as_ref().filter(|holder| holder.is_alive()) {
             return Ok(Arc::clone(holder));
         }
-        let (docker, image) = (self.docker().await?, self.image().await?);
-        let opened = Arc::new(Holder::open(&docker, image, &Beside::node(node)).await?);
+        let (engine, image) = (self.engine().await?, self.image().await?);
+        let opened = Arc::new(Holder::open(&engine, image, &Beside::node(node)).await?);
         if opened.fresh {
             self.hand_over(&opened, node).await;
         }
@@ -205,9 +194,9 @@ impl TikvSubject {
         if let Some(relay) = slot.as_ref().filter(|relay| relay.is_alive()) {
             return Ok(Arc::clone(relay));
         }
-        let (docker, image) = (self.docker().await?, self.image().await?);
+        let (engine, image) = (self.engine().await?, self.image().await?);
         let beside = Beside::Network { name: network.to_owned() };
-        let opened = Arc::new(Holder::open(&docker, image, &beside).await?);
+        let opened = Arc::new(Holder::open(&engine, image, &beside).await?);
         *slot = Some(Arc::clone(&opened));
         Ok(opened)
     }
@@ -260,8 +249,8 @@ impl TikvSubject {
 
     /// What this Docker host's kernel can do, found out in a namespace of its own.
     pub async fn capabilities(&self) -> Result<Capabilities, SubjectError> {
-        let (docker, image) = (self.docker().await?, self.image().await?);
-        let holder = Holder::open(&docker, image, &Beside::Nothing).await?;
+        let (engine, image) = (self.engine().await?, self.image().await?);
+        let holder = Holder::open(&engine, image, &Beside::Nothing).await?;
         let found = async {
             let netem = match holder.ask(Ask::Ways).await? {
                 Answer::Ways { netem, .. } => netem,
@@ -273,7 +262,7 @@ impl TikvSubject {
             }
         };
         let found = found.await;
-        holder.release(&docker).await;
+        holder.release(&engine.docker).await;
         found
     }
 
@@ -357,7 +346,7 @@ impl TikvSubject {
     pub(super) async fn find_target(&self, metadata: &Metadata) -> Result<Option<Node>, SubjectError> {
         let docker = self.docker().await?;
         let id = &metadata.container_id;
-        let Some(found) = client::find("inspect", id, docker.inspect_container(id, None)).await? else {
+        let Some(found) = client::container(&docker, id).await? else {
             return Ok(None);
         };
         let Some(role) = discovery::role_of(&found) else {
@@ -381,25 +370,4 @@ pub struct Capabilities {
     /// Why not, where it has no netem.
     pub netem: Result<(), String>,
     pub flavour: Flavour,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn podman_is_known_again_although_it_says_another_id_each_time() {
-        let said = |id: &str, license: &str| {
-            identity(SystemInfo {
-                id: Some(id.to_owned()),
-                name: Some("here".to_owned()),
-                docker_root_dir: Some("/var/lib/containers".to_owned()),
-                product_license: Some(license.to_owned()),
-                ..SystemInfo::default()
-            })
-        };
-        assert_eq!(said("a", "Apache-2.0"), said("b", "Apache-2.0"));
-        assert_ne!(said("a", "Community Engine"), said("b", "Community Engine"));
-        assert_ne!(said("a", "Community Engine"), said("a", "Apache-2.0"));
-    }
 }

@@ -8,6 +8,7 @@ pub mod demo;
 mod discovery;
 mod disk;
 mod endpoint;
+pub mod engine;
 mod holder;
 mod host;
 mod image;

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use bollard::Docker;
 use futures_util::future::join_all;
 
 use super::{
     act::is_alive,
     beside::Beside,
     client, disk,
+    engine::Engine,
     holder::{self, Holder, Listed},
     host::{DEFAULT_DATA_DIR, TikvSubject},
     node::{Node, Snapshot},
@@ -57,9 +57,10 @@ struct Sightings<'a> {
 
 impl TikvSubject {
     pub(super) async fn look(&self) -> Result<Scan, SubjectError> {
-        let docker = self.docker().await?;
+        let engine = self.engine().await?;
+        let docker = &engine.docker;
         let project = self.options.project.as_deref();
-        let (snapshot, listed) = tokio::try_join!(watch::snapshot(&docker, project), holder::list(&docker))?;
+        let (snapshot, listed) = tokio::try_join!(watch::snapshot(docker, project), holder::list(docker))?;
         let (alive, down): (Vec<&Node>, Vec<&Node>) = snapshot.nodes.iter().partition(|node| is_alive(node));
         // Once, before everybody asks for it.
         let image =
@@ -72,7 +73,7 @@ impl TikvSubject {
                     .into_iter()
                     .map(|(node, mount)| async move { (node, mount, self.survey_volume(node, mount).await) })
             ),
-            join_all(listed.iter().map(|listed| self.survey_leftover(&docker, listed, &snapshot, project))),
+            join_all(listed.iter().map(|listed| self.survey_leftover(&engine, listed, &snapshot, project))),
         );
         let mut sightings = Sightings::default();
         let seen = snapshot.nodes.iter().map(|node| (node.id.clone(), is_alive(node)));
@@ -123,11 +124,12 @@ impl TikvSubject {
     /// `Some(None)` is one that does not answer.
     async fn survey_leftover(
         &self,
-        docker: &Docker,
+        engine: &Engine,
         listed: &Listed,
         snapshot: &Snapshot,
         project: Option<&str>,
     ) -> Result<Option<Option<Survey>>, SubjectError> {
+        let docker = &engine.docker;
         let current = |node: &&Node| is_alive(node) && Beside::node(node).container_name() == listed.name;
         if snapshot.nodes.iter().any(|node| current(&node)) {
             return Ok(None);
@@ -141,12 +143,12 @@ impl TikvSubject {
         }
         let Some(target) = &listed.target else { return Ok(None) };
         if snapshot.by_id(target).is_none() {
-            let found = client::find("inspect", target, docker.inspect_container(target, None)).await?;
+            let found = client::container(docker, target).await?;
             if found.is_some() || !is_in(listed, project) {
                 return Ok(None);
             }
         }
-        let holder = Holder::attach(docker, listed.container.clone(), &Beside::Nothing, false).await?;
+        let holder = Holder::attach(engine, listed.container.clone(), &Beside::Nothing, false).await?;
         let folders = listed.mounts.iter().map(|mount| mount.destination.clone()).collect();
         let Ok(Answer::Survey(survey)) = holder.ask(Ask::Survey { folders }).await else { return Ok(Some(None)) };
         if survey.held.is_empty() && survey.kernel.is_clean() {

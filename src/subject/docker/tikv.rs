@@ -135,7 +135,7 @@ impl Subject for TikvSubject {
         // The one that we talk to may be beside a life that is over, and keep the deadline of a file that is gone.
         if !same_life || self.warm(metadata).await.is_none() {
             let living = target.as_ref().filter(|node| is_alive(node)).map(Beside::node);
-            holder::reap(&self.docker().await?, metadata, living.as_ref()).await?;
+            holder::reap(&self.engine().await?, metadata, living.as_ref()).await?;
         }
         Ok(cleaned)
     }

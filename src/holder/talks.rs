@@ -1,0 +1,123 @@
+//! Who talks to a helper: one program over its standard input, as `docker attach` gives it, and any number over a socket,
+//! each by a [`talk`] that was started in the same container. The socket is for Podman, which closes a container's
+//! standard input as soon as the first who was attached goes (conmon, `conn_sock.c`). Everybody hears every answer.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines, Stdin, Stdout},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+/// In the container's own memory, which nobody else sees.
+const SOCKET: &str = "/run/tikv-chaos.sock";
+
+/// The first argument of the process that is a [`talk`].
+pub const TALK: &str = "talk";
+
+/// How long a helper that was just started may take to listen.
+const STARTING: Duration = Duration::from_secs(5);
+
+/// How long those at the socket may take to hand on the last answer.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+pub struct Talks {
+    /// Until its end.
+    stdin: Option<Lines<BufReader<Stdin>>>,
+    stdout: Stdout,
+    listener: Option<UnixListener>,
+    /// What those at the socket say, and the end that each of them has.
+    heard: (mpsc::Sender<String>, mpsc::Receiver<String>),
+    readers: JoinSet<()>,
+    writers: Vec<OwnedWriteHalf>,
+}
+
+impl Talks {
+    pub fn open() -> Self {
+        let listener = UnixListener::bind(SOCKET);
+        if let Err(error) = &listener {
+            tracing::warn!(%error, socket = SOCKET, "cannot listen: standard input alone");
+        }
+        Self {
+            stdin: Some(BufReader::new(tokio::io::stdin()).lines()),
+            stdout: tokio::io::stdout(),
+            listener: listener.ok(),
+            heard: mpsc::channel(16),
+            readers: JoinSet::new(),
+            writers: Vec::new(),
+        }
+    }
+
+    /// The next line that anybody says; nothing is lost when it is dropped before it has come.
+    pub async fn next_line(&mut self) -> io::Result<String> {
+        loop {
+            tokio::select! {
+                line = async { self.stdin.as_mut().expect("it is open").next_line().await }, if self.stdin.is_some() => {
+                    match line? {
+                        Some(line) => return Ok(line),
+                        None => self.stdin = None,
+                    }
+                }
+                Some(line) = self.heard.1.recv() => return Ok(line),
+                come = async { self.listener.as_ref().expect("it listens").accept().await }, if self.listener.is_some() => {
+                    self.take(come?.0);
+                }
+                Some(_) = self.readers.join_next() => {}
+            }
+        }
+    }
+
+    fn take(&mut self, stream: UnixStream) {
+        let (from, to) = stream.into_split();
+        self.readers.spawn(read(from, self.heard.0.clone()));
+        self.writers.push(to);
+    }
+
+    /// Says one line to everybody. Who has not read what fits into a socket does not keep the others waiting: he is
+    /// hung up on.
+    pub async fn say(&mut self, line: &[u8]) -> io::Result<()> {
+        self.writers.retain(|writer| writer.try_write(line).is_ok_and(|written| written == line.len()));
+        self.stdout.write_all(line).await?;
+        self.stdout.flush().await
+    }
+
+    /// Waits until those at the socket have handed on what was said: they end with this process.
+    pub async fn close(mut self) {
+        self.listener = None;
+        self.writers.clear();
+        let _ = timeout(FAREWELL, async { while self.readers.join_next().await.is_some() {} }).await;
+    }
+}
+
+async fn read(from: OwnedReadHalf, heard: mpsc::Sender<String>) {
+    let mut lines = BufReader::new(from).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if heard.send(line).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Carries standard input to the helper in this container and its answers to standard output, until one of them ends.
+pub async fn talk() -> io::Result<()> {
+    let begun = Instant::now();
+    let stream = loop {
+        match UnixStream::connect(SOCKET).await {
+            Err(_) if begun.elapsed() < STARTING => sleep(Duration::from_millis(10)).await,
+            connected => break connected?,
+        }
+    };
+    let (mut from, mut to) = stream.into_split();
+    let (mut stdin, mut stdout) = (tokio::io::stdin(), tokio::io::stdout());
+    tokio::select! {
+        said = tokio::io::copy(&mut stdin, &mut to) => said?,
+        answered = tokio::io::copy(&mut from, &mut stdout) => answered?,
+    };
+    stdout.flush().await
+}
