@@ -120,14 +120,14 @@ fn name_flag(name: &str) -> String {
 async fn start(config: &Config, spec: &DemoSpec) -> Result<(), Failure> {
     let config = Config { project: Some(spec.network()), ..config.clone() };
     let subject = config.subject(progress());
-    let docker = subject.docker().await?;
+    let engine = subject.engine().await?;
     let say = progress();
     let whole = async {
-        demo::up(&docker, spec, &config.image, &*say).await?;
+        demo::up(&engine, spec, &config.image, &*say).await?;
         say(Some("waiting for the stores"));
         let up = wait_up(&subject, spec.stores.into()).await;
         if up.is_err() {
-            demo::down(&docker, &spec.name).await?;
+            demo::down(&engine.docker, &spec.name).await?;
         }
         up
     };
@@ -135,7 +135,7 @@ async fn start(config: &Config, spec: &DemoSpec) -> Result<(), Failure> {
         whole = whole => whole,
         _ = tokio::signal::ctrl_c() => {
             say(Some("interrupted: removing what was made"));
-            demo::down(&docker, &spec.name).await?;
+            demo::down(&engine.docker, &spec.name).await?;
             Err(Failure::new(1, "interrupted; nothing is left of the demo"))
         }
     }

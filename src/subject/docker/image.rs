@@ -187,8 +187,9 @@ impl Contents {
 
     fn archive(&self) -> io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
-        // Mount points and tools' scratch space, which a container FROM scratch would lack.
-        let mut folders: BTreeSet<&Path> = ["/run", "/tmp"].map(Path::new).into();
+        // Mount points, and room for tools and for the demo's PD, which a container FROM scratch would lack; Podman lets
+        // nobody write beside them.
+        let mut folders: BTreeSet<&Path> = ["/data", "/run", "/tmp"].map(Path::new).into();
         for path in self.files.keys().chain(self.links.keys()) {
             folders.extend(path.ancestors().skip(1).filter(|folder| folder.parent().is_some()));
         }

@@ -10,9 +10,8 @@ use bollard::{
     Docker,
     models::ContainerSummary,
     query_parameters::{
-        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
-        ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
-        RemoveVolumeOptions,
+        CreateContainerOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
     },
 };
 use futures_util::future::join_all;
@@ -22,6 +21,7 @@ use super::{
     beside::TARGET_LABEL,
     client,
     discovery::ROLE_LABEL,
+    engine::Engine,
     holder::remove,
     image::{self, Purpose, Source},
 };
@@ -77,8 +77,7 @@ pub async fn find(docker: &Docker, name: &str) -> Result<Found, SubjectError> {
 
 async fn list(docker: &Docker, label: &str) -> Result<Vec<ContainerSummary>, SubjectError> {
     let filters = HashMap::from([("label", vec![label])]);
-    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    client::ask("list", "the containers", docker.list_containers(Some(options))).await
+    client::containers(docker, &filters).await
 }
 
 fn member(summary: ContainerSummary) -> Option<Member> {
@@ -88,16 +87,16 @@ fn member(summary: ContainerSummary) -> Option<Member> {
 
 /// Makes and starts all of it. What fails takes with it what was made before. `progress` is told what takes time, and when it is over.
 pub async fn up(
-    docker: &Docker,
+    engine: &Engine,
     spec: &DemoSpec,
     source: &Source,
     progress: &(dyn Fn(Option<&str>) + Send + Sync),
 ) -> Result<(), SubjectError> {
-    refuse_taken(docker, spec).await?;
-    let made = make(docker, spec, source, progress).await;
+    refuse_taken(&engine.docker, spec).await?;
+    let made = make(engine, spec, source, progress).await;
     progress(None);
     if made.is_err()
-        && let Err(error) = down(docker, &spec.name).await
+        && let Err(error) = down(&engine.docker, &spec.name).await
     {
         tracing::error!(%error, "a demo that could not be started could not be removed either");
     }
@@ -122,7 +121,7 @@ async fn refuse_taken(docker: &Docker, spec: &DemoSpec) -> Result<(), SubjectErr
         return refused(format!("would need the network {network}, which is somebody else's: choose another --name"));
     }
     let names: Vec<String> = spec.pieces("").into_iter().map(|piece| piece.name).collect();
-    let taken = join_all(names.iter().map(|name| client::find("inspect", name, docker.inspect_container(name, None))));
+    let taken = join_all(names.iter().map(|name| client::container(docker, name)));
     for (name, found) in names.iter().zip(taken.await) {
         if found?.is_some() {
             return refused(format!(
@@ -130,8 +129,7 @@ async fn refuse_taken(docker: &Docker, spec: &DemoSpec) -> Result<(), SubjectErr
             ));
         }
     }
-    let volumes: Vec<String> = spec.volumes().into_iter().filter_map(|volume| volume.name).collect();
-    for volume in volumes {
+    for volume in spec.volume_names() {
         if client::find("inspect", &volume, docker.inspect_volume(&volume)).await?.is_some() {
             return refused(format!("would need the volume {volume}, which is somebody else's: choose another --name"));
         }
@@ -140,16 +138,17 @@ async fn refuse_taken(docker: &Docker, spec: &DemoSpec) -> Result<(), SubjectErr
 }
 
 async fn make(
-    docker: &Docker,
+    engine: &Engine,
     spec: &DemoSpec,
     source: &Source,
     progress: &(dyn Fn(Option<&str>) + Send + Sync),
 ) -> Result<(), SubjectError> {
+    let docker = &engine.docker;
     // First of all, for where there is another demo's network, its `down` keeps the image.
     let network = spec.network();
     client::change("make the network", &network, docker.create_network(spec.network_request())).await?;
     let image = image::ensure(docker, Purpose::Demo, source, progress).await?;
-    let volumes = spec.volumes().into_iter().map(|volume| async move {
+    let volumes = spec.volumes(engine.is_podman).into_iter().map(|volume| async move {
         let name = volume.name.clone().unwrap_or_default();
         client::change("make the volume", &name, docker.create_volume(volume)).await.map(|_| ())
     });

@@ -61,10 +61,11 @@ impl DemoSpec {
         }
     }
 
-    /// A small file system in memory for each store, so that a full disk is one node's trouble.
-    pub fn volumes(&self) -> Vec<VolumeCreateRequest> {
-        let options =
-            [("type", "tmpfs".to_owned()), ("device", "tmpfs".to_owned()), ("o", format!("size={VOLUME_MIB}m"))];
+    /// A small file system in memory for each store, so that a full disk is one node's trouble. Podman takes a `size`
+    /// for a quota, which tmpfs has not; there it is said in the kernel's pages, of 4 KiB.
+    pub fn volumes(&self, is_podman: bool) -> Vec<VolumeCreateRequest> {
+        let size = if is_podman { format!("nr_blocks={}", VOLUME_MIB * 256) } else { format!("size={VOLUME_MIB}m") };
+        let options = [("type", "tmpfs".to_owned()), ("device", "tmpfs".to_owned()), ("o", size)];
         let options: HashMap<_, _> = options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let volume = |store| VolumeCreateRequest {
             name: Some(self.volume(store)),
@@ -74,6 +75,10 @@ impl DemoSpec {
             ..VolumeCreateRequest::default()
         };
         (0..self.stores).map(volume).collect()
+    }
+
+    pub fn volume_names(&self) -> impl Iterator<Item = String> {
+        (0..self.stores).map(|store| self.volume(store))
     }
 
     fn volume(&self, store: u16) -> String {
