@@ -261,7 +261,7 @@ fn model(nodes: usize, injections: usize) -> Model {
     };
     let mut model = Model::new(options, at(-300));
     let snapshot = Snapshot { nodes: (0..nodes).map(|number| node(number, nodes)).collect() };
-    update(&mut model, Message::Docker(Live::Up { version: "29.1.3".into(), snapshot }));
+    update(&mut model, Message::Docker(Live::Up { engine: "Docker 29.1.3".into(), snapshot }));
     for second in -300..0 {
         update(&mut model, Message::Clock(at(second)));
         update(&mut model, Message::Cluster(vec![state(second, nodes)]));

@@ -15,7 +15,7 @@ use crate::{
     session::ended::{DAYS, MOST},
     subject::{
         SubjectError,
-        docker::{Node, Role, Snapshot, TikvSubject, client},
+        docker::{Node, Role, Snapshot, TikvSubject, client, engine},
     },
 };
 
@@ -111,8 +111,8 @@ fn guard(config: &Config) -> Result<String, String> {
 async fn docker_version(subject: &TikvSubject) -> Result<String, SubjectError> {
     let docker = subject.docker().await?;
     let version = client::ask("ask the version of", "Docker", docker.version()).await?;
-    let (engine, api) = (version.version.unwrap_or_default(), version.api_version.unwrap_or_default());
-    Ok(format!("Engine {engine}, API {api}, at {}", client::whence()))
+    let api = version.api_version.as_deref().unwrap_or_default();
+    Ok(format!("{}, API {api}, at {}", engine::title(&version), client::whence()))
 }
 
 async fn host(subject: &TikvSubject) -> Vec<Check> {

@@ -401,7 +401,7 @@ fn is_gone(injection: &Injection, snapshot: &Snapshot) -> bool {
 async fn forward(mut lives: mpsc::Receiver<docker::Live>, messages: mpsc::Sender<Message>) {
     while let Some(live) = lives.recv().await {
         let live = match live {
-            docker::Live::Up { version, snapshot } => Live::Up { version, snapshot },
+            docker::Live::Up { engine, snapshot } => Live::Up { engine, snapshot },
             docker::Live::Down { host, reason, retry } => Live::Down { host, reason, retry_s: retry.as_secs() },
         };
         if messages.send(Message::Docker(live)).await.is_err() {

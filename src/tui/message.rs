@@ -86,7 +86,7 @@ pub struct NotChanged {
 #[derive(Debug, Clone)]
 pub enum Live {
     Connecting,
-    Up { version: String, snapshot: Snapshot },
+    Up { engine: String, snapshot: Snapshot },
     Down { host: String, reason: String, retry_s: u64 },
 }
 

@@ -82,7 +82,7 @@ impl Pane {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
     Connecting,
-    Up { version: String },
+    Up { engine: String },
     Down { host: String, reason: String, retry_s: u64 },
 }
 

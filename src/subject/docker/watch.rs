@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, collections::HashMap, time::Duration};
 
 use bollard::{
     Docker,
-    models::{ContainerSummary, EventMessage, EventMessageTypeEnum},
-    query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder},
+    models::{EventMessage, EventMessageTypeEnum},
+    query_parameters::EventsOptionsBuilder,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    client, discovery,
+    client, discovery, engine,
     node::{Node, Role, Snapshot},
 };
 use crate::subject::SubjectError;
@@ -43,7 +43,7 @@ const OVERLAP_S: i64 = 5;
 /// What Docker is known to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Live {
-    Up { version: String, snapshot: Snapshot },
+    Up { engine: String, snapshot: Snapshot },
     Down { host: String, reason: String, retry: Duration },
 }
 
@@ -70,7 +70,7 @@ pub async fn watch(project: Option<String>, sender: mpsc::Sender<Live>) {
 /// Follows one connection to its end, which is an error; `Ok` when nobody listens any more.
 async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<(), SubjectError> {
     let docker = client::connect().await?;
-    let version = client::ask("ask the version of", "Docker", docker.version()).await?.version.unwrap_or_default();
+    let engine = engine::title(&client::ask("ask the version of", "Docker", docker.version()).await?);
     // Docker tells again what happened since shortly before the list, so that nothing falls between the two.
     let mut events = std::pin::pin!(docker.events(Some(event_filter())).ready_chunks(AT_ONCE));
     let mut known = Known { nodes: list_nodes(&docker).await? };
@@ -82,7 +82,7 @@ async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<()
     loop {
         let snapshot = known.snapshot().only(project);
         if told.as_ref() != Some(&snapshot) {
-            let up = Live::Up { version: version.clone(), snapshot: snapshot.clone() };
+            let up = Live::Up { engine: engine.clone(), snapshot: snapshot.clone() };
             if sender.send(up).await.is_err() {
                 return Ok(());
             }
@@ -167,7 +167,7 @@ impl Known {
             there.iter().map(|(id, _)| id.as_str()).filter(|id| !self.nodes.contains_key(*id)).collect();
         let found = match new.is_empty() {
             true => Vec::new(),
-            false => summaries(docker, &HashMap::from([("id", new)])).await?,
+            false => client::containers(docker, &HashMap::from([("id", new)])).await?,
         };
         let roles: HashMap<&str, Role> =
             found.iter().filter_map(|one| Some((one.id.as_deref()?, discovery::role(one)?))).collect();
@@ -184,7 +184,7 @@ impl Known {
 
     /// Compares the list's states with ours, and starts afresh where they differ.
     async fn recheck(&mut self, docker: &Docker) -> Result<(), SubjectError> {
-        let found = summaries(docker, &HashMap::new()).await?;
+        let found = client::containers(docker, &HashMap::new()).await?;
         let listed: BTreeMap<String, String> = found
             .iter()
             .filter(|one| discovery::role(one).is_some())
@@ -206,7 +206,7 @@ pub async fn snapshot(docker: &Docker, project: Option<&str>) -> Result<Snapshot
 }
 
 async fn list_nodes(docker: &Docker) -> Result<BTreeMap<String, Node>, SubjectError> {
-    let found = summaries(docker, &HashMap::new()).await?;
+    let found = client::containers(docker, &HashMap::new()).await?;
     let candidates = found.into_iter().filter_map(|one| Some((discovery::role(&one)?, one.id?)));
     let found = inspect_all(docker, candidates.map(|(role, id)| (id, role)).collect()).await?;
     Ok(found.into_iter().filter_map(|(id, node)| Some((id, node?))).collect())
@@ -221,13 +221,8 @@ async fn inspect_all(docker: &Docker, asked: Vec<(String, Role)>) -> Result<Vec<
     stream::iter(asked).map(one).buffer_unordered(ASKED_AT_ONCE).try_collect().await
 }
 
-async fn summaries(docker: &Docker, filters: &HashMap<&str, Vec<&str>>) -> Result<Vec<ContainerSummary>, SubjectError> {
-    let options = ListContainersOptionsBuilder::new().all(true).filters(filters).build();
-    client::ask("list", "the containers", docker.list_containers(Some(options))).await
-}
-
 /// The node as it is now; `None` if it is gone.
 pub async fn inspect(docker: &Docker, id: &str, role: Role) -> Result<Option<Node>, SubjectError> {
-    let found = client::find("inspect", id, docker.inspect_container(id, None)).await?;
+    let found = client::container(docker, id).await?;
     Ok(found.and_then(|answer| discovery::node(role, &answer)))
 }

@@ -87,7 +87,7 @@ pub fn cluster() -> Snapshot {
 }
 
 pub fn up(snapshot: Snapshot) -> Message {
-    Message::Docker(Live::Up { version: "29.1.3".into(), snapshot })
+    Message::Docker(Live::Up { engine: "Docker 29.1.3".into(), snapshot })
 }
 
 pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left: Option<i64>) -> Injection {

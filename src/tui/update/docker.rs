@@ -9,7 +9,7 @@ use crate::{
 pub fn heard(model: &mut Model, live: Live) -> Vec<Effect> {
     let (link, snapshot) = match live {
         Live::Connecting => (Link::Connecting, None),
-        Live::Up { version, snapshot } => (Link::Up { version }, Some(snapshot)),
+        Live::Up { engine, snapshot } => (Link::Up { engine }, Some(snapshot)),
         Live::Down { host, reason, retry_s } => (Link::Down { host, reason, retry_s }, None),
     };
     model.dirty |= link != model.link;

@@ -16,7 +16,7 @@ pub fn draw(pen: &mut Pen, area: Rect) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let (sign, said, style) = match &model.link {
         Link::Connecting => (glyphs.off(), "connecting to Docker".to_owned(), theme.warn()),
-        Link::Up { version } => (glyphs.on(), format!("Docker {version}"), theme.good()),
+        Link::Up { engine } => (glyphs.on(), engine.clone(), theme.good()),
         Link::Down { host, .. } => ("!", format!("Docker is down: {host}"), theme.bad()),
     };
     let program = format!("{}  ", model.options.program);
