@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::{
     Program, Ran,
-    cluster::{Cluster, Options},
+    cluster::{Cluster, Options, traces_beside},
     run, try_run,
 };
 
@@ -190,7 +190,7 @@ impl Bed {
         for (node, state) in nodes.iter().zip(states.lines()) {
             match state.split_once(' ') {
                 Some(("running", pid)) => {
-                    let traces = cluster.traces_beside(pid).into_iter();
+                    let traces = traces_beside(pid).into_iter();
                     left.extend(traces.map(|line| format!("in the kernel of {node}: {line}")));
                 }
                 _ => left.push(format!("{node} is {state}: {}", try_run("docker", &["logs", "--tail", "4", node]).1)),

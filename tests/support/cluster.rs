@@ -259,22 +259,7 @@ impl Cluster {
 
     /// Whatever of ours the kernel holds in the node's namespace: chains, rules, qdiscs. Empty means clean.
     pub fn traces(&self, node: usize) -> Vec<String> {
-        self.traces_beside(&self.inspect(node, "{{.State.Pid}}"))
-    }
-
-    /// The same, in the namespace of a process.
-    pub fn traces_beside(&self, pid: &str) -> Vec<String> {
-        let mut lines = run("nsenter", &["-t", pid, "-n", "tc", "qdisc", "show"]);
-        let mut tools = vec!["iptables-nft-save", "ip6tables-nft-save"];
-        // Tables of the legacy kind are there once somebody asked for them.
-        if std::fs::read_to_string(format!("/proc/{pid}/net/ip_tables_names")).is_ok_and(|names| !names.is_empty()) {
-            tools.push("iptables-legacy-save");
-        }
-        for tool in tools {
-            lines += &try_run("nsenter", &["-t", pid, "-n", tool]).1;
-        }
-        let ours = |line: &&str| line.contains("TIKV-CHAOS") || line.contains("c4a0:") || line.contains("netem");
-        lines.lines().filter(ours).map(str::to_owned).collect()
+        traces_beside(&self.inspect(node, "{{.State.Pid}}"))
     }
 
     /// The tables of iptables-legacy in the node's namespace, by the kernel's own list.
@@ -346,6 +331,21 @@ impl Cluster {
         let listing = run("find", &[&format!("/proc/{pid}/root/kept/"), "-name", "chaos-fill-*"]);
         listing.lines().map(str::to_owned).collect()
     }
+}
+
+/// Whatever of ours the kernel holds in the network namespace of a process: chains, rules, qdiscs.
+pub fn traces_beside(pid: &str) -> Vec<String> {
+    let mut lines = run("nsenter", &["-t", pid, "-n", "tc", "qdisc", "show"]);
+    let mut tools = vec!["iptables-nft-save", "ip6tables-nft-save"];
+    // Tables of the legacy kind are there once somebody asked for them.
+    if std::fs::read_to_string(format!("/proc/{pid}/net/ip_tables_names")).is_ok_and(|names| !names.is_empty()) {
+        tools.push("iptables-legacy-save");
+    }
+    for tool in tools {
+        lines += &try_run("nsenter", &["-t", pid, "-n", tool]).1;
+    }
+    let ours = |line: &&str| line.contains("TIKV-CHAOS") || line.contains("c4a0:") || line.contains("netem");
+    lines.lines().filter(ours).map(str::to_owned).collect()
 }
 
 impl Drop for Cluster {

@@ -16,6 +16,7 @@ pub mod holder;
 pub mod http;
 pub mod netns;
 pub mod packets;
+pub mod podman;
 pub mod proc;
 pub mod proxy;
 pub mod pty;
