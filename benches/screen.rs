@@ -260,7 +260,7 @@ fn model(nodes: usize, injections: usize) -> Model {
         time_zone: TimeZone::UTC,
     };
     let mut model = Model::new(options, at(-300));
-    let snapshot = Snapshot { nodes: (0..nodes).map(|number| node(number, nodes)).collect() };
+    let snapshot = Snapshot { nodes: (0..nodes).map(|number| node(number, nodes)).collect(), ..Snapshot::default() };
     update(&mut model, Message::Docker(Live::Up { engine: "Docker 29.1.3".into(), snapshot }));
     for second in -300..0 {
         update(&mut model, Message::Clock(at(second)));

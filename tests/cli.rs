@@ -157,6 +157,13 @@ fn several_clusters_need_a_project() {
     assert_eq!(ran.status, 3, "{ran:?}");
     assert!(ran.stderr.contains(&one.project) && ran.stderr.contains(&two.project), "{ran:?}");
     assert!(ran.stderr.contains("--project"), "{ran:?}");
+    // A name that is none of theirs is answered with those that there are.
+    let ran = Program::new(Some("nope")).run(&["inject", "node_kill"]);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    let listed = Program::new(Some("nope")).run(&["nodes"]).ok();
+    for text in [&ran.stderr, &listed.stdout] {
+        assert!(text.contains("nope") && text.contains(&one.project) && text.contains(&two.project), "{text}");
+    }
 }
 
 #[test]

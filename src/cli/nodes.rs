@@ -34,7 +34,8 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     if config.json {
         output::document(&json!({ "nodes": rows(&snapshot, &states), "clusters": states }));
     } else if snapshot.nodes.is_empty() {
-        output::lines(["no TiKV or PD containers found"]);
+        let scope = snapshot.looked_at(config.project.as_deref());
+        output::lines([format!("no TiKV or PD containers found{scope}")]);
     } else {
         table(&snapshot, &states);
     }

@@ -249,7 +249,7 @@ pub fn group(mut nodes: Vec<Node>) -> Snapshot {
         node.cluster = node.project.clone().or_else(|| named.remove(&at)).unwrap_or_default();
     }
     nodes.sort_by(|a, b| (&a.cluster, a.role, natural(&a.name)).cmp(&(&b.cluster, b.role, natural(&b.name))));
-    Snapshot { nodes }
+    Snapshot { nodes, ..Snapshot::default() }
 }
 
 /// Sets of nodes that are connected by the networks they share.

@@ -11,6 +11,9 @@ use crate::chaos::DataMount;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
     pub nodes: Vec<Node>,
+    /// The clusters that were not asked for, by name.
+    #[serde(skip)]
+    pub others: Vec<String>,
 }
 
 impl Snapshot {
@@ -25,8 +28,19 @@ impl Snapshot {
 
     /// Only the nodes of one cluster, or all where none is named.
     pub fn only(mut self, cluster: Option<&str>) -> Self {
-        self.nodes.retain(|node| cluster.is_none_or(|cluster| node.cluster == cluster));
+        let Some(cluster) = cluster else { return self };
+        self.others = self.clusters().into_iter().filter(|name| *name != cluster).map(str::to_owned).collect();
+        self.nodes.retain(|node| node.cluster == cluster);
         self
+    }
+
+    /// Where was looked, to follow `no node`: nothing where all was, else the cluster and what there is instead.
+    pub fn looked_at(&self, cluster: Option<&str>) -> String {
+        match (cluster, self.others.join(", ")) {
+            (None, _) => String::new(),
+            (Some(cluster), others) if others.is_empty() => format!(" in project {cluster}"),
+            (Some(cluster), others) => format!(" in project {cluster}; there is {others}"),
+        }
     }
 
     pub fn by_id(&self, id: &str) -> Option<&Node> {

@@ -37,10 +37,7 @@ fn is_part(node: &Node, part: &str) -> bool {
 /// The one cluster that is meant where no node is named.
 pub fn only_cluster(snapshot: &Snapshot, project: Option<&str>) -> Result<(), SubjectError> {
     match snapshot.clusters()[..] {
-        [] => {
-            let scope = project.map(|project| format!(" in project {project}")).unwrap_or_default();
-            Err(SubjectError::NoNodes { scope })
-        }
+        [] => Err(SubjectError::NoNodes { scope: snapshot.looked_at(project) }),
         [_] => Ok(()),
         ref several => Err(SubjectError::SeveralClusters { clusters: several.join(", ") }),
     }

@@ -83,7 +83,7 @@ pub fn cluster() -> Snapshot {
     nodes[5].exit_code = Some(137);
     nodes[5].up_since = None;
     nodes[5].networks[0].ips.clear();
-    Snapshot { nodes }
+    Snapshot { nodes, ..Snapshot::default() }
 }
 
 pub fn up(snapshot: Snapshot) -> Message {

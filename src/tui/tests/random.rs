@@ -52,7 +52,7 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
             node.state = state;
             node
         });
-        Snapshot { nodes: nodes.collect() }
+        Snapshot { nodes: nodes.collect(), ..Snapshot::default() }
     })
 }
 

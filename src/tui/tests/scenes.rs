@@ -95,7 +95,7 @@ fn several_clusters(screen: &mut Screen) {
     nodes.truncate(3);
     nodes.extend((0..3).map(|at| node("prod", &format!("prod-tikv{at}-1"), Role::Tikv, 30 + at)));
     nodes[4].state = State::Paused;
-    screen.send(up(Snapshot { nodes }));
+    screen.send(up(Snapshot { nodes, ..Snapshot::default() }));
     screen.send(mine(vec![]));
     screen.planned();
 }
@@ -145,7 +145,7 @@ fn talkative(screen: &mut Screen) {
 /// More nodes and more injections than any pane has rows.
 fn crowded(screen: &mut Screen) {
     let nodes = (0..70).map(|at| node("demo", &format!("demo-tikv{at}-1"), Role::Tikv, 30 + at)).collect();
-    screen.send(up(Snapshot { nodes }));
+    screen.send(up(Snapshot { nodes, ..Snapshot::default() }));
     let open = (0..30).map(|at| {
         let left = i64::from(at) * 20 + 5;
         injection(at + 1, Life::Active, latency(&format!("demo-tikv{at}-1")), 600 - left, Some(left))

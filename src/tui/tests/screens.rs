@@ -62,7 +62,7 @@ fn two_clusters() {
     let mut screen = Screen::new(120, 40);
     let mut nodes = cluster().nodes;
     nodes.insert(0, node("alpha", "alpha-tikv0-1", Role::Tikv, 30));
-    screen.send(up(Snapshot { nodes }));
+    screen.send(up(Snapshot { nodes, ..Snapshot::default() }));
     assert_snapshot!(screen.text());
 }
 
@@ -269,6 +269,14 @@ fn ascii() {
 }
 
 #[test]
+fn another_clusters_name() {
+    let mut screen = Screen::new(80, 24);
+    screen.model.options.project = Some("staging".into());
+    screen.send(up(cluster().only(Some("staging"))));
+    assert_snapshot!(screen.text());
+}
+
+#[test]
 fn compose_names_and_a_plan_that_fails() {
     let mut screen = Screen::new(80, 24);
     let mut nodes = cluster().nodes;
@@ -278,7 +286,7 @@ fn compose_names_and_a_plan_that_fails() {
         node.restart_count = 11;
         node.networks[0].ips[0] = "192.168.128.111".parse().unwrap();
     }
-    screen.send(up(Snapshot { nodes }));
+    screen.send(up(Snapshot { nodes, ..Snapshot::default() }));
     screen.send(mine(vec![injection(1, Life::Reverting, partition("tikv-chaos-tikv2-1"), 48, None)]));
     let reason = "eth0 of tikv-chaos-tikv0-1 already has a queueing discipline that is not ours: tbf 8001:";
     let seq = screen.model.picker.seq;
@@ -292,6 +300,6 @@ fn odd_names_keep_the_columns() {
     let mut screen = Screen::new(80, 24);
     let mut nodes = cluster().nodes;
     nodes[1].name = "tikv-\u{1b}[31m世界世界世界世界世界世界-1".into();
-    screen.send(up(Snapshot { nodes }));
+    screen.send(up(Snapshot { nodes, ..Snapshot::default() }));
     assert_snapshot!(screen.text());
 }

@@ -87,11 +87,15 @@ pub fn table(pen: &mut Pen, area: Rect, title: u16) {
     let rows = rows(model, shown.iter().copied());
     if rows.is_empty() {
         let text = match (&model.link, &model.snapshot) {
-            (Link::Connecting, _) => "Looking for TiKV nodes.",
-            (_, None) => "No node was seen yet.",
-            _ => "No TiKV node is there. Start a cluster, and it will appear here.",
+            (Link::Connecting, _) => "Looking for TiKV nodes.".to_owned(),
+            (_, None) => "No node was seen yet.".to_owned(),
+            (_, Some(snapshot)) if !snapshot.others.is_empty() => {
+                let scope = snapshot.looked_at(model.options.project.as_deref());
+                pen.glyphs.clean(&format!("No TiKV node{scope}.")).into_owned()
+            }
+            _ => "No TiKV node is there. Start a cluster, and it will appear here.".to_owned(),
         };
-        return pen.line(area, Span::styled(text, pen.theme.dim()));
+        return pen.line(area, Span::styled(fit(pen.glyphs, &text, usize::from(area.width)), pen.theme.dim()));
     }
     let selected = rows.iter().position(|row| matches!(row, Row::Node(at) if *at == model.node)).unwrap_or(0);
     let visible = usize::from(area.height.saturating_sub(1));
