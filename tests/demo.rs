@@ -66,6 +66,7 @@ fn each_fault_shows_what_it_shows_on_tikv() {
     cut_from_pd_too(&demo);
     delayed(&demo);
     filled(&demo);
+    a_member_of_pd_lost(&demo);
     demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
     let left = run("docker", &["ps", "-aq", "--filter", &format!("label=tikv-chaos.demo={}", demo.name)]);
     assert_eq!(left, "");
@@ -146,6 +147,17 @@ fn filled(demo: &Demo) {
     revert(demo, &id);
     wait_for("its disk to have room", || demo.logs(host).contains("disk usage AlmostFull->Normal").then_some(()));
     healthy(demo);
+}
+
+/// One of three is nobody's loss; the second would be everybody's, and is refused.
+fn a_member_of_pd_lost(demo: &Demo) {
+    let id = inject(demo, &["node_kill", "--target", &demo.container("pd2")]);
+    healthy(demo);
+    let second = demo.program.run(&["inject", "node_kill", "--target", &demo.container("pd1")]);
+    assert_eq!(second.status, 3, "{second:?}");
+    assert!(second.stderr.contains("this leaves 1 of 3 PD members reachable"), "{second:?}");
+    assert_eq!(demo.inspect("pd1", "{{.State.Status}}"), "running");
+    revert(demo, &id);
 }
 
 #[test]

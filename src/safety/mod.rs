@@ -34,7 +34,56 @@ pub struct Verdict {
     pub reasons: Vec<String>,
 }
 
-/// One store, and what is the matter with it before the injection.
+/// Whose quorums are judged: those of the nodes of the target's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Members {
+    /// Every region is a Raft group on some of the stores.
+    Stores,
+    /// PD is one Raft group of all its members.
+    Pd,
+}
+
+impl Members {
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Stores => "stores",
+            Self::Pd => "PD members",
+        }
+    }
+
+    const fn keeps(self) -> &'static str {
+        match self {
+            Self::Stores => "every region keeps its quorum",
+            Self::Pd => "PD keeps its quorum",
+        }
+    }
+
+    const fn stop(self) -> &'static str {
+        match self {
+            Self::Stores => "writes stop",
+            Self::Pd => "PD stops, and with it timestamps and scheduling",
+        }
+    }
+
+    const fn one_more(self) -> &'static str {
+        match self {
+            Self::Stores => "one more failure stops writes",
+            Self::Pd => "one more failure stops PD",
+        }
+    }
+
+    /// From this delay on heartbeats come too late for the election timeout, in milliseconds.
+    pub const fn as_good_as_out_ms(self) -> u64 {
+        match self {
+            // 10 s (tikv raftstore config.rs), with room for the way back.
+            Self::Stores => 8_000,
+            // 3 s (pd server/config, election-interval), as much of it.
+            Self::Pd => 2_400,
+        }
+    }
+}
+
+/// One store, or PD member, and what is the matter with it before the injection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreBefore {
     pub name: String,
@@ -47,7 +96,7 @@ pub struct StoreBefore {
 /// What the injection would do to quorums, whatever its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// The store serves nobody any more.
+    /// It serves nobody any more.
     Out,
     /// It is cut off from these nodes, by their places among the stores, and from so many PD members.
     Cut { from: Vec<usize>, pds: usize },
@@ -60,6 +109,7 @@ pub enum Effect {
 /// The cluster before the injection, and what is asked for.
 #[derive(Debug, Clone)]
 pub struct Situation {
+    pub members: Members,
     pub stores: Vec<StoreBefore>,
     /// Pairs of stores that partitions cut already.
     pub cuts: Vec<(usize, usize)>,
@@ -71,10 +121,6 @@ pub struct Situation {
     pub pds: usize,
     pub effect: Effect,
 }
-
-/// From here on heartbeats come too late for the election timeout of 10 s (tikv raftstore config.rs), with room for
-/// the way back.
-pub const AS_GOOD_AS_OUT_MS: u64 = 8_000;
 
 /// Judges one injection by what it leaves of the quorums.
 pub fn judge(situation: &Situation) -> Verdict {
@@ -102,11 +148,11 @@ impl Verdict {
 
 /// What is left of the quorums; adds a reason where that is less than all.
 fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
-    let before = situation.reach();
+    let (before, members) = (situation.reach(), situation.members);
     let mut after = before.clone();
     match &situation.effect {
         Effect::Out => after.take_out(situation.target),
-        Effect::Slow { most_ms } if *most_ms >= AS_GOOD_AS_OUT_MS => after.take_out(situation.target),
+        Effect::Slow { most_ms } if *most_ms >= members.as_good_as_out_ms() => after.take_out(situation.target),
         Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
         Effect::Full { left, reserve, .. } if left <= reserve => after.fill(situation.target),
         Effect::Slow { .. } | Effect::Full { .. } => {}
@@ -114,21 +160,21 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     let (stores, replicas) = (situation.stores.len(), situation.replicas.min(situation.stores.len()));
     let (was, is) = (before.writing(), after.writing());
     let verb = if matches!(situation.effect, Effect::Full { .. }) { "able to write" } else { "reachable" };
-    let left = format!("this leaves {is} of {stores} stores {verb}");
+    let left = format!("this leaves {is} of {stores} {} {verb}", members.noun());
     let impaired: Vec<String> = situation.stores.iter().filter_map(StoreBefore::trouble).collect();
     let because = if impaired.is_empty() { String::new() } else { format!(" ({})", impaired.join("; ")) };
     if after.keeps_every_quorum(replicas) {
         let spare = after.survives_one_more(replicas);
         let and = if is == was && was == stores {
-            return format!("all {stores} stores stay {verb}: every region keeps its quorum");
+            return format!("all {stores} {} stay {verb}: {}", members.noun(), members.keeps());
         } else if spare {
-            "every region keeps its quorum"
+            String::new()
         } else {
-            "every region keeps its quorum, and one more failure stops writes"
+            format!(", and {}", members.one_more())
         };
-        return format!("{left}{because}: {and}");
+        return format!("{left}{because}: {}{and}", members.keeps());
     }
-    let stop = if after.keeps_no_quorum(replicas) { "writes stop" } else { "writes to some regions stop" };
+    let stop = if after.keeps_no_quorum(replicas) { members.stop() } else { "writes to some regions stop" };
     let sentence = format!("{left}{because}: {stop}");
     if before.keeps_every_quorum(replicas) {
         reasons.push((Grade::Refused, sentence.clone()));
@@ -152,6 +198,9 @@ fn on_the_side(situation: &Situation) -> Vec<Reason> {
         }
         Effect::Full { shared: Some(shared), .. } => {
             reasons.push((Grade::Careful, format!("the file system is shared: {shared}")));
+        }
+        Effect::Full { left, reserve, .. } if left <= reserve && situation.members == Members::Pd => {
+            reasons.push((Grade::Careful, format!("nothing is left: {} cannot write its log any more", target.name)));
         }
         Effect::Full { left, capacity, reserve, .. } if left <= reserve => {
             let level = if *left <= reserve / 2 { "AlreadyFull" } else { "AlmostFull" };

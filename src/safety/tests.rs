@@ -10,7 +10,15 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
         out: out.contains(&at).then(|| "is exited".to_owned()),
         full: None,
     };
-    Situation { stores: (0..stores).map(store).collect(), cuts: vec![], replicas: 3, target: 0, pds: 3, effect }
+    Situation {
+        members: Members::Stores,
+        stores: (0..stores).map(store).collect(),
+        cuts: vec![],
+        replicas: 3,
+        target: 0,
+        pds: 3,
+        effect,
+    }
 }
 
 fn verdict(situation: &Situation) -> Verdict {
@@ -139,4 +147,33 @@ fn every_small_cluster_is_refused_exactly_where_a_region_loses_its_quorum() {
         }
     }
     assert!(cases > 3_000);
+}
+
+#[test]
+fn a_member_of_pd_is_judged_by_pds_quorum() {
+    let pd = |out: &[usize], effect| {
+        let mut situation = cluster(3, out, effect);
+        situation.members = Members::Pd;
+        verdict(&situation)
+    };
+    let one = pd(&[], Effect::Out);
+    assert_eq!(
+        (one.grade, one.consequence.as_str()),
+        (Grade::Fine, "this leaves 2 of 3 PD members reachable: PD keeps its quorum, and one more failure stops PD")
+    );
+    let two = pd(&[1], Effect::Out);
+    assert_eq!(two.grade, Grade::Refused);
+    assert!(
+        two.consequence.ends_with(
+            "1 of 3 PD members reachable (tikv1 is exited): PD stops, and with it timestamps and scheduling"
+        ),
+        "{two:?}"
+    );
+    let slow = |most_ms| pd(&[1], Effect::Slow { most_ms }).grade;
+    assert_eq!((slow(500), slow(3_000)), (Grade::Fine, Grade::Refused));
+    let full = pd(&[], Effect::Full { left: 0, capacity: 100, reserve: 0, shared: None });
+    assert_eq!(
+        (full.grade, full.reasons.as_slice()),
+        (Grade::Careful, &["nothing is left: tikv0 cannot write its log any more".to_owned()][..])
+    );
 }

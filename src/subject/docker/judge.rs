@@ -13,7 +13,7 @@ use crate::{
         ClusterState,
         assumed::{MAX_REPLICAS, RESERVE_SHARE, RESERVE_SPACE, UP},
     },
-    safety::{Effect, Situation, StoreBefore},
+    safety::{Effect, Members, Situation, StoreBefore},
 };
 
 /// The disk under a fill, before it, in bytes.
@@ -32,7 +32,7 @@ pub(super) struct Knowledge<'a> {
     pub cluster: Option<&'a ClusterState>,
 }
 
-/// The situation in which `fault` would hit `node`; `disk` for a fill.
+/// The situation in which `fault` would hit `node`; `disk` for a fill. A member of PD is judged by PD's own quorum.
 pub(super) fn situation(
     snapshot: &Snapshot,
     node: &Node,
@@ -41,21 +41,25 @@ pub(super) fn situation(
     known: &Knowledge,
 ) -> Situation {
     let cluster: Vec<&Node> = snapshot.nodes.iter().filter(|other| other.cluster == node.cluster).collect();
-    let stores: Vec<&Node> = cluster.iter().copied().filter(|other| other.role == Role::Tikv).collect();
-    let mut stores = stores;
+    let mut stores: Vec<&Node> = cluster.iter().copied().filter(|other| other.role == node.role).collect();
     let target = stores.iter().position(|store| store.id == node.id).unwrap_or_else(|| {
         // A node that Docker no longer lists is judged as one more.
         stores.push(node);
         stores.len() - 1
     });
+    let members = if node.role == Role::Pd { Members::Pd } else { Members::Stores };
     let replicas = known.cluster.and_then(|cluster| cluster.pd.value.as_ref()?.max_replicas).unwrap_or(MAX_REPLICAS);
     Situation {
+        members,
         target,
-        replicas: usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
+        replicas: match members {
+            Members::Stores => usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
+            Members::Pd => stores.len(),
+        },
         pds: cluster.iter().filter(|other| other.role == Role::Pd && other.is_running()).count(),
         effect: effect(node, fault, disk, &cluster, &stores),
         cuts: known.open.iter().flat_map(|one| cuts(one, &stores)).collect(),
-        stores: stores.iter().map(|store| before(store, known)).collect(),
+        stores: stores.iter().map(|store| before(store, members, known)).collect(),
     }
 }
 
@@ -76,7 +80,11 @@ fn effect(
                 let hit = |other: &&Node| other.id != node.id && other.ips().any(&hit);
                 Effect::Cut {
                     from: stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| at).collect(),
-                    pds: cluster.iter().copied().filter(|other| other.role == Role::Pd && hit(other)).count(),
+                    pds: cluster
+                        .iter()
+                        .copied()
+                        .filter(|other| node.role == Role::Tikv && other.role == Role::Pd && hit(other))
+                        .count(),
                 }
             }
             None => Effect::Slow { most_ms: 0 },
@@ -92,7 +100,7 @@ fn effect(
             Effect::Full {
                 left: available.saturating_sub(*fill_bytes),
                 capacity: total,
-                reserve: reserve(node, total),
+                reserve: if node.role == Role::Pd { 0 } else { reserve(node, total) },
                 shared: disk.and_then(|disk| disk.shared.clone()),
             }
         }
@@ -126,7 +134,7 @@ fn reserve(node: &Node, capacity: u64) -> u64 {
     share.max(node.reserve_space.unwrap_or(RESERVE_SPACE))
 }
 
-fn before(store: &Node, known: &Knowledge) -> StoreBefore {
+fn before(store: &Node, members: Members, known: &Knowledge) -> StoreBefore {
     let seen = known.cluster.and_then(|cluster| cluster.nodes.get(&store.id)?.store.as_ref());
     let disconnected = || seen.filter(|one| one.state_name != UP).map(|one| format!("is {} in PD", one.state_name));
     let delayed = || {
@@ -135,7 +143,7 @@ fn before(store: &Node, known: &Knowledge) -> StoreBefore {
             FaultMetadata::Latency { max_ms, shaped, .. } => Some(late(*max_ms, shaped)),
             _ => None,
         });
-        let slow = slow.filter(|most| *most >= crate::safety::AS_GOOD_AS_OUT_MS);
+        let slow = slow.filter(|most| *most >= members.as_good_as_out_ms());
         slow.max().map(|most| format!("answers {most} ms late"))
     };
     // One that is being taken out together with the target still runs.
