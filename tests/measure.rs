@@ -8,7 +8,7 @@ use support::{
     cluster::{Cluster, Options},
     docker_is_here,
     pty::Terminal,
-    try_run,
+    run, try_run,
 };
 
 /// Whether a TCP connection from one node's namespace to the other's client port comes about.
@@ -79,6 +79,32 @@ fn a_partition_is_seen_from_inside_before_while_and_after_it_holds() {
     assert_eq!(over["text"], "measured 0 of 2 out of reach: it is over");
     let matrix = program.run(&["reach", "--json"]).ok().json();
     assert_eq!(row(&matrix, &cluster, 0), [None, measured("reached"), measured("reached")]);
+    cluster.assert_clean();
+}
+
+#[test]
+fn what_became_of_a_peer_meanwhile_is_not_taken_for_the_fault() {
+    if !docker_is_here() {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default());
+    let program = Program::new(Some(&cluster.project));
+    let cut = ["network_partition", "--target", "tikv0", "--peers", "tikv1"];
+    let over = |id: &Value| {
+        let reverted = program.run(&["revert", "--json", id.as_str().unwrap()]).ok().json();
+        reverted["reverted"][0]["measured"].clone()
+    };
+    let first = program.inject(&cut);
+    run("docker", &["kill", &cluster.nodes[1]]);
+    let seen = over(&first["id"]);
+    assert_eq!(seen["text"], "not measured: none of the nodes that it was about runs");
+    run("docker", &["start", &cluster.nodes[1]]);
+
+    // Of several, by those that run.
+    let second = program.inject(&["network_partition", "--target", "tikv0"]);
+    run("docker", &["kill", &cluster.nodes[1]]);
+    let seen = over(&second["id"]);
+    assert_eq!(seen["text"], "measured 0 of 1 out of reach: it is over", "{seen:#}");
     cluster.assert_clean();
 }
 

@@ -91,7 +91,8 @@ impl TikvSubject {
     ) -> Result<Look, String> {
         let holder = self.warm(metadata).await.ok_or("its helper is not at hand")?;
         let asked = &Asked::of(fault);
-        let mut places = match known {
+        let mut places: Vec<Place> = match known {
+            Some(known) if moment == Moment::After => self.still_there(known, asked).await?,
             Some(known) => known.peers.iter().map(Place::of).collect(),
             None => self.places_of(metadata, fault, &asked.filter, &holder).await?,
         };
@@ -118,6 +119,20 @@ impl TikvSubject {
             }
             _ => Err("its helper answered something else".to_owned()),
         }
+    }
+
+    /// Those that run at the address that they had: one that was killed or got another meanwhile does not answer, whatever
+    /// became of the fault.
+    async fn still_there(&self, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
+        let snapshot = self.snapshot().await.map_err(|error| error.to_string())?;
+        let running = snapshot.nodes.iter().filter(|node| node.is_running());
+        let addresses: BTreeSet<IpAddr> = running.flat_map(Node::ips).collect();
+        let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(|peer| addresses.contains(&peer.address));
+        let is_meant = |peers: &[&PeerReading]| peers.iter().any(|peer| asked.means_echo(peer.address));
+        if is_meant(&gone) && !is_meant(&there) {
+            return Err("none of the nodes that it was about runs".to_owned());
+        }
+        Ok(there.into_iter().map(Place::of).collect())
     }
 
     /// The peers that the target meets through the fault's interfaces.
