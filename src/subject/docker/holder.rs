@@ -81,7 +81,9 @@ impl Holder {
         // Two programs may make it at the same moment, and one that ends holds its name until it is removed.
         let begun = Instant::now();
         while begun.elapsed() < client::LONG_PATIENCE {
-            match Self::try_open(engine, image, beside, &name, begun.elapsed() > UNSTARTED).await {
+            // Rare, and large: kept out of the futures of everybody who may need it.
+            let opening = Box::pin(Self::try_open(engine, image, beside, &name, begun.elapsed() > UNSTARTED));
+            match opening.await {
                 Err(SubjectError::Docker { reason, .. }) if is_in_between(&reason) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }

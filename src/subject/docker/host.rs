@@ -165,7 +165,8 @@ impl TikvSubject {
     pub async fn image(&self) -> Result<&str, SubjectError> {
         self.may_change("the helper's image")?;
         let docker = self.docker().await?;
-        let make = image::ensure(&docker, image::Purpose::Holder, &self.options.image, &*self.options.progress);
+        let make =
+            Box::pin(image::ensure(&docker, image::Purpose::Holder, &self.options.image, &*self.options.progress));
         Ok(self.image.get_or_try_init(|| make).await?.as_str())
     }
 

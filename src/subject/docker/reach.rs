@@ -258,7 +258,8 @@ impl Reach<'_> {
                     _ => Trouble::Answer(error.to_string()),
                 })
             }
-            Way::Relay { network, address } => self.relay(network, place(address.to_string()), path).await,
+            // Every node is asked every second, most of them in another way: what this one needs is not theirs to carry.
+            Way::Relay { network, address } => Box::pin(self.relay(network, place(address.to_string()), path)).await,
         }
     }
 
