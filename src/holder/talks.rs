@@ -15,8 +15,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// In the container's own memory, which nobody else sees.
-const SOCKET: &str = "/run/tikv-chaos.sock";
+/// In the container's own memory, which nobody else sees, and where a relay may write too.
+const SOCKET: &str = "/dev/shm/tikv-chaos.sock";
 
 /// The first argument of the process that is a [`talk`].
 pub const TALK: &str = "talk";

@@ -114,8 +114,8 @@ impl Beside {
         let is_relay = matches!(self, Self::Network { .. });
         // NET_RAW is for iptables-legacy, DAC_OVERRIDE for a data folder that belongs to another user.
         let capabilities = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"].map(str::to_owned).to_vec();
-        // The socket is in /run, and the lock of iptables-legacy.
-        let scratch = HashMap::from([("/run".to_owned(), "size=64k,mode=1777".to_owned())]);
+        // iptables-legacy keeps its lock in /run.
+        let scratch = HashMap::from([("/run".to_owned(), "size=64k".to_owned())]);
         // A relay changes nothing, so it may do nothing: 65534 is nobody.
         let (role, user) = if is_relay { ("relay", "65534:65534") } else { ("holder", "0") };
         ContainerCreateBody {
@@ -135,7 +135,7 @@ impl Beside {
                 cap_add: (!is_relay).then_some(capabilities),
                 security_opt: Some(vec!["no-new-privileges".to_owned()]),
                 readonly_rootfs: Some(true),
-                tmpfs: Some(scratch),
+                tmpfs: (!is_relay).then_some(scratch),
                 auto_remove: Some(true),
                 ..HostConfig::default()
             }),

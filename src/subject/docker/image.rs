@@ -15,6 +15,7 @@ use std::{
 
 use bollard::{
     Docker, body_full,
+    models::ImageSummary,
     query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions},
 };
 use futures_util::StreamExt as _;
@@ -116,11 +117,8 @@ async fn make(docker: &Docker, purpose: Purpose, exe: &Path, tag: &str) -> Resul
 }
 
 async fn import(docker: &Docker, purpose: Purpose, tag: &str, archive: Vec<u8>) -> Result<(), SubjectError> {
-    let changes = vec![
-        format!("LABEL {ROLE_LABEL}={}", purpose.role()),
-        "ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-        format!("ENTRYPOINT [\"{PROGRAM}\"]"),
-    ];
+    // One alone: Podman takes several for one. What runs in a container is said when it is made.
+    let changes = vec![format!("LABEL {ROLE_LABEL}={}", purpose.role())];
     // The tag as a part of the name, as Docker's command line sends it: Podman overlooks one of its own.
     let name = format!("{}:{tag}", purpose.repository());
     let options = CreateImageOptionsBuilder::new().from_src("-").repo(&name).changes(changes).build();
@@ -131,16 +129,25 @@ async fn import(docker: &Docker, purpose: Purpose, tag: &str, archive: Vec<u8>) 
     Ok(())
 }
 
-/// Images that no injection can still name in its undo go. Docker keeps those that a container uses.
+/// Images that no injection can still name in its undo go.
 async fn remove_old(docker: &Docker, purpose: Purpose, keep: &str) {
-    let filters = [("reference", vec![purpose.repository()])].into();
+    let long_ago = Timestamp::now().as_second() - KEEP_S;
+    let is_old = |image: &ImageSummary| image.created < long_ago && !image.repo_tags.iter().any(|tag| tag == keep);
+    remove(docker, purpose, is_old).await;
+}
+
+/// Removes those images of ours that are doomed. Docker keeps the ones that a container uses. One whose name went to another,
+/// which was made at the same time, is known by its label alone.
+pub(super) async fn remove(docker: &Docker, purpose: Purpose, is_doomed: impl Fn(&ImageSummary) -> bool) {
+    let label = format!("{ROLE_LABEL}={}", purpose.role());
+    let filters = [("label", vec![label.as_str()])].into();
     let options = ListImagesOptionsBuilder::new().filters(&filters).build();
     let Ok(images) = docker.list_images(Some(options)).await else { return };
-    let long_ago = Timestamp::now().as_second() - KEEP_S;
-    for image in images.iter().filter(|image| image.created < long_ago) {
-        for tag in image.repo_tags.iter().filter(|tag| *tag != keep) {
-            if let Err(error) = docker.remove_image(tag, None::<RemoveImageOptions>, None).await {
-                tracing::debug!(tag, reason = client::reason(&error), "an older image stays");
+    for image in images.iter().filter(|image| is_doomed(image)) {
+        let names = if image.repo_tags.is_empty() { std::slice::from_ref(&image.id) } else { &image.repo_tags[..] };
+        for name in names {
+            if let Err(error) = docker.remove_image(name, None::<RemoveImageOptions>, None).await {
+                tracing::debug!(name, reason = client::reason(&error), "an image stays");
             }
         }
     }

@@ -13,7 +13,7 @@ use nix::{
     sys::socket::{
         AddressFamily, MsgFlags, MultiHeaders, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, recvmmsg,
         send, setsockopt, socket,
-        sockopt::{RcvBufForce, ReceiveTimestamp},
+        sockopt::{RcvBuf, RcvBufForce, ReceiveTimestamp},
     },
 };
 
@@ -85,7 +85,8 @@ impl Queue {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkNetFilter)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-        setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER)?;
+        // In a user namespace, as below a Podman without root, there is no more than the host allows everybody.
+        setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).or_else(|_| setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER))?;
         // As long as some socket asks for it, the kernel stamps every packet that arrives.
         setsockopt(&socket, ReceiveTimestamp, &true)?;
         let queue = Self { socket, number, config, verdicts: Vec::with_capacity(2 * BATCH) };

@@ -10,8 +10,8 @@ use bollard::{
     Docker,
     models::ContainerSummary,
     query_parameters::{
-        CreateContainerOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-        RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
+        CreateContainerOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveVolumeOptions,
     },
 };
 use futures_util::future::join_all;
@@ -233,12 +233,5 @@ async fn remove_images(docker: &Docker) {
     if docker.list_networks(Some(options)).await.is_ok_and(|others| !others.is_empty()) {
         return;
     }
-    let filters = [("reference", vec![Purpose::Demo.repository()])].into();
-    let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-    let Ok(images) = docker.list_images(Some(options)).await else { return };
-    for tag in images.iter().flat_map(|image| &image.repo_tags) {
-        if let Err(error) = docker.remove_image(tag, None::<RemoveImageOptions>, None).await {
-            tracing::debug!(tag, reason = client::reason(&error), "the demo's image stays");
-        }
-    }
+    image::remove(docker, Purpose::Demo, |_| true).await;
 }
