@@ -6,6 +6,7 @@ use support::{
     Program, Ran,
     cluster::traces_beside,
     podman::{self, Podman},
+    proxy,
     pty::Terminal,
     run, unique, wait_for,
 };
@@ -127,6 +128,11 @@ fn each_fault_is_made_by_one_program_and_undone_by_another() {
 
     demo.inject(&["network_partition", "--ttl", "1s"]);
     wait_for("its deadline", || demo.traces().is_empty().then_some(()));
+
+    // As if it were on another host: its nodes are read through a relay in their network.
+    let remote = proxy::over_tcp_to(&demo.podman.socket());
+    let read = demo.program.run(&["nodes", "--json", "--docker-host", &remote]).ok().stdout;
+    assert!(read.contains(&format!("through a relay in tikv-chaos-{}", demo.name)), "{read}");
 
     // Without its record it is found by its mark.
     demo.inject(&["network_partition"]);

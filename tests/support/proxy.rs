@@ -4,7 +4,7 @@ use std::{
     io,
     net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -94,11 +94,17 @@ fn join(client: UnixStream, docker: UnixStream) {
 
 /// Docker as if it were on another host: a `DOCKER_HOST` at a TCP port, until the test's process ends.
 pub fn over_tcp() -> String {
+    over_tcp_to(Path::new(DOCKER))
+}
+
+/// The same of whoever listens at that socket.
+pub fn over_tcp_to(socket: &Path) -> String {
+    let socket = socket.to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = format!("tcp://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
-            let docker = UnixStream::connect(DOCKER).unwrap();
+            let docker = UnixStream::connect(&socket).unwrap();
             let (mut asks, mut answers) = (client.try_clone().unwrap(), docker.try_clone().unwrap());
             let (mut to_docker, mut to_client): (UnixStream, TcpStream) = (docker, client);
             std::thread::spawn(move || {
