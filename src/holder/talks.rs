@@ -2,14 +2,11 @@
 //! each by a [`talk`] that was started in the same container. The socket is for Podman, which closes a container's
 //! standard input as soon as the first who was attached goes (conmon, `conn_sock.c`). Everybody hears every answer.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines, Stdin, Stdout},
-    net::{
-        UnixListener, UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::{UnixListener, UnixStream},
     sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -27,6 +24,9 @@ const STARTING: Duration = Duration::from_secs(5);
 /// How long those at the socket may take to hand on the last answer.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// So many answers may wait for one of them.
+const BEHIND: usize = 1024;
+
 pub struct Talks {
     /// Until its end.
     stdin: Option<Lines<BufReader<Stdin>>>,
@@ -34,8 +34,9 @@ pub struct Talks {
     listener: Option<UnixListener>,
     /// What those at the socket say, and the end that each of them has.
     heard: (mpsc::Sender<String>, mpsc::Receiver<String>),
-    readers: JoinSet<()>,
-    writers: Vec<OwnedWriteHalf>,
+    talking: JoinSet<()>,
+    /// What each of them is told.
+    told: Vec<mpsc::Sender<Arc<[u8]>>>,
 }
 
 impl Talks {
@@ -49,8 +50,8 @@ impl Talks {
             stdout: tokio::io::stdout(),
             listener: listener.ok(),
             heard: mpsc::channel(16),
-            readers: JoinSet::new(),
-            writers: Vec::new(),
+            talking: JoinSet::new(),
+            told: Vec::new(),
         }
     }
 
@@ -68,21 +69,23 @@ impl Talks {
                 come = async { self.listener.as_ref().expect("it listens").accept().await }, if self.listener.is_some() => {
                     self.take(come?.0);
                 }
-                Some(_) = self.readers.join_next() => {}
+                Some(_) = self.talking.join_next() => {}
             }
         }
     }
 
     fn take(&mut self, stream: UnixStream) {
-        let (from, to) = stream.into_split();
-        self.readers.spawn(read(from, self.heard.0.clone()));
-        self.writers.push(to);
+        let (sender, told) = mpsc::channel(BEHIND);
+        self.talking.spawn(converse(stream, self.heard.0.clone(), told));
+        self.told.push(sender);
     }
 
-    /// Says one line to everybody. Who has not read what fits into a socket does not keep the others waiting: he is
-    /// hung up on.
+    /// Says one line to everybody. Who does not read keeps nobody waiting: he is hung up on.
     pub async fn say(&mut self, line: &[u8]) -> io::Result<()> {
-        self.writers.retain(|writer| writer.try_write(line).is_ok_and(|written| written == line.len()));
+        if !self.told.is_empty() {
+            let line: Arc<[u8]> = line.into();
+            self.told.retain(|told| told.try_send(Arc::clone(&line)).is_ok());
+        }
         self.stdout.write_all(line).await?;
         self.stdout.flush().await
     }
@@ -90,18 +93,34 @@ impl Talks {
     /// Waits until those at the socket have handed on what was said: they end with this process.
     pub async fn close(mut self) {
         self.listener = None;
-        self.writers.clear();
-        let _ = timeout(FAREWELL, async { while self.readers.join_next().await.is_some() {} }).await;
+        self.told.clear();
+        let _ = timeout(FAREWELL, async { while self.talking.join_next().await.is_some() {} }).await;
     }
 }
 
-async fn read(from: OwnedReadHalf, heard: mpsc::Sender<String>) {
+/// One of those at the socket: what he says and what he is told. He goes when he likes, and is waited for once he was told
+/// everything.
+async fn converse(stream: UnixStream, heard: mpsc::Sender<String>, mut told: mpsc::Receiver<Arc<[u8]>>) {
+    let (from, mut to) = stream.into_split();
     let mut lines = BufReader::new(from).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        if heard.send(line).await.is_err() {
-            return;
+    loop {
+        tokio::select! {
+            line = lines.next_line() => {
+                let Ok(Some(line)) = line else { return };
+                if heard.send(line).await.is_err() {
+                    return;
+                }
+            }
+            line = told.recv() => {
+                let Some(line) = line else { break };
+                if to.write_all(&line).await.is_err() {
+                    return;
+                }
+            }
         }
     }
+    drop(to);
+    while let Ok(Some(_)) = lines.next_line().await {}
 }
 
 /// Carries standard input to the helper in this container and its answers to standard output, until one of them ends.
