@@ -4,8 +4,9 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures_util::future::{Either, FutureExt as _, join_all, select};
+use futures_util::future::{Either, join_all, select};
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
 
 use super::{
     claim::Claim,
@@ -22,6 +23,9 @@ use crate::{
     step::{Step, step},
     subject::{Cleaned, ErrorKind, Plan, Subject, SubjectError},
 };
+
+/// How long a look that was cut short may take to answer.
+const CUT_SHORT: Duration = Duration::from_millis(100);
 
 const OVERTAKEN: &str = "was reverted by somebody else while it was being made";
 
@@ -142,12 +146,13 @@ pub async fn inject_all<S: Subject>(
     if all.verdict.grade == Grade::Refused && !request.force {
         return Err(LifeError::Unsafe(all.verdict));
     }
-    // The looks begin first and are not waited for: where a fault is made before they end, they are what they have become.
+    // The looks begin first, and a fault that is made before they end cuts them short: their answers come a moment after
+    // its own.
     let looks = pin!(join_all(plans.iter().map(|plan| subject.measure(&plan.metadata, Moment::Before, None))));
     let making = pin!(make_all(subject, store, request, &plans));
     let (made, before) = match select(looks, making).await {
         Either::Left((before, making)) => (making.await?, before),
-        Either::Right((made, looks)) => (made?, looks.now_or_never().unwrap_or_default()),
+        Either::Right((made, looks)) => (made?, timeout(CUT_SHORT, looks).await.unwrap_or_default()),
     };
     let before = before.into_iter().chain(std::iter::repeat(None));
     let with = |(mut one, before): (Injected, Option<Look>)| {
