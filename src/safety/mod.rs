@@ -98,8 +98,8 @@ pub struct StoreBefore {
 pub enum Effect {
     /// It serves nobody any more.
     Out,
-    /// It is cut off from these nodes, by their places among the stores, and from so many PD members.
-    Cut { from: Vec<usize>, pds: usize },
+    /// It is cut off from these of its kind, by their places, and from so many of the other kind, PD members or stores.
+    Cut { from: Vec<usize>, others: usize },
     /// It answers later, by so many milliseconds at most.
     Slow { most_ms: u64 },
     /// So much is left of its disk, in bytes.
@@ -110,15 +110,14 @@ pub enum Effect {
 #[derive(Debug, Clone)]
 pub struct Situation {
     pub members: Members,
+    /// The stores, or the members of PD.
     pub stores: Vec<StoreBefore>,
-    /// Pairs of stores that partitions cut already.
+    /// Pairs of them that partitions cut already.
     pub cuts: Vec<(usize, usize)>,
-    /// `max-replicas`; more than there are stores counts as all of them.
+    /// `max-replicas`; more than there are stores counts as all of them. Of PD's one group, all its members.
     pub replicas: usize,
-    /// The place of the target among the stores.
+    /// The place of the target among them.
     pub target: usize,
-    /// Running PD members.
-    pub pds: usize,
     pub effect: Effect,
 }
 
@@ -153,6 +152,10 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     match &situation.effect {
         Effect::Out => after.take_out(situation.target),
         Effect::Slow { most_ms } if *most_ms >= members.as_good_as_out_ms() => after.take_out(situation.target),
+        // The only one that runs is PD for all of them.
+        Effect::Cut { others: 1.., .. } if members == Members::Pd && situation.is_alone() => {
+            after.take_out(situation.target);
+        }
         Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
         Effect::Full { left, reserve, .. } if left <= reserve => after.fill(situation.target),
         Effect::Slow { .. } | Effect::Full { .. } => {}
@@ -165,7 +168,9 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     let because = if impaired.is_empty() { String::new() } else { format!(" ({})", impaired.join("; ")) };
     if after.keeps_every_quorum(replicas) {
         let spare = after.survives_one_more(replicas);
-        let and = if is == was && was == stores {
+        let and = if is == was && was == stores && situation.is_cut_from_stores() {
+            return format!("the {stores} PD members stay with one another: {}", members.keeps());
+        } else if is == was && was == stores {
             return format!("all {stores} {} stay {verb}: {}", members.noun(), members.keeps());
         } else if spare {
             String::new()
@@ -192,7 +197,12 @@ fn on_the_side(situation: &Situation) -> Vec<Reason> {
         reasons.push((Grade::Careful, format!("{} {why} already", target.name)));
     }
     match &situation.effect {
-        Effect::Cut { pds, .. } if *pds > 0 => {
+        Effect::Cut { others: others @ 1.., .. } if situation.members == Members::Pd => {
+            let text =
+                format!("{others} stores cannot reach {}: while it leads PD, they get no timestamps", target.name);
+            reasons.push((Grade::Careful, text));
+        }
+        Effect::Cut { others: 1.., .. } => {
             let text = format!("{} cannot reach PD: after 30 min PD moves its replicas elsewhere", target.name);
             reasons.push((Grade::Careful, text));
         }
@@ -225,6 +235,15 @@ impl StoreBefore {
 }
 
 impl Situation {
+    /// Nobody of the target's kind but itself serves.
+    fn is_alone(&self) -> bool {
+        self.stores.iter().enumerate().all(|(at, store)| at == self.target || store.out.is_some())
+    }
+
+    fn is_cut_from_stores(&self) -> bool {
+        self.members == Members::Pd && matches!(self.effect, Effect::Cut { others: 1.., .. })
+    }
+
     /// Who reaches whom before the injection.
     fn reach(&self) -> Reach {
         let mut reach = Reach::full(self.stores.len());

@@ -16,7 +16,6 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
         cuts: vec![],
         replicas: 3,
         target: 0,
-        pds: 3,
         effect,
     }
 }
@@ -65,16 +64,16 @@ fn a_delay_counts_from_where_heartbeats_come_too_late() {
 
 #[test]
 fn a_partition_is_judged_by_the_groups_it_makes() {
-    let alone = Effect::Cut { from: vec![1, 2], pds: 0 };
+    let alone = Effect::Cut { from: vec![1, 2], others: 0 };
     let isolated = verdict(&cluster(3, &[], alone.clone()));
     assert_eq!(isolated.grade, Grade::Fine);
     assert!(isolated.consequence.starts_with("this leaves 2 of 3 stores reachable"), "{}", isolated.consequence);
     assert_eq!(verdict(&cluster(3, &[1], alone)).grade, Grade::Refused);
     // One link less: either end still makes a majority with the third.
-    let pair = verdict(&cluster(3, &[], Effect::Cut { from: vec![1], pds: 0 }));
+    let pair = verdict(&cluster(3, &[], Effect::Cut { from: vec![1], others: 0 }));
     assert_eq!(pair.grade, Grade::Fine);
     // Each cut is a majority's, all three together are nobody's.
-    let mut ring = cluster(3, &[], Effect::Cut { from: vec![1], pds: 0 });
+    let mut ring = cluster(3, &[], Effect::Cut { from: vec![1], others: 0 });
     ring.cuts = vec![(1, 2), (0, 2)];
     assert_eq!(verdict(&ring).grade, Grade::Refused);
 }
@@ -133,7 +132,7 @@ fn every_small_cluster_is_refused_exactly_where_a_region_loses_its_quorum() {
                 for cut in 0u32..1 << stores {
                     let set = |bits: u32| (0..stores).filter(|at| bits >> at & 1 == 1).collect::<Vec<_>>();
                     let from: Vec<usize> = set(cut).into_iter().filter(|other| *other != 0).collect();
-                    let mut situation = cluster(stores, &set(out), Effect::Cut { from: from.clone(), pds: 0 });
+                    let mut situation = cluster(stores, &set(out), Effect::Cut { from: from.clone(), others: 0 });
                     situation.replicas = replicas;
                     let able = |store: usize| out >> store & 1 == 0;
                     let linked = |a: usize, b: usize| !(a == 0 && from.contains(&b) || b == 0 && from.contains(&a));
@@ -171,6 +170,16 @@ fn a_member_of_pd_is_judged_by_pds_quorum() {
     );
     let slow = |most_ms| pd(&[1], Effect::Slow { most_ms }).grade;
     assert_eq!((slow(500), slow(3_000)), (Grade::Fine, Grade::Refused));
+    let cut = |out: &[usize]| pd(out, Effect::Cut { from: vec![], others: 3 });
+    assert_eq!(
+        (cut(&[]).grade, cut(&[]).consequence.as_str(), cut(&[]).reasons.as_slice()),
+        (
+            Grade::Careful,
+            "the 3 PD members stay with one another: PD keeps its quorum",
+            &["3 stores cannot reach tikv0: while it leads PD, they get no timestamps".to_owned()][..]
+        )
+    );
+    assert_eq!(cut(&[1, 2]).grade, Grade::Refused);
     let full = pd(&[], Effect::Full { left: 0, capacity: 100, reserve: 0, shared: None });
     assert_eq!(
         (full.grade, full.reasons.as_slice()),

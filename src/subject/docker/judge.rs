@@ -56,7 +56,6 @@ pub(super) fn situation(
             Members::Stores => usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
             Members::Pd => stores.len(),
         },
-        pds: cluster.iter().filter(|other| other.role == Role::Pd && other.is_running()).count(),
         effect: effect(node, fault, disk, &cluster, &stores),
         cuts: known.open.iter().flat_map(|one| cuts(one, &stores)).collect(),
         stores: stores.iter().map(|store| before(store, members, known)).collect(),
@@ -80,11 +79,7 @@ fn effect(
                 let hit = |other: &&Node| other.id != node.id && other.ips().any(&hit);
                 Effect::Cut {
                     from: stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| at).collect(),
-                    pds: cluster
-                        .iter()
-                        .copied()
-                        .filter(|other| node.role == Role::Tikv && other.role == Role::Pd && hit(other))
-                        .count(),
+                    others: cluster.iter().copied().filter(|other| other.role != node.role && hit(other)).count(),
                 }
             }
             None => Effect::Slow { most_ms: 0 },
@@ -136,6 +131,10 @@ fn reserve(node: &Node, capacity: u64) -> u64 {
 
 fn before(store: &Node, members: Members, known: &Knowledge) -> StoreBefore {
     let seen = known.cluster.and_then(|cluster| cluster.nodes.get(&store.id)?.store.as_ref());
+    let unhealthy = || {
+        let member = known.cluster?.pd_nodes.iter().find(|member| member.container_id == store.id)?;
+        (member.healthy == Some(false)).then(|| "is not healthy in PD".to_owned())
+    };
     let disconnected = || seen.filter(|one| one.state_name != UP).map(|one| format!("is {} in PD", one.state_name));
     let delayed = || {
         let open = known.open.iter().filter(|one| one.container_id == store.id);
@@ -157,14 +156,18 @@ fn before(store: &Node, members: Members, known: &Knowledge) -> StoreBefore {
         how.map(str::to_owned).next_back()
     };
     let docker = (!store.is_running()).then(|| format!("is {}", store.state)).or_else(taken_out);
-    let filled = known
-        .open
-        .iter()
-        .any(|one| one.container_id == store.id && matches!(one.fault, FaultMetadata::DiskPressure { .. }));
+    // PD keeps no reserve: it stops where nothing is left.
+    let is_full = |fault: &FaultMetadata| match fault {
+        FaultMetadata::DiskPressure { whole, fill_percent, .. } => {
+            members == Members::Stores || *whole && *fill_percent == 100
+        }
+        _ => false,
+    };
+    let filled = known.open.iter().any(|one| one.container_id == store.id && is_full(&one.fault));
     let little = seen.and_then(|one| Some(one.available? <= reserve(store, one.capacity?))).unwrap_or(false);
     StoreBefore {
         name: store.name.clone(),
-        out: docker.or_else(disconnected).or_else(delayed),
+        out: docker.or_else(disconnected).or_else(unhealthy).or_else(delayed),
         full: (filled || little).then(|| "has a full disk".to_owned()),
     }
 }
