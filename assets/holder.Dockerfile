@@ -8,6 +8,5 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends iproute2 iptables \
  && rm -rf /var/lib/apt/lists/*
 COPY tikv-chaos /tikv-chaos
-LABEL tikv-chaos.role=holder-image
 ENTRYPOINT ["/tikv-chaos"]
 CMD ["holder"]

@@ -186,7 +186,7 @@ fn what_is_in_the_way_is_said_and_nothing_is_made() {
     // A container of somebody else under one of its names.
     let foreign = format!("{other}-tikv1");
     let image = demo.inspect("tikv0", "{{.Config.Image}}");
-    run("docker", &["create", "--name", &foreign, &image]);
+    run("docker", &["create", "--name", &foreign, &image, "nothing"]);
     let refused = demo.program.run(&["demo", "up", "--name", &other]);
     assert!(try_run("docker", &["rm", &foreign]).0, "it is still there");
     assert_eq!(refused.status, 3);

@@ -102,7 +102,7 @@ pub async fn ensure(
     let made = make(docker, purpose, exe, &tag).await;
     progress(None);
     made?;
-    remove_old(docker, purpose, &name).await;
+    remove_old(docker, purpose).await;
     Ok(name)
 }
 
@@ -130,27 +130,36 @@ async fn import(docker: &Docker, purpose: Purpose, tag: &str, archive: Vec<u8>) 
 }
 
 /// Images that no injection can still name in its undo go.
-async fn remove_old(docker: &Docker, purpose: Purpose, keep: &str) {
+async fn remove_old(docker: &Docker, purpose: Purpose) {
     let long_ago = Timestamp::now().as_second() - KEEP_S;
-    let is_old = |image: &ImageSummary| image.created < long_ago && !image.repo_tags.iter().any(|tag| tag == keep);
-    remove(docker, purpose, is_old).await;
+    remove(docker, purpose, |image| image.created < long_ago).await;
 }
 
-/// Removes those images of ours that are doomed. Docker keeps the ones that a container uses. One whose name went to another,
-/// which was made at the same time, is known by its label alone.
+/// Removes those images that were made here and are doomed, by the names that they have from here. Docker keeps the ones
+/// that a container uses. One whose name went to another, which was made at the same time, has none left.
 pub(super) async fn remove(docker: &Docker, purpose: Purpose, is_doomed: impl Fn(&ImageSummary) -> bool) {
     let label = format!("{ROLE_LABEL}={}", purpose.role());
     let filters = [("label", vec![label.as_str()])].into();
     let options = ListImagesOptionsBuilder::new().filters(&filters).build();
     let Ok(images) = docker.list_images(Some(options)).await else { return };
     for image in images.iter().filter(|image| is_doomed(image)) {
-        let names = if image.repo_tags.is_empty() { std::slice::from_ref(&image.id) } else { &image.repo_tags[..] };
-        for name in names {
+        for name in names(image, purpose.repository()) {
             if let Err(error) = docker.remove_image(name, None::<RemoveImageOptions>, None).await {
                 tracing::debug!(name, reason = client::reason(&error), "an image stays");
             }
         }
     }
+}
+
+/// The names of that repository, with or without a registry's before it; the id of an image that has no name at all.
+fn names<'a>(image: &'a ImageSummary, repository: &str) -> Vec<&'a str> {
+    // Docker's word for none, before API 1.43.
+    let tags: Vec<&str> = image.repo_tags.iter().map(String::as_str).filter(|tag| *tag != "<none>:<none>").collect();
+    if tags.is_empty() {
+        return vec![&image.id];
+    }
+    let is_ours = |tag: &&str| tag.rsplit('/').next().and_then(|name| name.split(':').next()) == Some(repository);
+    tags.into_iter().filter(is_ours).collect()
 }
 
 /// What goes into the image: files by the path that they have there, and links.
@@ -277,4 +286,22 @@ fn fingerprint(purpose: Purpose, exe: &Path) -> io::Result<String> {
         (name, metadata.len(), modified).hash(&mut hasher);
     }
     Ok(format!("{:016x}", hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_goes_by_our_names_alone_and_by_its_id_where_it_has_none() {
+        let of = |tags: &[&str]| {
+            let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            let image = ImageSummary { id: "sha256:1".into(), repo_tags: tags, ..ImageSummary::default() };
+            names(&image, "tikv-chaos-demo").into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["tikv-chaos-demo:a", "mine:1"]), ["tikv-chaos-demo:a"]);
+        assert_eq!(of(&["docker.io/library/tikv-chaos-demo:a"]), ["docker.io/library/tikv-chaos-demo:a"]);
+        assert_eq!(of(&["mine:1", "tikv-chaos-demo-mine:1"]), Vec::<String>::new());
+        assert_eq!((of(&[]), of(&["<none>:<none>"])), (vec!["sha256:1".to_owned()], vec!["sha256:1".to_owned()]));
+    }
 }
