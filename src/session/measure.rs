@@ -35,7 +35,7 @@ pub async fn measure_over<S: Subject>(subject: &S, store: &Store, injection: &In
     let after = match younger(store, injection) {
         Some(other) => Look::failed(format!("{other} came after it and still holds on this node")),
         None => {
-            // The same peers as before, so that Docker need not be asked for them.
+            // The same peers as before, but for those that run no more.
             let seen = injection.measured.as_ref()?;
             let known = seen.before().or_else(|| seen.during.as_ref()?.reading())?;
             subject.measure(&injection.metadata, Moment::After, Some(known)).await?

@@ -1,7 +1,13 @@
 //! The connection to Docker: made inside every try, because a missing socket fails at construction, and with a limit
 //! on every wait.
 
-use std::{collections::HashMap, future::Future, path::PathBuf, sync::OnceLock, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    path::PathBuf,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use bollard::{
     Docker,
@@ -116,9 +122,12 @@ pub async fn container(docker: &Docker, id: &str) -> Result<Option<ContainerInsp
 /// Asks again while a container is in a state that Docker's API has no word for: Podman before 6 shows one that has just
 /// ended as `stopped`, until it has cleaned up behind it (`pkg/api/handlers/compat/containers.go`).
 async fn past_passing<T, F: Future<Output = Result<T, Error>>>(call: impl Fn() -> F) -> Result<T, Error> {
+    let begun = Instant::now();
     loop {
         match call().await {
-            Err(Error::JsonDataError { message, .. }) if message.contains("unknown variant `stopped`") => {
+            Err(Error::JsonDataError { message, .. })
+                if message.contains("unknown variant `stopped`") && begun.elapsed() < PATIENCE / 2 =>
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             answer => return answer,

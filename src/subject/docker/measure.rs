@@ -17,6 +17,7 @@ use super::{
     holder::Holder,
     host::TikvSubject,
     node::{Node, Role, Snapshot},
+    watch,
 };
 use crate::{
     chaos::{
@@ -124,7 +125,9 @@ impl TikvSubject {
     /// Those that run at the address that they had: one that was killed or got another meanwhile does not answer, whatever
     /// became of the fault.
     async fn still_there(&self, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
-        let snapshot = self.snapshot().await.map_err(|error| error.to_string())?;
+        // An injection is undone by its id, of whatever project it is.
+        let docker = self.docker().await.map_err(|error| error.to_string())?;
+        let snapshot = watch::snapshot(&docker, None).await.map_err(|error| error.to_string())?;
         let running = snapshot.nodes.iter().filter(|node| node.is_running());
         let addresses: BTreeSet<IpAddr> = running.flat_map(Node::ips).collect();
         let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(|peer| addresses.contains(&peer.address));

@@ -29,7 +29,12 @@ impl Snapshot {
     /// Only the nodes of one cluster, or all where none is named.
     pub fn only(mut self, cluster: Option<&str>) -> Self {
         let Some(cluster) = cluster else { return self };
-        self.others = self.clusters().into_iter().filter(|name| *name != cluster).map(str::to_owned).collect();
+        self.others = self
+            .clusters()
+            .into_iter()
+            .filter(|name| *name != cluster && !name.is_empty())
+            .map(str::to_owned)
+            .collect();
         self.nodes.retain(|node| node.cluster == cluster);
         self
     }
@@ -39,7 +44,7 @@ impl Snapshot {
         match (cluster, self.others.join(", ")) {
             (None, _) => String::new(),
             (Some(cluster), others) if others.is_empty() => format!(" in project {cluster}"),
-            (Some(cluster), others) => format!(" in project {cluster}; there is {others}"),
+            (Some(cluster), others) => format!(" in project {cluster} (there are: {others})"),
         }
     }
 
