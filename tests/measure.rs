@@ -50,7 +50,7 @@ fn a_partition_is_seen_from_inside_before_while_and_after_it_holds() {
     assert_eq!(seen["judgement"]["findings"][0]["asked"], "2 addresses out of reach");
     assert_eq!(seen["judgement"]["findings"][0]["measured"], "2 of 2 out of reach", "{seen:#}");
     let answered = |moment: &str, node: usize| {
-        let peers = seen[moment]["peers"].as_array().unwrap().iter();
+        let peers = seen[moment]["peers"].as_array().unwrap_or_else(|| panic!("{moment}: {seen:#}")).iter();
         let of = peers.filter(|peer| peer["name"] == cluster.nodes[node].as_str());
         of.map(|peer| peer["echo"]["answered"].as_u64().unwrap()).collect::<Vec<_>>()
     };

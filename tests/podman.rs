@@ -157,6 +157,10 @@ fn the_screen_breaks_it_and_puts_it_back() {
     terminal.send("i");
     terminal.wait_text("● active");
     assert!(!demo.traces().is_empty());
+    // Another program comes and goes at the same helper, which stays for this one.
+    let other = demo.inject(&["network_partition"]);
+    demo.run(&["revert", &other]);
+    assert!(!demo.traces().is_empty(), "the screen's still holds");
     terminal.send("r");
     terminal.wait_text("Nothing is injected.");
     assert_eq!(demo.traces(), Vec::<String>::new());

@@ -181,7 +181,7 @@ fn help(work: impl Future<Output = std::io::Result<()>>) -> ExitCode {
     }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the holder ends");
+            tracing::error!(%error, "the helper ends");
             ExitCode::FAILURE
         }
     }

@@ -47,7 +47,7 @@ pub async fn relay() -> std::io::Result<()> {
             () = sleep_until(asked + IDLE_LIMIT) => return Ok(()),
             line = talks.next_line() => {
                 asked = Instant::now();
-                relay.take(&line?)
+                relay.take(&line)
             }
             Some(done) = relay.work.join_next() => done.ok(),
         };

@@ -48,7 +48,7 @@ pub async fn serve() -> std::io::Result<()> {
             _ = term.recv() => return holder.end(),
             line = talks.next_line() => {
                 asked = Instant::now();
-                let Some((reply, quit)) = holder.answer(&line?) else { continue };
+                let Some((reply, quit)) = holder.answer(&line) else { continue };
                 talks.say(&reply).await?;
                 if quit {
                     talks.close().await;

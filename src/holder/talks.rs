@@ -41,6 +41,8 @@ pub struct Talks {
 
 impl Talks {
     pub fn open() -> Self {
+        // One that is there is of a former helper, where the target has a volume at this place.
+        let _ = std::fs::remove_file(SOCKET);
         let listener = UnixListener::bind(SOCKET);
         if let Err(error) = &listener {
             tracing::warn!(%error, socket = SOCKET, "cannot listen: standard input alone");
@@ -55,19 +57,30 @@ impl Talks {
         }
     }
 
-    /// The next line that anybody says; nothing is lost when it is dropped before it has come.
-    pub async fn next_line(&mut self) -> io::Result<String> {
+    /// The next line that anybody says; nothing is lost when it is dropped before it has come. What goes wrong with one way
+    /// in ends that way alone: what is held here is kept.
+    pub async fn next_line(&mut self) -> String {
         loop {
             tokio::select! {
                 line = async { self.stdin.as_mut().expect("it is open").next_line().await }, if self.stdin.is_some() => {
-                    match line? {
-                        Some(line) => return Ok(line),
-                        None => self.stdin = None,
+                    match line {
+                        Ok(Some(line)) => return line,
+                        Ok(None) => self.stdin = None,
+                        Err(error) => {
+                            tracing::warn!(%error, "standard input cannot be read");
+                            self.stdin = None;
+                        }
                     }
                 }
-                Some(line) = self.heard.1.recv() => return Ok(line),
+                Some(line) = self.heard.1.recv() => return line,
                 come = async { self.listener.as_ref().expect("it listens").accept().await }, if self.listener.is_some() => {
-                    self.take(come?.0);
+                    match come {
+                        Ok((stream, _)) => self.take(stream),
+                        Err(error) => {
+                            tracing::warn!(%error, "nobody can come by the socket any more");
+                            self.listener = None;
+                        }
+                    }
                 }
                 Some(_) = self.talking.join_next() => {}
             }
@@ -80,7 +93,8 @@ impl Talks {
         self.told.push(sender);
     }
 
-    /// Says one line to everybody. Who does not read keeps nobody waiting: he is hung up on.
+    /// Says one line to everybody. Who does not read keeps nobody waiting: he is told no more, and
+    /// hears the end once he reads.
     pub async fn say(&mut self, line: &[u8]) -> io::Result<()> {
         if !self.told.is_empty() {
             let line: Arc<[u8]> = line.into();
@@ -94,7 +108,16 @@ impl Talks {
     pub async fn close(mut self) {
         self.listener = None;
         self.told.clear();
-        let _ = timeout(FAREWELL, async { while self.talking.join_next().await.is_some() {} }).await;
+        let farewell = async {
+            loop {
+                tokio::select! {
+                    // Too late to be carried out; who says it is waiting to be told so.
+                    Some(_) = self.heard.1.recv() => {}
+                    left = self.talking.join_next() => if left.is_none() { return },
+                }
+            }
+        };
+        let _ = timeout(FAREWELL, farewell).await;
     }
 }
 

@@ -129,6 +129,8 @@ impl Beside {
             attach_stdout: Some(true),
             host_config: Some(HostConfig {
                 network_mode: Some(network),
+                // Its socket is in /dev/shm.
+                ipc_mode: Some("private".to_owned()),
                 volumes_from,
                 mounts,
                 cap_drop: Some(vec!["ALL".to_owned()]),

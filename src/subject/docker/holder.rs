@@ -121,7 +121,7 @@ impl Holder {
         let made = docker.create_container(Some(options), beside.body(image));
         let id = client::change("make the helper container", name, made).await?.id;
         beside.step()(Step::HelperMade);
-        // Attached before it starts, so that not a line is lost; a process in it takes one that runs.
+        // Attached before it starts, so that not a line is lost. A process in it needs one that runs.
         let attached =
             if engine.is_podman { None } else { Some(Self::attach(engine, id.clone(), beside, true).await?) };
         if let Err(error) = client::change("start the helper container", name, docker.start_container(&id, None)).await
@@ -179,9 +179,14 @@ impl Holder {
     async fn greet(&self, docker: &Docker, name: &str) -> Result<(), SubjectError> {
         tokio::select! {
             answer = self.ask(Ask::Hello) => match answer {
-                Err(error) if self.is_alive() => return Err(error),
-                Err(_) => {}
                 Ok(_) => return Ok(()),
+                Err(error) if self.is_alive() => return Err(error),
+                // Its words end a moment before it does; where it goes on, it was the way to it that ended.
+                Err(error) => {
+                    if client::patiently(UNSTARTED, wait_ended(docker, &self.container)).await.is_none() {
+                        return Err(error);
+                    }
+                }
             },
             () = wait_ended(docker, &self.container) => {}
         }
@@ -319,13 +324,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Docker's words for a container that is on its way in or out; the last are Podman's for all of that.
+/// Docker's words for a container that is on its way in or out.
 fn is_in_between(reason: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "already in use",
+        "is already in progress",
+        "marked for removal",
+        "no such container",
+        "is not running",
+        // Podman's for all of that.
+        "container state improper",
+    ];
     let reason = reason.to_lowercase();
-    ["already in use", "is already in progress", "marked for removal", "no such container", "is not running"]
-        .iter()
-        .chain(&["container state improper"])
-        .any(|words| reason.contains(words))
+    WORDS.iter().any(|words| reason.contains(words))
 }
 
 /// Removes a container whatever it does; one that is gone is fine.

@@ -88,7 +88,7 @@ impl TikvSubject {
         }
     }
 
-    /// The client, connected on first use and again after Docker was away.
+    /// The client of [`Self::engine`].
     pub async fn docker(&self) -> Result<Docker, SubjectError> {
         self.engine().await.map(|engine| engine.docker)
     }
@@ -98,6 +98,7 @@ impl TikvSubject {
         self.engine().await.map(|engine| engine.id)
     }
 
+    /// The daemon, connected to on first use.
     pub async fn engine(&self) -> Result<Engine, SubjectError> {
         let mut engine = self.engine.lock().await;
         if let Some(connected) = &*engine {

@@ -258,7 +258,7 @@ impl Reach<'_> {
                     _ => Trouble::Answer(error.to_string()),
                 })
             }
-            // Every node is asked every second, most of them in another way: what this one needs is not theirs to carry.
+            // Boxed: it is large, and most nodes are asked in another way.
             Way::Relay { network, address } => Box::pin(self.relay(network, place(address.to_string()), path)).await,
         }
     }

@@ -62,7 +62,8 @@ impl DemoSpec {
     }
 
     /// A small file system in memory for each store, so that a full disk is one node's trouble. Podman takes a `size`
-    /// for a quota, which tmpfs has not; there it is said in the kernel's pages, of 4 KiB.
+    /// for a quota, which tmpfs has not; there it is said in the kernel's pages. They are of 4 KiB; where they are
+    /// larger, so is the volume.
     pub fn volumes(&self, is_podman: bool) -> Vec<VolumeCreateRequest> {
         let size = if is_podman { format!("nr_blocks={}", VOLUME_MIB * 256) } else { format!("size={VOLUME_MIB}m") };
         let options = [("type", "tmpfs".to_owned()), ("device", "tmpfs".to_owned()), ("o", size)];
