@@ -20,7 +20,7 @@ use bollard::{
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
 use super::{client, discovery::ROLE_LABEL};
 use crate::{chaos::HOLDER_REPOSITORY, holder::protocol, subject::SubjectError};
@@ -39,6 +39,10 @@ const MULTI: [(&str, &str); 2] = [("xtables-nft-multi", "nft"), ("xtables-legacy
 const KEEP_S: i64 = 8 * 24 * 3600;
 /// How long Docker may take for the import, which is over in a second or two.
 const IMPORT_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Held while an image is looked for and made: a program that needs it in two places at once, as the screen does for its
+/// look at every cluster, would make it twice, and leave the first without a name.
+static MAKING: Mutex<()> = Mutex::const_new(());
 
 /// Where the image comes from.
 #[derive(Debug, Clone)]
@@ -95,6 +99,7 @@ pub async fn ensure(
     };
     let tag = fingerprint(purpose, exe).map_err(|error| SubjectError::Image(format!("{}: {error}", exe.display())))?;
     let name = format!("{}:{tag}", purpose.repository());
+    let _alone = MAKING.lock().await;
     if client::find("look for the image", &name, docker.inspect_image(&name)).await?.is_some() {
         return Ok(name);
     }
