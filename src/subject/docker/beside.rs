@@ -10,7 +10,7 @@ use bollard::{
     models::{ContainerCreateBody, HostConfig, Mount, MountType},
 };
 
-use super::{client, discovery::ROLE_LABEL, node::Node};
+use super::{client, discovery::ROLE_LABEL, image, node::Node};
 use crate::{
     chaos::{DataMount, MountKind},
     step::{Step, step},
@@ -120,7 +120,7 @@ impl Beside {
         let (role, user) = if is_relay { ("relay", "65534:65534") } else { ("holder", "0") };
         ContainerCreateBody {
             image: Some(image.to_owned()),
-            entrypoint: Some(vec!["/tikv-chaos".to_owned()]),
+            entrypoint: Some(vec![image::PROGRAM.to_owned()]),
             cmd: Some(vec![role.to_owned()]),
             user: Some(user.to_owned()),
             labels: Some(labels),

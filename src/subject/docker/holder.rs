@@ -35,6 +35,7 @@ use super::{
     client,
     discovery::{self, ROLE_LABEL},
     engine::Engine,
+    image,
 };
 use crate::{
     chaos::{DataMount, FaultMetadata, Metadata},
@@ -269,7 +270,7 @@ async fn talk(docker: &Docker, container: &str) -> Result<AttachContainerResults
     let config = ExecConfig {
         attach_stdin: Some(true),
         attach_stdout: Some(true),
-        cmd: Some(vec!["/tikv-chaos".to_owned(), TALK.to_owned()]),
+        cmd: Some(vec![image::PROGRAM.to_owned(), TALK.to_owned()]),
         ..ExecConfig::default()
     };
     let made = client::change("attach to", container, docker.create_exec(container, config)).await?;

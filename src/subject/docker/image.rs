@@ -25,7 +25,8 @@ use tokio::{sync::Mutex, time::timeout};
 use super::{client, discovery::ROLE_LABEL};
 use crate::{chaos::HOLDER_REPOSITORY, holder::protocol, subject::SubjectError};
 
-const PROGRAM: &str = "/tikv-chaos";
+/// Where this program is in an image.
+pub(super) const PROGRAM: &str = "/tikv-chaos";
 const TOOL_FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
 /// iptables' match and target extensions, by distribution.
 const EXTENSIONS: [&str; 3] =

@@ -9,7 +9,7 @@ use bollard::models::{
 
 use crate::{
     cluster::assumed::{PD_CLIENT_PORT, PD_PEER_PORT, TIKV_PORT, TIKV_STATUS_PORT},
-    subject::docker::discovery::ROLE_LABEL,
+    subject::docker::{discovery::ROLE_LABEL, image::PROGRAM},
 };
 
 /// The demo that a thing belongs to, by name.
@@ -150,7 +150,7 @@ impl DemoSpec {
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             hostname: Some(host.to_owned()),
-            entrypoint: Some(vec!["/tikv-chaos".to_owned(), "demo-node".to_owned()]),
+            entrypoint: Some(vec![PROGRAM.to_owned(), "demo-node".to_owned()]),
             cmd: Some(args),
             labels: Some(self.labels(role)),
             stop_timeout: Some(5),
