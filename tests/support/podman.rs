@@ -16,10 +16,10 @@ pub struct Podman {
 
 /// Whether there is a Podman that can be looked behind: with the rights of root.
 pub fn is_here() -> bool {
-    let (ran, rootless) = try_run("podman", &["info", "--format", "{{.Host.Security.Rootless}}"]);
-    let missing = if !ran {
+    let missing = if !try_run("podman", &["info"]).0 {
         Some("`podman info` fails".to_owned())
-    } else if rootless.trim() != "false" {
+    // Beside a warning of a Podman that has just been installed.
+    } else if run("podman", &["info", "--format", "{{.Host.Security.Rootless}}"]) != "false" {
         Some("it is not root's".to_owned())
     } else {
         None
