@@ -120,10 +120,16 @@ fn each_fault_is_made_by_one_program_and_undone_by_another() {
     }
 
     for (fault, status) in [("node_kill", "exited"), ("node_stop", "exited"), ("node_pause", "paused")] {
-        let id = demo.inject(&[fault]);
-        assert_eq!(demo.status(), status);
-        undo(&id);
-        assert_eq!(demo.status(), "running");
+        for by_hand in [false, true] {
+            let injected = demo.injected(&[fault]);
+            assert_eq!(demo.status(), status);
+            for line in injected["undo"].as_array().unwrap().iter().filter(|_| by_hand) {
+                demo.podman.by_hand(line.as_str().unwrap());
+                assert_eq!(demo.status(), "running", "{line}");
+            }
+            undo(injected["id"].as_str().unwrap());
+            assert_eq!(demo.status(), "running");
+        }
     }
 
     demo.inject(&["network_partition", "--ttl", "1s"]);

@@ -1,5 +1,5 @@
-//! The undo of an injection as a person would type it, needing nothing but the Docker client and, for the network and
-//! the disk, the holder's image, which stays on the Docker host.
+//! The undo of an injection as a person would type it, needing nothing but the client of Docker or Podman and, for the
+//! network and the disk, the holder's image, which stays on the host.
 
 use super::{
     Command, DataMount, FaultMetadata, Metadata, MountKind,
@@ -12,6 +12,14 @@ use super::{
 /// The repository of the holder's images that are made here.
 pub const HOLDER_REPOSITORY: &str = "tikv-chaos-holder";
 
+/// What the id of a Podman daemon begins with: it gives itself none that stays, so one is made of where it is.
+pub const PODMAN_ID: &str = "podman:";
+
+/// The command that speaks to the daemon of this id.
+pub fn client_of(daemon_id: &str) -> &'static str {
+    if daemon_id.starts_with(PODMAN_ID) { "podman" } else { "docker" }
+}
+
 /// The commands, in order. A command that finds nothing to undo fails and does no harm.
 pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
     let image = metadata.holder_image.as_deref().unwrap_or(HOLDER_REPOSITORY);
@@ -21,16 +29,16 @@ pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
     match &metadata.fault {
         // By its id, which stays when it is renamed.
         FaultMetadata::NodeKill { .. } | FaultMetadata::NodeStop { .. } => {
-            vec![Command::new("docker", ["start", &metadata.container_id])]
+            vec![client(metadata, ["start", &metadata.container_id])]
         }
-        FaultMetadata::NodePause { .. } => vec![Command::new("docker", ["unpause", &metadata.container_id])],
+        FaultMetadata::NodePause { .. } => vec![client(metadata, ["unpause", &metadata.container_id])],
         FaultMetadata::NetworkPartition { target_ips, flavour, direction, .. } => {
             let text = cut_removal_text(&metadata.id, *direction);
             let there = |family: &Family| target_ips.iter().any(|ip| Family::of(ip) == *family);
             let families = Family::ALL.into_iter().filter(there);
             families.map(|family| restore(metadata, image, *flavour, family, text.clone())).collect()
         }
-        FaultMetadata::DiskPressure { fill_file, mount, .. } => vec![remove_file(image, fill_file, mount)],
+        FaultMetadata::DiskPressure { fill_file, mount, .. } => vec![remove_file(metadata, image, fill_file, mount)],
         _ => Vec::new(),
     }
 }
@@ -72,10 +80,10 @@ fn in_namespace(metadata: &Metadata, image: &str, tool: &str, args: &[&str]) -> 
     let mut words = vec!["run", "--rm", "-i", "--network", &network, "--cap-drop", "ALL"];
     words.extend(["--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW", "--entrypoint", tool, image]);
     words.extend(args);
-    Command::new("docker", words)
+    client(metadata, words)
 }
 
-fn remove_file(image: &str, file: &str, mount: &DataMount) -> Command {
+fn remove_file(metadata: &Metadata, image: &str, file: &str, mount: &DataMount) -> Command {
     let kind = match mount.kind {
         MountKind::Volume => "volume",
         MountKind::Bind => "bind",
@@ -84,7 +92,11 @@ fn remove_file(image: &str, file: &str, mount: &DataMount) -> Command {
         format!("type={kind},{},{}", csv_field("source", &mount.source), csv_field("target", &mount.destination));
     let mut words = vec!["run", "--rm", "--network", "none", "--cap-drop", "ALL", "--cap-add", "DAC_OVERRIDE"];
     words.extend(["--mount", &mount, "--entrypoint", "rm", image, "-f", file]);
-    Command::new("docker", words)
+    client(metadata, words)
+}
+
+fn client<'a>(metadata: &Metadata, words: impl IntoIterator<Item = &'a str>) -> Command {
+    Command::new(client_of(metadata.daemon_id.as_deref().unwrap_or_default()), words)
 }
 
 /// Docker reads `--mount` as one CSV record: a field with a comma or a quote stands in double quotes.

@@ -261,7 +261,8 @@ mod tests {
     #[test]
     fn a_helper_goes_with_the_records_of_its_target() {
         let helper = |target: &str| {
-            let helper = Helper { container: "h".into(), name: "h".into(), target: Some(target.into()) };
+            let helper =
+                Helper { container: "h".into(), name: "h".into(), target: Some(target.into()), client: "docker" };
             Mark { what: Marked::Helper(helper), held: None }
         };
         let loaded = Loaded { sessions: vec![session(false, vec![partition(1, "c0")])], unreadable: vec![] };

@@ -52,6 +52,8 @@ pub struct Helper {
     pub name: String,
     /// The id of the container that it was beside.
     pub target: Option<String>,
+    /// The command that speaks to its daemon.
+    pub client: &'static str,
 }
 
 impl Marked {
@@ -75,7 +77,7 @@ impl Marked {
     pub fn by_hand(&self) -> Vec<String> {
         match self {
             Self::Fault(metadata) => undo_commands(metadata).iter().map(ToString::to_string).collect(),
-            Self::Helper(helper) => vec![format!("docker stop {}", shell_quote(&helper.container))],
+            Self::Helper(helper) => vec![format!("{} stop {}", helper.client, shell_quote(&helper.container))],
         }
     }
 }

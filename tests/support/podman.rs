@@ -50,11 +50,10 @@ impl Podman {
         podman
     }
 
-    /// Runs a line as a person would type it, with `podman` where it says `docker`.
+    /// Runs a line as a person would type it.
     pub fn by_hand(&self, line: &str) {
-        let line = line.replace("docker ", "podman ");
         let output =
-            Command::new("sh").args(["-c", &line]).env("CONTAINERS_CONF", settings(&self.folder)).output().unwrap();
+            Command::new("sh").args(["-c", line]).env("CONTAINERS_CONF", settings(&self.folder)).output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 

@@ -6,7 +6,10 @@ use bollard::{
 };
 
 use super::client;
-use crate::subject::SubjectError;
+use crate::{
+    chaos::{PODMAN_ID, client_of},
+    subject::SubjectError,
+};
 
 /// A daemon that we are connected to.
 #[derive(Clone)]
@@ -27,13 +30,18 @@ impl Engine {
         let is_podman = is_podman(&version);
         Ok(Self { id: identity(is_podman, info), docker, is_podman })
     }
+
+    /// The command that speaks to it.
+    pub fn client(&self) -> &'static str {
+        client_of(&self.id)
+    }
 }
 
 /// Podman makes up an id for every answer (`pkg/api/handlers/compat/info.go`): there it is the host and where its
 /// containers are.
 fn identity(is_podman: bool, info: SystemInfo) -> String {
     if is_podman {
-        format!("podman:{}:{}", info.name.unwrap_or_default(), info.docker_root_dir.unwrap_or_default())
+        format!("{PODMAN_ID}{}:{}", info.name.unwrap_or_default(), info.docker_root_dir.unwrap_or_default())
     } else {
         info.id.unwrap_or_default()
     }

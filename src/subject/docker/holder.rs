@@ -91,7 +91,8 @@ impl Holder {
                 result => return result,
             }
         }
-        let reason = format!("its container {name} neither starts nor goes away; remove it: docker rm -f {name}");
+        let client = engine.client();
+        let reason = format!("its container {name} neither starts nor goes away; remove it: {client} rm -f {name}");
         Err(SubjectError::Holder { target: beside.name().to_owned(), reason })
     }
 

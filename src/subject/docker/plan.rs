@@ -29,30 +29,30 @@ pub(super) struct Planned {
     pub(super) disk: Option<DiskBefore>,
 }
 
-pub(super) fn plan_kill(node: &Node, signal: Signal) -> Result<Planned, SubjectError> {
+pub(super) fn plan_kill(client: &str, node: &Node, signal: Signal) -> Result<Planned, SubjectError> {
     will_stay(node)?;
     Ok(Planned {
         fault: FaultMetadata::NodeKill { target_container: node.name.clone(), signal },
-        commands: vec![Command::new("docker", ["kill", "--signal", signal.name(), &node.name])],
+        commands: vec![Command::new(client, ["kill", "--signal", signal.name(), &node.name])],
         warnings: Vec::new(),
         disk: None,
     })
 }
 
-pub(super) fn plan_pause(node: &Node) -> Planned {
+pub(super) fn plan_pause(client: &str, node: &Node) -> Planned {
     Planned {
         fault: FaultMetadata::NodePause { target_container: node.name.clone() },
-        commands: vec![Command::new("docker", ["pause", &node.name])],
+        commands: vec![Command::new(client, ["pause", &node.name])],
         warnings: Vec::new(),
         disk: None,
     }
 }
 
-pub(super) fn plan_stop(node: &Node, timeout_s: u64) -> Result<Planned, SubjectError> {
+pub(super) fn plan_stop(client: &str, node: &Node, timeout_s: u64) -> Result<Planned, SubjectError> {
     will_stay(node)?;
     Ok(Planned {
         fault: FaultMetadata::NodeStop { target_container: node.name.clone(), timeout_s },
-        commands: vec![Command::new("docker", ["stop", "--time", &timeout_s.to_string(), &node.name])],
+        commands: vec![Command::new(client, ["stop", "--time", &timeout_s.to_string(), &node.name])],
         warnings: Vec::new(),
         disk: None,
     })

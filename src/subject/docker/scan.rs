@@ -95,7 +95,7 @@ impl TikvSubject {
         for (listed, found) in listed.iter().zip(leftover) {
             match found {
                 Ok(None) => {}
-                Ok(Some(survey)) => sightings.take_leftover(listed, survey),
+                Ok(Some(survey)) => sightings.take_leftover(&engine, listed, survey),
                 Err(error) => sightings.miss(&listed.name, &error),
             }
         }
@@ -104,7 +104,7 @@ impl TikvSubject {
             what: format!("is {}", node.state),
             stopped: Some(node.id.clone()),
         }));
-        Ok(sightings.into_scan(image))
+        Ok(sightings.into_scan(&engine, image))
     }
 
     async fn survey_node(&self, node: &Node) -> Result<Survey, SubjectError> {
@@ -251,7 +251,7 @@ impl<'a> Sightings<'a> {
     }
 
     /// A holder beside a life that is over: its network is nobody's any more, the files on its volumes are.
-    fn take_leftover(&mut self, listed: &'a Listed, survey: Option<Survey>) {
+    fn take_leftover(&mut self, engine: &Engine, listed: &'a Listed, survey: Option<Survey>) {
         if let (Some(survey), Some(id)) = (&survey, &listed.target) {
             let name = listed.target_name.as_deref().unwrap_or(id);
             self.take_files(&Target { id, name, started_at: "", mounts: &listed.mounts }, survey);
@@ -261,11 +261,16 @@ impl<'a> Sightings<'a> {
             (Left::Until(a), Left::Until(b)) => Left::Until(a.max(b)),
             _ => Left::ForEver,
         });
-        let (container, name, target) = (listed.container.clone(), listed.name.clone(), listed.target.clone());
-        self.scan.marks.push(Mark { what: Marked::Helper(Helper { container, name, target }), held });
+        let helper = Helper {
+            container: listed.container.clone(),
+            name: listed.name.clone(),
+            target: listed.target.clone(),
+            client: engine.client(),
+        };
+        self.scan.marks.push(Mark { what: Marked::Helper(helper), held });
     }
 
-    fn into_scan(mut self, image: Option<String>) -> Scan {
+    fn into_scan(mut self, engine: &Engine, image: Option<String>) -> Scan {
         let mut places = BTreeSet::new();
         for (target, file, mount) in self.files {
             let Some(place) = mount.place_of(&file.path).filter(|place| places.insert(place.clone())) else { continue };
@@ -283,6 +288,7 @@ impl<'a> Sightings<'a> {
         }
         for mark in &mut self.scan.marks {
             if let Marked::Fault(metadata) = &mut mark.what {
+                metadata.daemon_id = Some(engine.id.clone());
                 metadata.holder_image.clone_from(&image);
             }
         }

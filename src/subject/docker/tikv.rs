@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     chaos::{
-        Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
+        Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal, client_of,
         measured::{Look, Moment, Reading},
         network::Direction,
         random, undo_commands,
@@ -321,10 +321,11 @@ impl TikvSubject {
         node: &Node,
         fault: &Fault,
     ) -> Result<Planned, SubjectError> {
+        let client = client_of(&self.daemon().await?);
         match fault {
-            Fault::NodeKill { signal } => plan_kill(node, *signal),
-            Fault::NodePause => Ok(plan_pause(node)),
-            Fault::NodeStop { timeout_s } => plan_stop(node, *timeout_s),
+            Fault::NodeKill { signal } => plan_kill(client, node, *signal),
+            Fault::NodePause => Ok(plan_pause(client, node)),
+            Fault::NodeStop { timeout_s } => plan_stop(client, node, *timeout_s),
             Fault::Shape { kind, impairment, scope } => {
                 self.plan_shape(id, (snapshot, node), *kind, *impairment, scope).await
             }
