@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     chaos::FaultType,
     cluster::{ClusterState, NodeView, PdView, Quantiles, Read, StoreMetrics, StoreView},
+    subject::docker::Role,
 };
 
 fn at(tenths: i64) -> Timestamp {
@@ -60,7 +61,7 @@ fn metrics(state: &mut ClusterState, node: &str) -> StoreMetrics {
 fn track(kind: FaultType) -> Track {
     let readings: Vec<_> = (1..=10).map(|second| healthy(-10 * second)).rev().collect();
     let before = Before::of(readings.iter(), "id1", at(0));
-    let mut track = Track::new(kind, "id1".into(), "tikv1".into(), at(0), before);
+    let mut track = Track::new(kind, Role::Tikv, ("id1".into(), "tikv1".into()), at(0), before);
     assert!(track.look(at(5), None, Some(&healthy(5))).is_empty());
     track
 }
@@ -164,7 +165,8 @@ fn what_must_not_change_is_ticked_when_its_time_has_come() {
 
 #[test]
 fn a_first_look_that_comes_late_says_already_and_tells_nothing() {
-    let mut track = Track::new(FaultType::NodeKill, "id1".into(), "tikv1".into(), at(0), Before::default());
+    let mut track =
+        Track::new(FaultType::NodeKill, Role::Tikv, ("id1".into(), "tikv1".into()), at(0), Before::default());
     let mut state = healthy(3_000);
     store(&mut state).state_name = "Disconnected".into();
     assert!(track.look(at(3_000), None, Some(&state)).is_empty());

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use serde::Deserialize;
 
 use super::Sign;
-use crate::chaos::FaultType;
+use crate::{chaos::FaultType, subject::docker::Role};
 
 /// What to look for when one type of fault is injected.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -110,9 +110,9 @@ static GUIDES: LazyLock<BTreeMap<FaultType, Guide>> = LazyLock::new(|| {
 });
 
 impl Guide {
-    /// The guide of that type. A test reads every file, so that none is missing.
-    pub fn of(kind: FaultType) -> Option<&'static Self> {
-        GUIDES.get(&kind)
+    /// The guide of that type, which is written for TiKV nodes. A test reads every file, so that none of theirs is missing.
+    pub fn of(kind: FaultType, role: Role) -> Option<&'static Self> {
+        GUIDES.get(&kind).filter(|_| role == Role::Tikv)
     }
 }
 

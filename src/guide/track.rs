@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 
 use super::{Before, Expectation, Guide, Sight, Sign};
-use crate::{chaos::FaultType, cluster::ClusterState, subject::docker::Snapshot};
+use crate::{
+    chaos::FaultType,
+    cluster::ClusterState,
+    subject::docker::{Role, Snapshot},
+};
 
 /// A look that comes later than this after the injection cannot say when something began.
 const LATE_S: f64 = 3.0;
@@ -12,6 +16,8 @@ const LATE_S: f64 = 3.0;
 #[derive(Debug, Clone)]
 pub struct Track {
     pub kind: FaultType,
+    /// What the target is.
+    pub role: Role,
     /// The container's id and name.
     pub target: String,
     pub name: String,
@@ -63,14 +69,22 @@ pub struct Seen {
 }
 
 impl Track {
-    pub fn new(kind: FaultType, target: String, name: String, began: Timestamp, before: Before) -> Self {
-        let count = Guide::of(kind).map_or(0, |guide| guide.expectations.len());
-        Self { kind, target, name, began, before, ended: None, first_look: None, steps: vec![Step::default(); count] }
+    /// `target` and `name` are the container's.
+    pub fn new(
+        kind: FaultType,
+        role: Role,
+        (target, name): (String, String),
+        began: Timestamp,
+        before: Before,
+    ) -> Self {
+        let count = Guide::of(kind, role).map_or(0, |guide| guide.expectations.len());
+        let steps = vec![Step::default(); count];
+        Self { kind, role, target, name, began, before, ended: None, first_look: None, steps }
     }
 
     /// What its guide expects, each with when it was seen and when it went back.
     pub fn expectations(&self) -> impl Iterator<Item = (&'static Expectation, Option<Mark>, Option<Mark>)> {
-        let guide = Guide::of(self.kind).into_iter().flat_map(|guide| &guide.expectations);
+        let guide = Guide::of(self.kind, self.role).into_iter().flat_map(|guide| &guide.expectations);
         guide.zip(&self.steps).map(|(one, step)| (one, step.seen.mark, step.healed.mark))
     }
 
@@ -87,7 +101,7 @@ impl Track {
         let since = self.ended.unwrap_or(self.began);
         let sight = Sight::new(&self.target, since, snapshot, state);
         let mut news = Vec::new();
-        let guide = Guide::of(self.kind).into_iter().flat_map(|guide| &guide.expectations);
+        let guide = Guide::of(self.kind, self.role).into_iter().flat_map(|guide| &guide.expectations);
         for (one, step) in guide.zip(&mut self.steps) {
             let after = seconds(since, at);
             let (progress, sign, words) = match (&one.sign, &one.heal, self.ended) {

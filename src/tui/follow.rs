@@ -100,7 +100,8 @@ impl Model {
         let (id, began) = (metadata.container_id.clone(), injection.created_at);
         let readings = self.clusters.get(&node.cluster).into_iter().flat_map(|watched| watched.readings());
         let before = Before::of(readings, &id, began);
-        let track = Track::new(metadata.fault_type(), id, metadata.target().to_owned(), began, before);
+        let target = (id, metadata.target().to_owned());
+        let track = Track::new(metadata.fault_type(), node.role, target, began, before);
         Some(Followed { id: metadata.id.clone(), cluster: node.cluster.clone(), track })
     }
 

@@ -2,7 +2,7 @@
 //! container is made anew under the same name.
 
 use super::model::Model;
-use crate::subject::docker::{Node, Role, Snapshot};
+use crate::subject::docker::{Node, Snapshot};
 
 impl Model {
     /// The nodes that what the picker holds would be injected into, in the order of the list.
@@ -28,17 +28,13 @@ impl Model {
         self.marks = if ids.len() > 1 { ids.into_iter().collect() } else { Default::default() };
     }
 
-    /// Sets or takes away a mark; gives why not, where that cannot be.
-    pub(super) fn mark(&mut self, at: usize) -> Result<(), String> {
-        let Some(node) = self.nodes().get(at) else { return Ok(()) };
+    /// Sets or takes away a mark.
+    pub(super) fn mark(&mut self, at: usize) {
+        let Some(node) = self.nodes().get(at) else { return };
         let id = node.id.clone();
-        if node.role != Role::Tikv {
-            return Err(format!("{} is not marked: it is no TiKV node", node.name));
-        }
         if !self.marks.remove(&id) {
             self.marks.insert(id);
         }
-        Ok(())
     }
 
     /// Drops the marks of what is not there any more.

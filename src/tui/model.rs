@@ -28,7 +28,7 @@ use crate::{
     session::{Loaded, recovery::Sight},
     subject::{
         Marked,
-        docker::{Node, Role, Snapshot},
+        docker::{Node, Snapshot},
     },
 };
 
@@ -325,9 +325,6 @@ impl Model {
             return Err("no node to inject into".to_owned());
         }
         for node in &nodes {
-            if node.role != Role::Tikv {
-                return Err(format!("{} is no TiKV node: choose one as the target", node.name));
-            }
             if !node.is_running() {
                 return Err(format!("{} is {}, not running", node.name, node.state));
             }

@@ -7,7 +7,6 @@ use super::{
     open::Owner,
     update::pane_contexts,
 };
-use crate::subject::docker::Role;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Palette {
@@ -91,7 +90,7 @@ impl Model {
             Action::Revert => !self.options.read_only && self.selected_open().is_some(),
             Action::ByHand | Action::Measured | Action::Open => self.selected_open().is_some(),
             Action::Undo => !self.done.is_empty(),
-            Action::Mark => self.target().is_some_and(|node| node.role == Role::Tikv),
+            Action::Mark => self.target().is_some(),
             Action::Random => !self.nodes().is_empty(),
             Action::RevertAll => !self.options.read_only && !self.open_of(Owner::Mine).is_empty(),
             Action::Panic => !self.options.read_only,

@@ -153,3 +153,25 @@ fn e_shows_the_guide_of_the_selected_injection_and_in_chaos_that_of_the_fault() 
     screen.keys("2e");
     assert!(screen.text().contains("What to look for: latency"));
 }
+
+#[test]
+fn a_member_of_pd_is_a_target_of_which_the_guide_knows_nothing() {
+    let mut screen = loaded(200, 70);
+    assert!(screen.text().contains("What to look for"), "{}", screen.text());
+    screen.keys("jjj");
+    screen.planned();
+    screen.keys("i");
+    assert!(screen.text().contains("injecting latency into demo-pd0-1"), "{}", screen.text());
+    assert!(!screen.text().contains("What to look for"), "{}", screen.text());
+    screen.keys("e");
+    assert!(screen.text().contains("is written down for TiKV nodes"), "{}", screen.text());
+    screen.keys("e");
+    let held = injection(9, Life::Active, latency("demo-pd0-1"), 0, Some(600));
+    screen.send(mine(vec![held]));
+    assert!(screen.text().contains("latency"), "{}", screen.text());
+    assert!(!screen.text().contains("What to look for"), "{}", screen.text());
+    // Its bar is on the timeline all the same.
+    assert_eq!(screen.model.followed.len(), 1);
+    screen.keys("3e");
+    assert!(screen.text().contains("is written down for TiKV nodes"), "{}", screen.text());
+}

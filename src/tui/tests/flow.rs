@@ -285,8 +285,6 @@ fn marks_are_cleared_by_esc_brought_back_by_undo_and_follow_their_node() {
     again.nodes[0].id = "recreated".into();
     screen.send(up(again));
     assert_eq!(screen.model.marks.iter().collect::<Vec<_>>(), ["recreated"]);
-    screen.keys("G ");
-    assert!(last_word(&screen).contains("it is no TiKV node"), "{}", last_word(&screen));
     screen.mouse(MouseEventKind::Down(MouseButton::Right), 20, screen.area_of(|hit| hit == Hit::Node(1)).y);
     assert_eq!(screen.model.marks.len(), 2);
     screen.click(|hit| hit == Hit::Mark(0));

@@ -13,10 +13,9 @@ use crate::{
 /// Sets or takes away the node's mark.
 pub fn mark(model: &mut Model, at: usize) {
     let before = model.marks.clone();
-    match model.mark(at) {
-        Ok(()) if model.marks != before => undo::push(&mut model.done, Done::Aimed { node: None, marks: before }),
-        Ok(()) => {}
-        Err(reason) => say(model, Level::Warn, reason),
+    model.mark(at);
+    if model.marks != before {
+        undo::push(&mut model.done, Done::Aimed { node: None, marks: before });
     }
     model.dirty = true;
 }

@@ -82,8 +82,8 @@ fn shared<'m>(
     rows: u16,
 ) -> (Rect, Option<(Rect, &'m Followed)>) {
     let followed = open.get(selected).and_then(|one| pen.model.followed(one.id()));
-    let Some(followed) = followed else { return (inner, None) };
-    let wanted = guide::rows_wanted(followed.track.kind) + 1;
+    let Some(followed) = followed.filter(|one| one.track.expectations().count() > 0) else { return (inner, None) };
+    let wanted = guide::rows_wanted(&followed.track) + 1;
     let all = u16::try_from(open.len()).unwrap_or(u16::MAX).saturating_mul(rows);
     let list = inner.height.saturating_sub(wanted).max(inner.height / 2).max(rows).next_multiple_of(rows).min(all);
     match inner.height.checked_sub(list + 1).filter(|room| *room >= guide::LEAST) {

@@ -11,8 +11,9 @@ use super::{
     popup::{self, heading},
 };
 use crate::{
-    chaos::{FaultType, InjectionId},
-    guide::{Expectation, Guide, Mark, Window},
+    chaos::InjectionId,
+    guide::{Expectation, Guide, Mark, Track, Window},
+    subject::docker::{Node, Role},
     tui::{
         Model,
         follow::Followed,
@@ -34,9 +35,13 @@ struct Row {
     waiting: bool,
 }
 
+/// Said where the target is no TiKV node.
+const OF_PD: &str = "What follows a fault is written down for TiKV nodes. Of a member of PD, the list of nodes says \
+                     whether it answers and who leads.";
+
 /// Rows for the whole list with its heading.
-pub fn rows_wanted(kind: FaultType) -> u16 {
-    1 + u16::try_from(Guide::of(kind).map_or(0, |guide| guide.expectations.len())).unwrap_or(0)
+pub fn rows_wanted(track: &Track) -> u16 {
+    1 + u16::try_from(track.expectations().count()).unwrap_or(0)
 }
 
 /// The guide of an injection that is followed, in what room there is.
@@ -46,9 +51,10 @@ pub fn of_injection(pen: &mut Pen, area: Rect, followed: &Followed) {
     list(pen, area, rows);
 }
 
-/// What to look for if that fault were injected.
-pub fn before(pen: &mut Pen, area: Rect, kind: FaultType) {
-    let Some(guide) = Guide::of(kind) else { return };
+/// What to look for if what the picker holds were injected.
+pub fn before(pen: &mut Pen, area: Rect) {
+    let model = pen.model;
+    let Some(guide) = Guide::of(model.picker.kind, role_of(&model.targets())) else { return };
     let rows: Vec<Row> = guide.expectations.iter().map(|one| row(pen.model, one, None, None)).collect();
     list(pen, area, rows);
 }
@@ -111,12 +117,17 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: Option<&InjectionId>) {
         let gone = vec![Line::from("This injection is no longer known.")];
         return popup::read(pen, screen, "What to look for", gone);
     };
-    let Some(guide) = Guide::of(kind) else { return };
     let title = match track {
         Some(track) => format!("What to look for: {kind} in {}", track.name),
         None => format!("What to look for: {kind}"),
     };
     let room = popup::room(screen);
+    let picked = id.is_none().then(|| role_of(&model.targets()));
+    let role = track.map(|track| track.role).or(picked).unwrap_or(Role::Tikv);
+    let Some(guide) = Guide::of(kind, role) else {
+        let lines = wrap(pen.glyphs, OF_PD, room).into_iter().map(Line::from).collect();
+        return popup::read(pen, screen, &title, lines);
+    };
     let mut lines: Vec<Line> = wrap(pen.glyphs, &guide.summary, room).into_iter().map(Line::from).collect();
     let marks: Vec<_> = track.map(|track| track.expectations().collect()).unwrap_or_default();
     for (at, one) in guide.expectations.iter().enumerate() {
@@ -133,6 +144,12 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: Option<&InjectionId>) {
         lines.extend(text.map(|line| Line::from(format!("  {line}"))));
     }
     popup::read(pen, screen, &title, lines);
+}
+
+/// What is said of the targets: of TiKV nodes, if there are any.
+fn role_of(targets: &[&Node]) -> Role {
+    let is_pd = !targets.is_empty() && targets.iter().all(|node| node.role == Role::Pd);
+    if is_pd { Role::Pd } else { Role::Tikv }
 }
 
 fn expectation(

@@ -79,7 +79,7 @@ pub fn draw(pen: &mut Pen, place: PaneArea) {
     let taken = commands(pen, below);
     let below = rest(below, taken + 1);
     if below.height >= guide::LEAST {
-        guide::before(pen, below, model.picker.kind);
+        guide::before(pen, below);
     }
 }
 
