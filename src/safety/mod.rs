@@ -36,14 +36,14 @@ pub struct Verdict {
 
 /// Whose quorums are judged: those of the nodes of the target's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Members {
+pub enum Voters {
     /// Every region is a Raft group on some of the stores.
     Stores,
     /// PD is one Raft group of all its members.
     Pd,
 }
 
-impl Members {
+impl Voters {
     const fn noun(self) -> &'static str {
         match self {
             Self::Stores => "stores",
@@ -85,7 +85,7 @@ impl Members {
 
 /// One store, or PD member, and what is the matter with it before the injection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreBefore {
+pub struct MemberBefore {
     pub name: String,
     /// Why it does not serve already, if so: `is paused`, `PD calls it Disconnected`.
     pub out: Option<String>,
@@ -109,9 +109,9 @@ pub enum Effect {
 /// The cluster before the injection, and what is asked for.
 #[derive(Debug, Clone)]
 pub struct Situation {
-    pub members: Members,
+    pub voters: Voters,
     /// The stores, or the members of PD.
-    pub stores: Vec<StoreBefore>,
+    pub members: Vec<MemberBefore>,
     /// Pairs of them that partitions cut already.
     pub cuts: Vec<(usize, usize)>,
     /// `max-replicas`; more than there are stores counts as all of them. Of PD's one group, all its members.
@@ -147,39 +147,39 @@ impl Verdict {
 
 /// What is left of the quorums; adds a reason where that is less than all.
 fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
-    let (before, members) = (situation.reach(), situation.members);
+    let (before, voters) = (situation.reach(), situation.voters);
     let mut after = before.clone();
     match &situation.effect {
         Effect::Out => after.take_out(situation.target),
-        Effect::Slow { most_ms } if *most_ms >= members.as_good_as_out_ms() => after.take_out(situation.target),
+        Effect::Slow { most_ms } if *most_ms >= voters.as_good_as_out_ms() => after.take_out(situation.target),
         // The only one that runs is PD for all of them.
-        Effect::Cut { others: 1.., .. } if members == Members::Pd && situation.is_alone() => {
+        Effect::Cut { others: 1.., .. } if voters == Voters::Pd && situation.is_alone() => {
             after.take_out(situation.target);
         }
         Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
         Effect::Full { left, reserve, .. } if left <= reserve => after.fill(situation.target),
         Effect::Slow { .. } | Effect::Full { .. } => {}
     }
-    let (stores, replicas) = (situation.stores.len(), situation.replicas.min(situation.stores.len()));
+    let (stores, replicas) = (situation.members.len(), situation.replicas.min(situation.members.len()));
     let (was, is) = (before.writing(), after.writing());
     let verb = if matches!(situation.effect, Effect::Full { .. }) { "able to write" } else { "reachable" };
-    let left = format!("this leaves {is} of {stores} {} {verb}", members.noun());
-    let impaired: Vec<String> = situation.stores.iter().filter_map(StoreBefore::trouble).collect();
+    let left = format!("this leaves {is} of {stores} {} {verb}", voters.noun());
+    let impaired: Vec<String> = situation.members.iter().filter_map(MemberBefore::trouble).collect();
     let because = if impaired.is_empty() { String::new() } else { format!(" ({})", impaired.join("; ")) };
     if after.keeps_every_quorum(replicas) {
         let spare = after.survives_one_more(replicas);
         let and = if is == was && was == stores && situation.is_cut_from_stores() {
-            return format!("the {stores} PD members stay with one another: {}", members.keeps());
+            return format!("the {stores} PD members stay with one another: {}", voters.keeps());
         } else if is == was && was == stores {
-            return format!("all {stores} {} stay {verb}: {}", members.noun(), members.keeps());
+            return format!("all {stores} {} stay {verb}: {}", voters.noun(), voters.keeps());
         } else if spare {
             String::new()
         } else {
-            format!(", and {}", members.one_more())
+            format!(", and {}", voters.one_more())
         };
-        return format!("{left}{because}: {}{and}", members.keeps());
+        return format!("{left}{because}: {}{and}", voters.keeps());
     }
-    let stop = if after.keeps_no_quorum(replicas) { members.stop() } else { "writes to some regions stop" };
+    let stop = if after.keeps_no_quorum(replicas) { voters.stop() } else { "writes to some regions stop" };
     let sentence = format!("{left}{because}: {stop}");
     if before.keeps_every_quorum(replicas) {
         reasons.push((Grade::Refused, sentence.clone()));
@@ -192,12 +192,12 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
 /// What does not concern the stores' quorums.
 fn on_the_side(situation: &Situation) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let target = &situation.stores[situation.target];
+    let target = &situation.members[situation.target];
     if let Some(why) = &target.out {
         reasons.push((Grade::Careful, format!("{} {why} already", target.name)));
     }
     match &situation.effect {
-        Effect::Cut { others: others @ 1.., .. } if situation.members == Members::Pd => {
+        Effect::Cut { others: others @ 1.., .. } if situation.voters == Voters::Pd => {
             let text =
                 format!("{others} stores cannot reach {}: while it leads PD, they get no timestamps", target.name);
             reasons.push((Grade::Careful, text));
@@ -209,7 +209,7 @@ fn on_the_side(situation: &Situation) -> Vec<Reason> {
         Effect::Full { shared: Some(shared), .. } => {
             reasons.push((Grade::Careful, format!("the file system is shared: {shared}")));
         }
-        Effect::Full { left, reserve, .. } if left <= reserve && situation.members == Members::Pd => {
+        Effect::Full { left, reserve, .. } if left <= reserve && situation.voters == Voters::Pd => {
             reasons.push((Grade::Careful, format!("nothing is left: {} cannot write its log any more", target.name)));
         }
         Effect::Full { left, capacity, reserve, .. } if left <= reserve => {
@@ -227,7 +227,7 @@ fn on_the_side(situation: &Situation) -> Vec<Reason> {
     reasons
 }
 
-impl StoreBefore {
+impl MemberBefore {
     fn trouble(&self) -> Option<String> {
         let why = self.out.as_ref().or(self.full.as_ref())?;
         Some(format!("{} {why}", self.name))
@@ -237,17 +237,17 @@ impl StoreBefore {
 impl Situation {
     /// Nobody of the target's kind but itself serves.
     fn is_alone(&self) -> bool {
-        self.stores.iter().enumerate().all(|(at, store)| at == self.target || store.out.is_some())
+        self.members.iter().enumerate().all(|(at, store)| at == self.target || store.out.is_some())
     }
 
     fn is_cut_from_stores(&self) -> bool {
-        self.members == Members::Pd && matches!(self.effect, Effect::Cut { others: 1.., .. })
+        self.voters == Voters::Pd && matches!(self.effect, Effect::Cut { others: 1.., .. })
     }
 
     /// Who reaches whom before the injection.
     fn reach(&self) -> Reach {
-        let mut reach = Reach::full(self.stores.len());
-        for (at, store) in self.stores.iter().enumerate() {
+        let mut reach = Reach::full(self.members.len());
+        for (at, store) in self.members.iter().enumerate() {
             if store.out.is_some() {
                 reach.take_out(at);
             }

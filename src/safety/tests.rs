@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::*;
 
 fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
-    let store = |at: usize| StoreBefore {
+    let store = |at: usize| MemberBefore {
         name: format!("tikv{at}"),
         out: out.contains(&at).then(|| "is exited".to_owned()),
         full: None,
     };
     Situation {
-        members: Members::Stores,
-        stores: (0..stores).map(store).collect(),
+        voters: Voters::Stores,
+        members: (0..stores).map(store).collect(),
         cuts: vec![],
         replicas: 3,
         target: 0,
@@ -152,7 +152,7 @@ fn every_small_cluster_is_refused_exactly_where_a_region_loses_its_quorum() {
 fn a_member_of_pd_is_judged_by_pds_quorum() {
     let pd = |out: &[usize], effect| {
         let mut situation = cluster(3, out, effect);
-        situation.members = Members::Pd;
+        situation.voters = Voters::Pd;
         verdict(&situation)
     };
     let one = pd(&[], Effect::Out);

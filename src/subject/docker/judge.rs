@@ -13,7 +13,7 @@ use crate::{
         ClusterState,
         assumed::{MAX_REPLICAS, RESERVE_SHARE, RESERVE_SPACE, UP},
     },
-    safety::{Effect, Members, Situation, StoreBefore},
+    safety::{Effect, MemberBefore, Situation, Voters},
 };
 
 /// The disk under a fill, before it, in bytes.
@@ -41,24 +41,24 @@ pub(super) fn situation(
     known: &Knowledge,
 ) -> Situation {
     let cluster: Vec<&Node> = snapshot.nodes.iter().filter(|other| other.cluster == node.cluster).collect();
-    let mut stores: Vec<&Node> = cluster.iter().copied().filter(|other| other.role == node.role).collect();
-    let target = stores.iter().position(|store| store.id == node.id).unwrap_or_else(|| {
+    let mut members: Vec<&Node> = cluster.iter().copied().filter(|other| other.role == node.role).collect();
+    let target = members.iter().position(|member| member.id == node.id).unwrap_or_else(|| {
         // A node that Docker no longer lists is judged as one more.
-        stores.push(node);
-        stores.len() - 1
+        members.push(node);
+        members.len() - 1
     });
-    let members = if node.role == Role::Pd { Members::Pd } else { Members::Stores };
+    let voters = if node.role == Role::Pd { Voters::Pd } else { Voters::Stores };
     let replicas = known.cluster.and_then(|cluster| cluster.pd.value.as_ref()?.max_replicas).unwrap_or(MAX_REPLICAS);
     Situation {
-        members,
+        voters,
         target,
-        replicas: match members {
-            Members::Stores => usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
-            Members::Pd => stores.len(),
+        replicas: match voters {
+            Voters::Stores => usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
+            Voters::Pd => members.len(),
         },
-        effect: effect(node, fault, disk, &cluster, &stores),
-        cuts: known.open.iter().flat_map(|one| cuts(one, &stores)).collect(),
-        stores: stores.iter().map(|store| before(store, members, known)).collect(),
+        effect: effect(node, fault, disk, &cluster, &members),
+        cuts: known.open.iter().flat_map(|one| cuts(one, &members)).collect(),
+        members: members.iter().map(|member| before(member, voters, known)).collect(),
     }
 }
 
@@ -67,7 +67,7 @@ fn effect(
     fault: &FaultMetadata,
     disk: Option<&DiskBefore>,
     cluster: &[&Node],
-    stores: &[&Node],
+    members: &[&Node],
 ) -> Effect {
     match fault {
         FaultMetadata::NodeKill { .. } | FaultMetadata::NodePause { .. } | FaultMetadata::NodeStop { .. } => {
@@ -78,7 +78,7 @@ fn effect(
             Some(hit) => {
                 let hit = |other: &&Node| other.id != node.id && other.ips().any(&hit);
                 Effect::Cut {
-                    from: stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| at).collect(),
+                    from: members.iter().enumerate().filter(|(_, member)| hit(member)).map(|(at, _)| at).collect(),
                     others: cluster.iter().copied().filter(|other| other.role != node.role && hit(other)).count(),
                 }
             }
@@ -129,25 +129,25 @@ fn reserve(node: &Node, capacity: u64) -> u64 {
     share.max(node.reserve_space.unwrap_or(RESERVE_SPACE))
 }
 
-fn before(store: &Node, members: Members, known: &Knowledge) -> StoreBefore {
-    let seen = known.cluster.and_then(|cluster| cluster.nodes.get(&store.id)?.store.as_ref());
+fn before(node: &Node, voters: Voters, known: &Knowledge) -> MemberBefore {
+    let seen = known.cluster.and_then(|cluster| cluster.nodes.get(&node.id)?.store.as_ref());
     let unhealthy = || {
-        let member = known.cluster?.pd_nodes.iter().find(|member| member.container_id == store.id)?;
+        let member = known.cluster?.pd_nodes.iter().find(|member| member.container_id == node.id)?;
         (member.healthy == Some(false)).then(|| "is not healthy in PD".to_owned())
     };
     let disconnected = || seen.filter(|one| one.state_name != UP).map(|one| format!("is {} in PD", one.state_name));
     let delayed = || {
-        let open = known.open.iter().filter(|one| one.container_id == store.id);
+        let open = known.open.iter().filter(|one| one.container_id == node.id);
         let slow = open.filter_map(|one| match &one.fault {
             FaultMetadata::Latency { max_ms, shaped, .. } => Some(late(*max_ms, shaped)),
             _ => None,
         });
-        let slow = slow.filter(|most| *most >= members.as_good_as_out_ms());
+        let slow = slow.filter(|most| *most >= voters.as_good_as_out_ms());
         slow.max().map(|most| format!("answers {most} ms late"))
     };
     // One that is being taken out together with the target still runs.
     let taken_out = || {
-        let open = known.open.iter().filter(|one| one.container_id == store.id && one.evidence() == Evidence::State);
+        let open = known.open.iter().filter(|one| one.container_id == node.id && one.evidence() == Evidence::State);
         let how = open.map(|one| match one.fault {
             FaultMetadata::NodePause { .. } => "is paused",
             FaultMetadata::NodeStop { .. } => "is stopped",
@@ -155,27 +155,27 @@ fn before(store: &Node, members: Members, known: &Knowledge) -> StoreBefore {
         });
         how.map(str::to_owned).next_back()
     };
-    let docker = (!store.is_running()).then(|| format!("is {}", store.state)).or_else(taken_out);
+    let docker = (!node.is_running()).then(|| format!("is {}", node.state)).or_else(taken_out);
     // PD keeps no reserve: it stops where nothing is left.
     let is_full = |fault: &FaultMetadata| match fault {
         FaultMetadata::DiskPressure { whole, fill_percent, .. } => {
-            members == Members::Stores || *whole && *fill_percent == 100
+            voters == Voters::Stores || *whole && *fill_percent == 100
         }
         _ => false,
     };
-    let filled = known.open.iter().any(|one| one.container_id == store.id && is_full(&one.fault));
-    let little = seen.and_then(|one| Some(one.available? <= reserve(store, one.capacity?))).unwrap_or(false);
-    StoreBefore {
-        name: store.name.clone(),
+    let filled = known.open.iter().any(|one| one.container_id == node.id && is_full(&one.fault));
+    let little = seen.and_then(|one| Some(one.available? <= reserve(node, one.capacity?))).unwrap_or(false);
+    MemberBefore {
+        name: node.name.clone(),
         out: docker.or_else(disconnected).or_else(unhealthy).or_else(delayed),
         full: (filled || little).then(|| "has a full disk".to_owned()),
     }
 }
 
-/// The pairs of stores that an open injection cuts.
-fn cuts(open: &Metadata, stores: &[&Node]) -> Vec<(usize, usize)> {
+/// The pairs of members that an open injection cuts.
+fn cuts(open: &Metadata, members: &[&Node]) -> Vec<(usize, usize)> {
     let Some(hit) = unreachable(&open.fault) else { return Vec::new() };
-    let Some(target) = stores.iter().position(|store| store.id == open.container_id) else { return Vec::new() };
-    let hit = |store: &&Node| store.id != open.container_id && store.ips().any(&hit);
-    stores.iter().enumerate().filter(|(_, store)| hit(store)).map(|(at, _)| (target, at)).collect()
+    let Some(target) = members.iter().position(|member| member.id == open.container_id) else { return Vec::new() };
+    let hit = |member: &&Node| member.id != open.container_id && member.ips().any(&hit);
+    members.iter().enumerate().filter(|(_, member)| hit(member)).map(|(at, _)| (target, at)).collect()
 }
