@@ -9,6 +9,7 @@ mod discovery;
 mod disk;
 mod endpoint;
 pub mod engine;
+mod helpers;
 mod holder;
 mod host;
 mod image;

@@ -13,7 +13,8 @@ use super::{
     beside::Beside,
     client, disk,
     engine::Engine,
-    holder::{self, Holder, Listed},
+    helpers::{self, Listed},
+    holder::Holder,
     host::{DEFAULT_DATA_DIR, TikvSubject},
     node::{Node, Snapshot},
     watch,
@@ -60,7 +61,7 @@ impl TikvSubject {
         let engine = self.engine().await?;
         let docker = &engine.docker;
         let project = self.options.project.as_deref();
-        let (snapshot, listed) = tokio::try_join!(watch::snapshot(docker, project), holder::list(docker))?;
+        let (snapshot, listed) = tokio::try_join!(watch::snapshot(docker, project), helpers::list(docker))?;
         let (alive, down): (Vec<&Node>, Vec<&Node>) = snapshot.nodes.iter().partition(|node| is_alive(node));
         // Once, before everybody asks for it.
         let image =
@@ -135,7 +136,7 @@ impl TikvSubject {
             return Ok(None);
         }
         if !listed.running {
-            match holder::wait_started(docker, listed).await? {
+            match helpers::wait_started(docker, listed).await? {
                 None => return Ok(None),
                 Some(false) => return Ok(is_in(listed, project).then_some(None)),
                 Some(true) => {}
@@ -163,7 +164,7 @@ impl TikvSubject {
         match mark {
             Marked::Fault(metadata) => crate::subject::Subject::cleanup(self, metadata).await,
             Marked::Helper(helper) => {
-                holder::stop(&self.docker().await?, &helper.container, &helper.name).await?;
+                helpers::stop(&self.docker().await?, &helper.container, &helper.name).await?;
                 Ok(Cleaned::Clean)
             }
         }

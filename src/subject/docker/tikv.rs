@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     act::{is_alive, unexpected},
     beside::Beside,
-    client, holder,
+    client, helpers,
     host::{DEFAULT_DATA_DIR, TikvSubject},
     judge::{self, Knowledge},
     node::{Node, Role, Snapshot},
@@ -135,7 +135,7 @@ impl Subject for TikvSubject {
         // The one that we talk to may be beside a life that is over, and keep the deadline of a file that is gone.
         if !same_life || self.warm(metadata).await.is_none() {
             let living = target.as_ref().filter(|node| is_alive(node)).map(Beside::node);
-            holder::reap(&self.engine().await?, metadata, living.as_ref()).await?;
+            helpers::reap(&self.engine().await?, metadata, living.as_ref()).await?;
         }
         Ok(cleaned)
     }
