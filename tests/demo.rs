@@ -158,6 +158,23 @@ fn a_member_of_pd_lost(demo: &Demo) {
     assert!(second.stderr.contains("this leaves 1 of 3 PD members reachable"), "{second:?}");
     assert_eq!(demo.inspect("pd1", "{{.State.Status}}"), "running");
     revert(demo, &id);
+    // Two of three stores and one member of PD, which comes last and would be fine.
+    let mixed = refused(demo, "node_kill", &[STORES[0], STORES[1], "pd0"]);
+    assert!(mixed.contains("1 of 3 stores reachable"), "{mixed}");
+    // They keep one another, and no store reaches any of them.
+    let all = refused(demo, "network_partition", &["pd0", "pd1", "pd2"]);
+    assert!(all.contains("0 of 3 PD members reachable"), "{all}");
+    healthy(demo);
+}
+
+/// What is said where the fault is refused on all of them.
+fn refused(demo: &Demo, fault: &str, hosts: &[&str]) -> String {
+    let targets: Vec<String> = hosts.iter().map(|host| demo.container(host)).collect();
+    let targets = targets.iter().flat_map(|target| ["--target", target.as_str()]);
+    let args: Vec<&str> = ["inject", fault].into_iter().chain(targets).collect();
+    let ran = demo.program.run(&args);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    ran.stderr
 }
 
 #[test]

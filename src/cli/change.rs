@@ -14,7 +14,7 @@ use super::{
 use crate::{
     chaos::{Command, Fault, FaultType, InjectionId, Metadata, ParamError},
     config::Config,
-    safety::Grade,
+    safety::{Grade, Verdict},
     session::{self, ChangeRequest, Injection, Loaded},
     subject::{Plan, docker::TikvSubject},
 };
@@ -93,8 +93,9 @@ async fn carry_out(
             show(config, group, &plans);
             return Ok(undo::status(plans.len() == changes.len()));
         }
-        let mut refused = plans.iter().map(|plan| &plan.verdict).filter(|verdict| verdict.grade == Grade::Refused);
-        if let Some(verdict) = refused.next_back().filter(|_| changes.iter().all(|(_, request)| !request.force)) {
+        let all = Verdict::together(&plans.iter().map(|plan| &plan.verdict).collect::<Vec<_>>());
+        let refused = all.filter(|verdict| verdict.grade == Grade::Refused);
+        if let Some(verdict) = refused.filter(|_| changes.iter().all(|(_, request)| !request.force)) {
             let reasons = verdict.reasons.join("; ");
             return Err(Failure::new(3, format!("nothing was changed: {reasons}; --force changes it all the same")));
         }

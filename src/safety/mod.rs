@@ -32,6 +32,9 @@ pub struct Verdict {
     pub consequence: String,
     /// Why it is not [`Grade::Fine`], a sentence each, the worst first.
     pub reasons: Vec<String>,
+    /// Whose quorums it speaks of.
+    #[serde(skip)]
+    pub voters: Voters,
 }
 
 /// Whose quorums are judged: those of the nodes of the target's kind.
@@ -91,6 +94,8 @@ pub struct MemberBefore {
     pub out: Option<String>,
     /// Why it takes no writes already although it serves: its disk is full.
     pub full: Option<String>,
+    /// A member of PD that no store reaches already.
+    pub apart: bool,
 }
 
 /// What the injection would do to quorums, whatever its type.
@@ -126,10 +131,28 @@ pub fn judge(situation: &Situation) -> Verdict {
     let mut reasons = Vec::new();
     let consequence = quorum(situation, &mut reasons);
     reasons.extend(on_the_side(situation));
-    Verdict { grade: Grade::Fine, consequence, reasons: Vec::new() }.with(reasons)
+    Verdict { grade: Grade::Fine, consequence, reasons: Vec::new(), voters: situation.voters }.with(reasons)
 }
 
 impl Verdict {
+    /// Those of one act, each judged with the injections before it: of the stores and of PD, whose quorums have nothing to
+    /// do with one another, the last of the worst says it all.
+    pub fn together(all: &[&Self]) -> Option<Self> {
+        let worst = |voters| all.iter().filter(|one| one.voters == voters).max_by_key(|one| one.grade);
+        let (stores, pd) = match (worst(Voters::Stores), worst(Voters::Pd)) {
+            (Some(stores), Some(pd)) => (stores, pd),
+            (one, other) => return one.or(other).map(|one| (*one).clone()),
+        };
+        let (first, second) = if pd.grade > stores.grade { (pd, stores) } else { (stores, pd) };
+        let further = second.reasons.iter().filter(|reason| !first.reasons.contains(reason));
+        Some(Self {
+            grade: first.grade,
+            consequence: format!("{}; {}", first.consequence, second.consequence),
+            reasons: first.reasons.iter().chain(further).cloned().collect(),
+            voters: first.voters,
+        })
+    }
+
     /// The same with further reasons, the worst first.
     #[must_use]
     pub fn with(mut self, reasons: Vec<Reason>) -> Self {
@@ -152,13 +175,13 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     match &situation.effect {
         Effect::Out => after.take_out(situation.target),
         Effect::Slow { most_ms } if *most_ms >= voters.as_good_as_out_ms() => after.take_out(situation.target),
-        // The only one that runs is PD for all of them.
-        Effect::Cut { others: 1.., .. } if voters == Voters::Pd && situation.is_alone() => {
-            after.take_out(situation.target);
-        }
         Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
         Effect::Full { left, reserve, .. } if left <= reserve => after.fill(situation.target),
         Effect::Slow { .. } | Effect::Full { .. } => {}
+    }
+    // Members whom no store reaches are no PD, however well they reach one another.
+    if voters == Voters::Pd && situation.leaves_no_pd_to_stores() {
+        (0..situation.members.len()).for_each(|at| after.take_out(at));
     }
     let (stores, replicas) = (situation.members.len(), situation.replicas.min(situation.members.len()));
     let (was, is) = (before.writing(), after.writing());
@@ -229,15 +252,23 @@ fn on_the_side(situation: &Situation) -> Vec<Reason> {
 
 impl MemberBefore {
     fn trouble(&self) -> Option<String> {
-        let why = self.out.as_ref().or(self.full.as_ref())?;
+        let apart = self.apart.then_some("is cut off from the stores");
+        let why = self.out.as_deref().or(self.full.as_deref()).or(apart)?;
         Some(format!("{} {why}", self.name))
     }
 }
 
 impl Situation {
-    /// Nobody of the target's kind but itself serves.
-    fn is_alone(&self) -> bool {
-        self.members.iter().enumerate().all(|(at, store)| at == self.target || store.out.is_some())
+    /// Afterwards the stores reach nobody who serves.
+    fn leaves_no_pd_to_stores(&self) -> bool {
+        let takes = match self.effect {
+            Effect::Out | Effect::Cut { others: 1.., .. } => true,
+            Effect::Slow { most_ms } => most_ms >= self.voters.as_good_as_out_ms(),
+            Effect::Cut { .. } | Effect::Full { .. } => false,
+        };
+        let is_lost =
+            |at: usize, member: &MemberBefore| (takes && at == self.target) || member.out.is_some() || member.apart;
+        takes && self.members.iter().enumerate().all(|(at, member)| is_lost(at, member))
     }
 
     fn is_cut_from_stores(&self) -> bool {

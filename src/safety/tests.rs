@@ -9,6 +9,7 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
         name: format!("tikv{at}"),
         out: out.contains(&at).then(|| "is exited".to_owned()),
         full: None,
+        apart: false,
     };
     Situation {
         voters: Voters::Stores,
@@ -99,7 +100,7 @@ fn a_disk_is_judged_by_tikvs_reserve_and_by_who_shares_it() {
 fn too_many_and_too_long_are_refused_with_the_reason() {
     let situation = cluster(3, &[], Effect::Slow { most_ms: 10 });
     let limits = Limits { most_active: 2, ..Limits::default() };
-    let grade = |active, ttl| judge(&situation).with(limits.reasons(&Asked { active, ttl }));
+    let grade = |active, ttl| judge(&situation).with(limits.reasons(&Asked { active, ttl, voters: Voters::Stores }));
     let hour = Some(Duration::from_secs(3600));
     assert_eq!(grade(1, Some(Duration::from_secs(1800))).grade, Grade::Fine);
     assert!(grade(2, Some(Duration::from_secs(1))).reasons[0].contains("--max-active is 2"));
@@ -180,9 +181,48 @@ fn a_member_of_pd_is_judged_by_pds_quorum() {
         )
     );
     assert_eq!(cut(&[1, 2]).grade, Grade::Refused);
+    let apart = |others: &[usize], effect| {
+        let mut situation = cluster(3, &[], effect);
+        situation.voters = Voters::Pd;
+        others.iter().for_each(|at| situation.members[*at].apart = true);
+        verdict(&situation)
+    };
+    let cut = || Effect::Cut { from: vec![], others: 3 };
+    assert_eq!(apart(&[1], cut()).grade, Grade::Careful);
+    for last in [cut(), Effect::Out] {
+        let none = apart(&[1, 2], last);
+        assert_eq!(
+            (none.grade, none.consequence.as_str()),
+            (
+                Grade::Refused,
+                "this leaves 0 of 3 PD members reachable (tikv1 is cut off from the stores; tikv2 is cut off from the \
+                 stores): PD stops, and with it timestamps and scheduling"
+            )
+        );
+    }
     let full = pd(&[], Effect::Full { left: 0, capacity: 100, reserve: 0, shared: None });
     assert_eq!(
         (full.grade, full.reasons.as_slice()),
         (Grade::Careful, &["nothing is left: tikv0 cannot write its log any more".to_owned()][..])
     );
+}
+
+#[test]
+fn an_act_on_stores_and_on_pd_is_judged_by_the_quorums_of_both() {
+    let one = |voters, out: &[usize]| {
+        let mut situation = cluster(3, out, Effect::Out);
+        situation.voters = voters;
+        verdict(&situation)
+    };
+    let (store, second) = (one(Voters::Stores, &[]), one(Voters::Stores, &[1]));
+    let (pd, second_pd) = (one(Voters::Pd, &[]), one(Voters::Pd, &[1]));
+    let fine = Verdict::together(&[&store, &pd]).unwrap();
+    assert_eq!((fine.grade, fine.consequence), (Grade::Fine, format!("{}; {}", store.consequence, pd.consequence)));
+    let all = Verdict::together(&[&store, &second, &pd]).unwrap();
+    assert_eq!((all.grade, &all.reasons), (Grade::Refused, &second.reasons));
+    let all = Verdict::together(&[&store, &second_pd]).unwrap();
+    assert_eq!((all.grade, &all.reasons), (Grade::Refused, &second_pd.reasons));
+    let all = Verdict::together(&[&store, &second, &pd, &second_pd]).unwrap();
+    assert_eq!(all.reasons, [&second.reasons[..], &second_pd.reasons].concat());
+    assert_eq!(Verdict::together(&[&store, &second]), Some(second));
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     chaos::{Fault, InjectionId, Metadata, undo_commands},
-    safety::{Asked, Grade, Limits, Verdict},
+    safety::{Asked, Grade, Limits, Verdict, Voters},
     step::{Step, step},
     subject::{Plan, Subject, SubjectError},
 };
@@ -66,7 +66,8 @@ async fn plan_beside<S: Subject>(
     };
     if let Some(ttl) = request.ttl {
         // It is active already, however many there are.
-        plan.verdict = plan.verdict.with(request.limits.reasons(&Asked { active: 0, ttl }));
+        let asked = Asked { active: 0, ttl, voters: plan.verdict.voters };
+        plan.verdict = plan.verdict.with(request.limits.reasons(&asked));
     }
     Ok(plan)
 }
@@ -79,7 +80,7 @@ fn stays(held: &Metadata) -> Plan {
         commands: Vec::new(),
         undo: undo_commands(held),
         warnings: Vec::new(),
-        verdict: Verdict { grade: Grade::Fine, consequence, reasons: Vec::new() },
+        verdict: Verdict { grade: Grade::Fine, consequence, reasons: Vec::new(), voters: Voters::Stores },
     }
 }
 

@@ -95,17 +95,15 @@ pub struct Plan {
 impl Plan {
     /// Several plans that are one, for whoever looks at them: everything that will run, and the worst verdict.
     pub fn together(plans: Vec<Self>) -> Option<Self> {
-        plans.into_iter().reduce(|mut all, one| {
+        let verdict = Verdict::together(&plans.iter().map(|plan| &plan.verdict).collect::<Vec<_>>())?;
+        let all = plans.into_iter().reduce(|mut all, one| {
             all.commands.extend(one.commands);
             all.undo.extend(one.undo);
             all.warnings
                 .extend(one.warnings.into_iter().filter(|text| !all.warnings.contains(text)).collect::<Vec<_>>());
-            // Each is judged with those before it, so the last of the worst says it all.
-            if one.verdict.grade >= all.verdict.grade {
-                all.verdict = one.verdict;
-            }
             all
-        })
+        })?;
+        Some(Self { verdict, ..all })
     }
 }
 

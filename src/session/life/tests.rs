@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Mutex};
 use super::*;
 use crate::{
     chaos::{Command, FaultMetadata, InjectionId, Signal},
+    safety::Voters,
     subject::{Marked, Scan},
 };
 
@@ -110,7 +111,7 @@ pub fn request() -> Request {
 pub fn witness(fail: Option<fn() -> SubjectError>) -> (tempfile::TempDir, Witness) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(folder.path());
-    let verdict = Verdict { grade: Grade::Fine, consequence: String::new(), reasons: vec![] };
+    let verdict = Verdict { grade: Grade::Fine, consequence: String::new(), reasons: vec![], voters: Voters::Stores };
     let subject = Witness {
         store,
         seen: Mutex::default(),

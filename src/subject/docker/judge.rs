@@ -58,7 +58,7 @@ pub(super) fn situation(
         },
         effect: effect(node, fault, disk, &cluster, &members),
         cuts: known.open.iter().flat_map(|one| cuts(one, &members)).collect(),
-        members: members.iter().map(|member| before(member, voters, known)).collect(),
+        members: members.iter().map(|member| before(member, voters, &cluster, known)).collect(),
     }
 }
 
@@ -129,7 +129,7 @@ fn reserve(node: &Node, capacity: u64) -> u64 {
     share.max(node.reserve_space.unwrap_or(RESERVE_SPACE))
 }
 
-fn before(node: &Node, voters: Voters, known: &Knowledge) -> MemberBefore {
+fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> MemberBefore {
     let seen = known.cluster.and_then(|cluster| cluster.nodes.get(&node.id)?.store.as_ref());
     let unhealthy = || {
         let member = known.cluster?.pd_nodes.iter().find(|member| member.container_id == node.id)?;
@@ -169,7 +169,18 @@ fn before(node: &Node, voters: Voters, known: &Knowledge) -> MemberBefore {
         name: node.name.clone(),
         out: docker.or_else(disconnected).or_else(unhealthy).or_else(delayed),
         full: (filled || little).then(|| "has a full disk".to_owned()),
+        apart: voters == Voters::Pd && is_apart(node, cluster, known.open),
     }
+}
+
+/// Whether open injections leave no way between it and any node of the other kind that runs.
+fn is_apart(node: &Node, cluster: &[&Node], open: &[Metadata]) -> bool {
+    let is_cut = |from: &Node, to: &Node| {
+        let of_it = open.iter().filter(|one| one.container_id == from.id);
+        of_it.filter_map(|one| unreachable(&one.fault)).any(|hit| to.ips().any(hit))
+    };
+    let mut others = cluster.iter().filter(|other| other.role != node.role && other.is_running()).peekable();
+    others.peek().is_some() && others.all(|other| is_cut(node, other) || is_cut(other, node))
 }
 
 /// The pairs of members that an open injection cuts.

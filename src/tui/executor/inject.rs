@@ -71,12 +71,10 @@ impl Shared {
             let asked = changes.iter().filter_map(|(id, fault)| Some((held(id)?, request(fault.clone()))));
             // What cannot even be planned says so itself when it is its turn.
             let plans = session::plan_changes(&*self.subject, &asked.collect::<Vec<_>>()).await;
-            let plans: Vec<Plan> = plans.into_iter().flatten().collect();
-            let refused = plans.iter().rfind(|plan| plan.verdict.grade == Grade::Refused);
-            let refusal = refused.map(|plan| refusal(&plan.verdict));
-            *plan = whole(plans);
-            if let Some(refusal) = refusal.filter(|_| !force) {
-                return Err(refusal);
+            *plan = Plan::together(plans.into_iter().flatten().collect()).map(Box::new);
+            let refused = plan.as_ref().filter(|plan| plan.verdict.grade == Grade::Refused && !force);
+            if let Some(refused) = refused {
+                return Err(refusal(&refused.verdict));
             }
         }
         let (mut changed, mut reasons) = (Vec::new(), Vec::new());
@@ -115,20 +113,6 @@ impl Shared {
             self.say(level, format!("{} is undone; {over}", name(injection))).await;
         }
     }
-}
-
-/// What several changes run, and how the cluster is left by the last of them.
-fn whole(plans: Vec<Plan>) -> Option<Box<Plan>> {
-    let verdict = plans.last()?.verdict.clone();
-    let mut plans = plans.into_iter();
-    let mut whole = plans.next()?;
-    for plan in plans {
-        whole.commands.extend(plan.commands);
-        whole.undo.extend(plan.undo);
-        whole.warnings.extend(plan.warnings);
-    }
-    whole.verdict = verdict;
-    Some(Box::new(whole))
 }
 
 fn refusal(verdict: &Verdict) -> NotChanged {

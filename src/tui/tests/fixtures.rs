@@ -12,7 +12,7 @@ use ratatui::{
 
 use crate::{
     chaos::{Command, DataMount, FaultMetadata, InjectionId, Metadata, MountKind, Signal},
-    safety::{Grade, Verdict},
+    safety::{Grade, Verdict, Voters},
     session::{Injection, Life, Loaded, SCHEMA, Seen, SessionFile},
     subject::{
         Plan,
@@ -188,6 +188,7 @@ pub fn plan() -> Plan {
             grade: Grade::Fine,
             consequence: "all 3 stores stay reachable: every region keeps its quorum".into(),
             reasons: vec![],
+            voters: Voters::Stores,
         },
     }
 }

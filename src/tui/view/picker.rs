@@ -265,7 +265,7 @@ pub fn planned(model: &Model, room: usize) -> Vec<(Said, String)> {
         None => {}
         Some(Err(reason)) => add(Said::Failed, "!", reason),
         Some(Ok(plan)) => {
-            let Verdict { grade, consequence, reasons } = &plan.verdict;
+            let Verdict { grade, consequence, reasons, .. } = &plan.verdict;
             let mut warnings = plan.warnings.iter();
             // On a small screen two rows are seen: the gravest comes first.
             if *grade == Grade::Refused {
