@@ -211,6 +211,11 @@ fn partitions_have_the_shape_that_was_asked_for() {
     }
     let ring = program.run(&["inject", "network_partition", "--shape", "majorities-ring", "--target", "tikv0"]);
     assert!(ring.status == 3 && ring.stderr.contains("at least 4"), "{ring:?}");
+    // A second one that is no other TiKV node.
+    let none =
+        program.run(&["inject", "network_partition", "--shape", "pair", "--target", "tikv0", "--peers", "tikv0"]);
+    assert!(none.status == 3 && none.stderr.contains("pair is about two TiKV nodes"), "{none:?}");
+    cluster.assert_clean();
 
     program.inject(&["network_partition", "--target", "tikv0", "--reject"]);
     for (from, to) in [(0, 1), (1, 0)] {

@@ -146,7 +146,7 @@ const fn table(kind: FaultType) -> &'static [ParamSpec] {
                 &[
                     choice("shape", Partition::NAMES, "isolate", "who is cut off from whom, seen from the node"),
                     list("peers", "every other TiKV node", "the nodes to be cut off from"),
-                    switch("include_pd", "cut the node off from PD as well"),
+                    switch("include_pd", "cut the node off from the members of PD as well"),
                     switch("reject", "refuse connections at once instead of dropping packets"),
                 ]
             }

@@ -21,7 +21,7 @@ pub enum SubjectError {
     Docker { operation: &'static str, object: String, reason: String },
     #[error("{0}")]
     Param(#[from] ParamError),
-    #[error("no TiKV node is named {name:?}; there are: {known}")]
+    #[error("no node is named {name:?}; there are: {known}")]
     NoTarget { name: String, known: String },
     #[error("{name:?} could be any of {candidates}; give more of the name")]
     AmbiguousTarget { name: String, candidates: String },

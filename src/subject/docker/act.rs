@@ -86,7 +86,7 @@ impl TikvSubject {
         let options = StopContainerOptionsBuilder::new().t(i32::try_from(timeout_s).unwrap_or(i32::MAX)).build();
         client::ask_for("stop", &node.name, patience, docker.stop_container(&node.id, Some(options))).await?;
         step(Step::Signalled);
-        self.has_ended(metadata, "docker stop", client::LONG_PATIENCE).await
+        self.has_ended(metadata, "the stop", client::LONG_PATIENCE).await
     }
 
     async fn has_ended(&self, metadata: &Metadata, by: &'static str, patience: Duration) -> Result<(), SubjectError> {

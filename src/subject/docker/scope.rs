@@ -52,6 +52,10 @@ pub(super) fn filter(cluster: &Snapshot, node: &Node, scope: &Scope) -> Result<(
     if !scope.ports.is_empty() {
         filter.ports = Some(scope.ports.clone());
     }
+    if scope.spare_status && node.role == Role::Pd {
+        let why = "is a member of PD: it is asked at its client port, which spare_status does not spare";
+        warnings.push(format!("{} {why}", node.name));
+    }
     if scope.spare_status {
         let stores = cluster.nodes.iter().filter(|one| one.role == Role::Tikv);
         filter.except_ports = stores.filter_map(|store| store.endpoints.http_port).chain([TIKV_STATUS_PORT]).collect();

@@ -224,6 +224,10 @@ impl TikvSubject {
             let refused = |reason: String| SubjectError::Refused { target: node.name.clone(), reason };
             let at = place(node).ok_or_else(|| refused("is no TiKV node, and this shape is about those".to_owned()))?;
             let peer = named_nodes.first().and_then(|peer| place(peer));
+            if shape == Partition::Pair && !named.is_empty() && peer.is_none() {
+                let why = format!("is not cut off from {}: {} is about two TiKV nodes", named.join(", "), shape.name());
+                return Err(refused(why));
+            }
             let running = stores.iter().filter(|store| store.is_running()).count();
             if running < stores.len() && shape != Partition::Pair && shape != Partition::Primaries {
                 let why =
