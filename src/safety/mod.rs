@@ -266,9 +266,8 @@ impl Situation {
             Effect::Slow { most_ms } => most_ms >= self.voters.as_good_as_out_ms(),
             Effect::Cut { .. } | Effect::Full { .. } => false,
         };
-        let is_lost =
-            |at: usize, member: &MemberBefore| (takes && at == self.target) || member.out.is_some() || member.apart;
-        takes && self.members.iter().enumerate().all(|(at, member)| is_lost(at, member))
+        let serves = |(at, member): (usize, &MemberBefore)| at != self.target && member.out.is_none() && !member.apart;
+        takes && !self.members.iter().enumerate().any(serves)
     }
 
     fn is_cut_from_stores(&self) -> bool {
