@@ -50,6 +50,24 @@ impl Reach {
         placements(stores, replicas).all(|region| self.greatest(&region) > replicas / 2)
     }
 
+    /// Takes everybody out where some are of no use to others, and no majority has one who is.
+    pub fn without_the_useless(&mut self, is_useless: impl Fn(usize) -> bool) {
+        let all = self.serves.len();
+        if (0..all).any(&is_useless) && !self.has_majority_with(|one| !is_useless(one)) {
+            (0..all).for_each(|one| self.take_out(one));
+        }
+    }
+
+    /// Whether most of all can write together with one of these.
+    fn has_majority_with(&self, wanted: impl Fn(usize) -> bool) -> bool {
+        let all = self.serves.len();
+        let able = |one: &usize| wanted(*one) && self.serves[*one] && self.writes[*one];
+        (0..all).filter(able).any(|one| {
+            let near: Vec<usize> = (0..all).filter(|other| *other == one || self.linked[one][*other]).collect();
+            self.greatest(&near) > all / 2
+        })
+    }
+
     /// Whether no region has one, wherever its replicas lie.
     pub fn keeps_no_quorum(&self, replicas: usize) -> bool {
         self.writing() <= replicas / 2

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Grade, Reason, Voters};
+use super::{Grade, Reason};
 
 /// The ceilings, which the configuration can move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +27,6 @@ pub struct Asked {
     pub active: usize,
     /// `None` never ends by itself.
     pub ttl: Option<Duration>,
-    /// What the target is one of.
-    pub voters: Voters,
 }
 
 impl Limits {
@@ -39,10 +37,7 @@ impl Limits {
             let text = format!("{} injections are active, and --max-active is {}", asked.active, self.most_active);
             reasons.push((Grade::Refused, text));
         }
-        let why = match asked.voters {
-            Voters::Stores => "PD moves the replicas of a store that is down for 30 min",
-            Voters::Pd => "PD can spare less for as long as a member is missing",
-        };
+        let why = "PD moves the replicas of a store that is down for 30 min";
         let longest = humantime::format_duration(self.longest);
         match asked.ttl {
             None => reasons

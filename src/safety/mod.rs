@@ -104,7 +104,8 @@ pub enum Effect {
     /// It serves nobody any more.
     Out,
     /// It is cut off from these of its kind, by their places, and from so many of the other kind, PD members or stores.
-    Cut { from: Vec<usize>, others: usize },
+    /// `apart`: it is a member of PD that no store reaches any more.
+    Cut { from: Vec<usize>, others: usize, apart: bool },
     /// It answers later, by so many milliseconds at most.
     Slow { most_ms: u64 },
     /// So much is left of its disk, in bytes.
@@ -145,12 +146,16 @@ impl Verdict {
         };
         let (first, second) = if pd.grade > stores.grade { (pd, stores) } else { (stores, pd) };
         let further = second.reasons.iter().filter(|reason| !first.reasons.contains(reason));
-        Some(Self {
-            grade: first.grade,
-            consequence: format!("{}; {}", first.consequence, second.consequence),
-            reasons: first.reasons.iter().chain(further).cloned().collect(),
-            voters: first.voters,
-        })
+        let reasons: Vec<String> = first.reasons.iter().chain(further).cloned().collect();
+        // What is a reason already is not said twice.
+        let mut consequences = vec![&first.consequence, &second.consequence];
+        consequences.retain(|one| !reasons.contains(one));
+        let consequence = match consequences[..] {
+            [] => first.consequence.clone(),
+            [one] => one.clone(),
+            [one, other, ..] => format!("{one}; {other}"),
+        };
+        Some(Self { grade: first.grade, consequence, reasons, voters: first.voters })
     }
 
     /// The same with further reasons, the worst first.
@@ -170,8 +175,8 @@ impl Verdict {
 
 /// What is left of the quorums; adds a reason where that is less than all.
 fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
-    let (before, voters) = (situation.reach(), situation.voters);
-    let mut after = before.clone();
+    let voters = situation.voters;
+    let (mut before, mut after) = (situation.reach(), situation.reach());
     match &situation.effect {
         Effect::Out => after.take_out(situation.target),
         Effect::Slow { most_ms } if *most_ms >= voters.as_good_as_out_ms() => after.take_out(situation.target),
@@ -179,10 +184,10 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
         Effect::Full { left, reserve, .. } if left <= reserve => after.fill(situation.target),
         Effect::Slow { .. } | Effect::Full { .. } => {}
     }
-    // Members whom no store reaches are no PD, however well they reach one another.
-    if voters == Voters::Pd && situation.leaves_no_pd_to_stores() {
-        (0..situation.members.len()).for_each(|at| after.take_out(at));
-    }
+    // Members of PD whom no store reaches are no PD, however well they reach one another.
+    let becomes_apart = matches!(situation.effect, Effect::Cut { apart: true, .. });
+    before.without_the_useless(|at| situation.members[at].apart);
+    after.without_the_useless(|at| situation.members[at].apart || (becomes_apart && at == situation.target));
     let (stores, replicas) = (situation.members.len(), situation.replicas.min(situation.members.len()));
     let (was, is) = (before.writing(), after.writing());
     let verb = if matches!(situation.effect, Effect::Full { .. }) { "able to write" } else { "reachable" };
@@ -259,17 +264,6 @@ impl MemberBefore {
 }
 
 impl Situation {
-    /// Afterwards the stores reach nobody who serves.
-    fn leaves_no_pd_to_stores(&self) -> bool {
-        let takes = match self.effect {
-            Effect::Out | Effect::Cut { others: 1.., .. } => true,
-            Effect::Slow { most_ms } => most_ms >= self.voters.as_good_as_out_ms(),
-            Effect::Cut { .. } | Effect::Full { .. } => false,
-        };
-        let serves = |(at, member): (usize, &MemberBefore)| at != self.target && member.out.is_none() && !member.apart;
-        takes && !self.members.iter().enumerate().any(serves)
-    }
-
     fn is_cut_from_stores(&self) -> bool {
         self.voters == Voters::Pd && matches!(self.effect, Effect::Cut { others: 1.., .. })
     }

@@ -65,16 +65,16 @@ fn a_delay_counts_from_where_heartbeats_come_too_late() {
 
 #[test]
 fn a_partition_is_judged_by_the_groups_it_makes() {
-    let alone = Effect::Cut { from: vec![1, 2], others: 0 };
+    let alone = Effect::Cut { from: vec![1, 2], others: 0, apart: false };
     let isolated = verdict(&cluster(3, &[], alone.clone()));
     assert_eq!(isolated.grade, Grade::Fine);
     assert!(isolated.consequence.starts_with("this leaves 2 of 3 stores reachable"), "{}", isolated.consequence);
     assert_eq!(verdict(&cluster(3, &[1], alone)).grade, Grade::Refused);
     // One link less: either end still makes a majority with the third.
-    let pair = verdict(&cluster(3, &[], Effect::Cut { from: vec![1], others: 0 }));
+    let pair = verdict(&cluster(3, &[], Effect::Cut { from: vec![1], others: 0, apart: false }));
     assert_eq!(pair.grade, Grade::Fine);
     // Each cut is a majority's, all three together are nobody's.
-    let mut ring = cluster(3, &[], Effect::Cut { from: vec![1], others: 0 });
+    let mut ring = cluster(3, &[], Effect::Cut { from: vec![1], others: 0, apart: false });
     ring.cuts = vec![(1, 2), (0, 2)];
     assert_eq!(verdict(&ring).grade, Grade::Refused);
 }
@@ -100,7 +100,7 @@ fn a_disk_is_judged_by_tikvs_reserve_and_by_who_shares_it() {
 fn too_many_and_too_long_are_refused_with_the_reason() {
     let situation = cluster(3, &[], Effect::Slow { most_ms: 10 });
     let limits = Limits { most_active: 2, ..Limits::default() };
-    let grade = |active, ttl| judge(&situation).with(limits.reasons(&Asked { active, ttl, voters: Voters::Stores }));
+    let grade = |active, ttl| judge(&situation).with(limits.reasons(&Asked { active, ttl }));
     let hour = Some(Duration::from_secs(3600));
     assert_eq!(grade(1, Some(Duration::from_secs(1800))).grade, Grade::Fine);
     assert!(grade(2, Some(Duration::from_secs(1))).reasons[0].contains("--max-active is 2"));
@@ -133,7 +133,8 @@ fn every_small_cluster_is_refused_exactly_where_a_region_loses_its_quorum() {
                 for cut in 0u32..1 << stores {
                     let set = |bits: u32| (0..stores).filter(|at| bits >> at & 1 == 1).collect::<Vec<_>>();
                     let from: Vec<usize> = set(cut).into_iter().filter(|other| *other != 0).collect();
-                    let mut situation = cluster(stores, &set(out), Effect::Cut { from: from.clone(), others: 0 });
+                    let mut situation =
+                        cluster(stores, &set(out), Effect::Cut { from: from.clone(), others: 0, apart: false });
                     situation.replicas = replicas;
                     let able = |store: usize| out >> store & 1 == 0;
                     let linked = |a: usize, b: usize| !(a == 0 && from.contains(&b) || b == 0 && from.contains(&a));
@@ -171,7 +172,7 @@ fn a_member_of_pd_is_judged_by_pds_quorum() {
     );
     let slow = |most_ms| pd(&[1], Effect::Slow { most_ms }).grade;
     assert_eq!((slow(500), slow(3_000)), (Grade::Fine, Grade::Refused));
-    let cut = |out: &[usize]| pd(out, Effect::Cut { from: vec![], others: 3 });
+    let cut = |out: &[usize]| pd(out, Effect::Cut { from: vec![], others: 3, apart: true });
     assert_eq!(
         (cut(&[]).grade, cut(&[]).consequence.as_str(), cut(&[]).reasons.as_slice()),
         (
@@ -187,8 +188,14 @@ fn a_member_of_pd_is_judged_by_pds_quorum() {
         others.iter().for_each(|at| situation.members[*at].apart = true);
         verdict(&situation)
     };
-    let cut = || Effect::Cut { from: vec![], others: 3 };
+    let cut = || Effect::Cut { from: vec![], others: 3, apart: true };
     assert_eq!(apart(&[1], cut()).grade, Grade::Careful);
+    // From one store of several, the others still reach it.
+    assert_eq!(apart(&[1, 2], Effect::Cut { from: vec![], others: 1, apart: false }).grade, Grade::Careful);
+    // The one that the stores reach has no majority.
+    assert_eq!(apart(&[1, 2], Effect::Cut { from: vec![1, 2], others: 0, apart: false }).grade, Grade::Refused);
+    let gone = apart(&[0, 1, 2], Effect::Out);
+    assert!(gone.reasons[0].starts_with("quorums are lost already"), "{gone:?}");
     for last in [cut(), Effect::Out] {
         let none = apart(&[1, 2], last);
         assert_eq!(

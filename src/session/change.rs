@@ -66,8 +66,7 @@ async fn plan_beside<S: Subject>(
     };
     if let Some(ttl) = request.ttl {
         // It is active already, however many there are.
-        let asked = Asked { active: 0, ttl, voters: plan.verdict.voters };
-        plan.verdict = plan.verdict.with(request.limits.reasons(&asked));
+        plan.verdict = plan.verdict.with(request.limits.reasons(&Asked { active: 0, ttl }));
     }
     Ok(plan)
 }

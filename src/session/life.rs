@@ -113,8 +113,7 @@ pub async fn plan<S: Subject>(subject: &S, store: &Store, request: &Request) -> 
     let count = plans.len();
     let mut plan = Plan::together(plans).ok_or_else(|| SubjectError::NoNodes { scope: String::new() })?;
     let active = store.load().map_or(0, |loaded| loaded.open().len()) + count - 1;
-    let asked = Asked { active, ttl: request.ttl, voters: plan.verdict.voters };
-    plan.verdict = plan.verdict.with(request.limits.reasons(&asked));
+    plan.verdict = plan.verdict.with(request.limits.reasons(&Asked { active, ttl: request.ttl }));
     Ok(plan)
 }
 
@@ -141,8 +140,7 @@ pub async fn inject_all<S: Subject>(
     let plans = subject.plan(&request.fault, &request.targets).await?;
     let active = store.load().map_or(0, |loaded| loaded.open().len()) + plans.len().saturating_sub(1);
     let all = Plan::together(plans.clone()).ok_or_else(|| SubjectError::NoNodes { scope: String::new() })?;
-    let asked = Asked { active, ttl: request.ttl, voters: all.verdict.voters };
-    let verdict = all.verdict.clone().with(request.limits.reasons(&asked));
+    let verdict = all.verdict.clone().with(request.limits.reasons(&Asked { active, ttl: request.ttl }));
     let all = Plan { verdict, ..all };
     before(&all);
     if all.verdict.grade == Grade::Refused && !request.force {

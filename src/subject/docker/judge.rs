@@ -56,7 +56,7 @@ pub(super) fn situation(
             Voters::Stores => usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
             Voters::Pd => members.len(),
         },
-        effect: effect(node, fault, disk, &cluster, &members),
+        effect: effect(node, (fault, disk), (&cluster, &members), known.open),
         cuts: known.open.iter().flat_map(|one| cuts(one, &members)).collect(),
         members: members.iter().map(|member| before(member, voters, &cluster, known)).collect(),
     }
@@ -64,10 +64,9 @@ pub(super) fn situation(
 
 fn effect(
     node: &Node,
-    fault: &FaultMetadata,
-    disk: Option<&DiskBefore>,
-    cluster: &[&Node],
-    members: &[&Node],
+    (fault, disk): (&FaultMetadata, Option<&DiskBefore>),
+    (cluster, members): (&[&Node], &[&Node]),
+    open: &[Metadata],
 ) -> Effect {
     match fault {
         FaultMetadata::NodeKill { .. } | FaultMetadata::NodePause { .. } | FaultMetadata::NodeStop { .. } => {
@@ -80,6 +79,7 @@ fn effect(
                 Effect::Cut {
                     from: members.iter().enumerate().filter(|(_, member)| hit(member)).map(|(at, _)| at).collect(),
                     others: cluster.iter().copied().filter(|other| other.role != node.role && hit(other)).count(),
+                    apart: node.role == Role::Pd && is_apart(node, cluster, open, Some(fault)),
                 }
             }
             None => Effect::Slow { most_ms: 0 },
@@ -169,15 +169,16 @@ fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> 
         name: node.name.clone(),
         out: docker.or_else(disconnected).or_else(unhealthy).or_else(delayed),
         full: (filled || little).then(|| "has a full disk".to_owned()),
-        apart: voters == Voters::Pd && is_apart(node, cluster, known.open),
+        apart: voters == Voters::Pd && is_apart(node, cluster, known.open, None),
     }
 }
 
-/// Whether open injections leave no way between it and any node of the other kind that runs.
-fn is_apart(node: &Node, cluster: &[&Node], open: &[Metadata]) -> bool {
+/// Whether open injections, and this fault on it, leave no way between it and any node of the other kind that runs.
+fn is_apart(node: &Node, cluster: &[&Node], open: &[Metadata], fault: Option<&FaultMetadata>) -> bool {
     let is_cut = |from: &Node, to: &Node| {
-        let of_it = open.iter().filter(|one| one.container_id == from.id);
-        of_it.filter_map(|one| unreachable(&one.fault)).any(|hit| to.ips().any(hit))
+        let of_it = open.iter().filter(|one| one.container_id == from.id).map(|one| &one.fault);
+        let planned = fault.filter(|_| from.id == node.id);
+        of_it.chain(planned).filter_map(unreachable).any(|hit| to.ips().any(hit))
     };
     let mut others = cluster.iter().filter(|other| other.role != node.role && other.is_running()).peekable();
     others.peek().is_some() && others.all(|other| is_cut(node, other) || is_cut(other, node))
