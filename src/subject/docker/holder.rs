@@ -47,6 +47,9 @@ const LONG: Duration = Duration::from_secs(3600);
 /// How long a helper that another program made may wait for its start; then that program is taken to be dead.
 pub(super) const UNSTARTED: Duration = Duration::from_secs(5);
 
+/// How many ways to a helper are tried where they end at once.
+const TALKS: u32 = 4;
+
 type Pending = Arc<Mutex<HashMap<String, oneshot::Sender<Result<Answer, Failure>>>>>;
 
 /// A conversation with one holder.
@@ -143,6 +146,24 @@ impl Holder {
         beside: &Beside,
         fresh: bool,
     ) -> Result<Self, SubjectError> {
+        let mut left = TALKS;
+        loop {
+            let holder = Self::attach_once(engine, container.clone(), beside, fresh).await?;
+            left -= 1;
+            // Where Podman is busy, a process that it started in the container may end before it has said a word.
+            if !engine.is_podman || left == 0 || holder.ask_aside(Ask::Hello).await.is_ok() || !holder.is_cut_off() {
+                return Ok(holder);
+            }
+            tracing::warn!(container, left, "the way to the helper ended before it answered: trying another");
+        }
+    }
+
+    async fn attach_once(
+        engine: &Engine,
+        container: String,
+        beside: &Beside,
+        fresh: bool,
+    ) -> Result<Self, SubjectError> {
         let docker = &engine.docker;
         let AttachContainerResults { output, input } = if engine.is_podman {
             talk(docker, &container).await?
@@ -191,6 +212,11 @@ impl Holder {
     /// Whether it can still be talked to.
     pub fn is_alive(&self) -> bool {
         !self.dead.load(Ordering::Acquire) && !self.has_quit()
+    }
+
+    /// Whether the way to it ended although it did not say that it quits.
+    fn is_cut_off(&self) -> bool {
+        self.dead.load(Ordering::Acquire) && !self.has_quit()
     }
 
     /// Whether it quit for want of anything to hold. It answers every request that it read before, so one without an
