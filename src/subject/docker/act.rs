@@ -13,7 +13,7 @@ use super::{
     node::{Node, State},
 };
 use crate::{
-    chaos::{DataMount, Metadata, Signal, client_of},
+    chaos::{DataMount, Metadata, Signal},
     holder::protocol::{Answer, Ask},
     step::{Step, step},
     subject::{Cleaned, SubjectError},
@@ -130,7 +130,7 @@ impl TikvSubject {
         match self.find_target(metadata).await? {
             Some(now) if is_alive(&now) => Ok(Cleaned::Clean),
             Some(now) => {
-                let client = client_of(&self.daemon().await?);
+                let client = self.engine().await?.client();
                 let reason =
                     format!("it was started and is {} again; `{client} logs {}` may say why", now.state, now.name);
                 Err(SubjectError::Docker { operation: "start", object: now.name, reason })

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     chaos::{
-        Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal, client_of,
+        Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
         measured::{Look, Moment, Reading},
         network::Direction,
         random, undo_commands,
@@ -325,7 +325,7 @@ impl TikvSubject {
         node: &Node,
         fault: &Fault,
     ) -> Result<Planned, SubjectError> {
-        let client = client_of(&self.daemon().await?);
+        let client = self.engine().await?.client();
         match fault {
             Fault::NodeKill { signal } => plan_kill(client, node, *signal),
             Fault::NodePause => Ok(plan_pause(client, node)),
