@@ -100,7 +100,7 @@ fn impairment(options: &Value, distribution: Distribution) -> Impairment {
     let rate = at("rate").map(|value| Rate { bits_per_second: scaled(&value["rate"], 8.0), burst_bytes: 0 });
     let limit = options["limit"].as_u64().and_then(|limit| u32::try_from(limit).ok()).unwrap_or(DEFAULT_LIMIT);
     let loss = bursts.or(chance("loss-random", "loss").map(Loss::Random));
-    super::qdisc::normal(Impairment {
+    super::qdisc::shown(Impairment {
         delay,
         loss,
         duplicate: chance("duplicate", "duplicate"),

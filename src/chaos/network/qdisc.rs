@@ -61,9 +61,10 @@ impl Tree {
     pub(super) fn of(classes: &[&Class]) -> Option<(Self, Vec<(u16, Class)>)> {
         if let [one] = classes
             && one.filter.is_everything()
-            && one.impairment.delay.is_none_or(|delay| delay.distribution == Distribution::Uniform)
+            && let wanted = effective(one.impairment)
+            && wanted.delay.is_none_or(|delay| delay.distribution == Distribution::Uniform)
         {
-            return Some((Self::One(normal(one.impairment)), Vec::new()));
+            return Some((Self::One(wanted), Vec::new()));
         }
         let (everything, some): (Vec<&&Class>, Vec<&&Class>) =
             classes.iter().partition(|class| class.filter.is_everything());
@@ -72,7 +73,7 @@ impl Tree {
         if bands.iter().any(|(band, _)| *band > BANDS) {
             return None;
         }
-        let tree = bands.iter().map(|(band, class)| (*band, normal(class.impairment))).collect();
+        let tree = bands.iter().map(|(band, class)| (*band, effective(class.impairment))).collect();
         let classified = bands.into_iter().filter(|(band, _)| *band != FIRST_BAND);
         Some((Self::Bands(tree), classified.map(|(band, class)| (band, class.clone())).collect()))
     }
@@ -175,7 +176,9 @@ pub(super) fn read_leaf(handle: &str) -> Option<(u16, Distribution)> {
 }
 
 /// netem's words. Over something that is held, everything is said that either has: what is left out stays as it was
-/// (`netem_change` in the kernel's `sch_netem.c`).
+/// (`netem_change` in the kernel's `sch_netem.c`). The correlations of delay, loss and duplicates are one attribute, which tc
+/// sends only where that of delay or loss is said, and not for that of duplicates (`netem_parse_opt` in iproute2's
+/// `q_netem.c`): so that of delay is said whenever another counts.
 fn netem(wanted: &Impairment, held: Option<&Impairment>) -> Vec<String> {
     let was = held.copied().unwrap_or_default();
     let whole = held.is_some();
@@ -183,12 +186,13 @@ fn netem(wanted: &Impairment, held: Option<&Impairment>) -> Vec<String> {
     let mut say = |texts: &[&str]| words.extend(texts.iter().map(|text| (*text).to_owned()));
     let chance =
         |chance: Option<Chance>| chance.unwrap_or(Chance { share: Ppm::default(), correlation: Ppm::default() });
-    if wanted.delay.is_some() || was.delay.is_some() {
+    let correlated = whole || wanted.duplicate.is_some_and(|duplicate| duplicate.correlation != Ppm::NONE);
+    if wanted.delay.is_some() || correlated {
         let delay = wanted.delay.unwrap_or(NO_DELAY);
         say(&["delay", &milliseconds(delay.mean_us)]);
-        if delay.jitter_us > 0 || whole {
+        if delay.jitter_us > 0 || correlated {
             say(&[&milliseconds(delay.jitter_us)]);
-            if delay.correlation != Ppm::default() || whole {
+            if delay.correlation != Ppm::default() || correlated {
                 say(&[&percent(delay.correlation)]);
             }
         }
@@ -259,8 +263,8 @@ fn thousandths(value: u64, unit: u64) -> String {
     format!("{whole}.{rest:0digits$}").trim_end_matches('0').to_owned()
 }
 
-/// Without what does nothing, which the kernel does not show.
-pub(super) fn normal(impairment: Impairment) -> Impairment {
+/// As the kernel shows it: without what is zero.
+pub(super) fn shown(impairment: Impairment) -> Impairment {
     let chance = |chance: &Chance| chance.share != Ppm::default();
     Impairment {
         delay: impairment.delay.filter(|delay| delay.mean_us > 0 || delay.jitter_us > 0),
@@ -271,6 +275,27 @@ pub(super) fn normal(impairment: Impairment) -> Impairment {
         // The burst is the shaper's.
         rate: impairment.rate.map(|rate| super::Rate { burst_bytes: 0, ..rate }),
         limit: impairment.limit(),
+    }
+}
+
+/// Without parameters that have nothing to act on: a correlation and a distribution without jitter, an order without a delay
+/// that others could overtake, bursts that lose nothing. The kernel would keep them unseen until something else is changed,
+/// and tc refuses some of them.
+pub(super) fn effective(impairment: Impairment) -> Impairment {
+    let shown = shown(impairment);
+    let delay = shown.delay.map(|delay| match delay.jitter_us {
+        0 => Delay { correlation: Ppm::NONE, distribution: Distribution::Uniform, ..delay },
+        _ => delay,
+    });
+    let bursts = |model: &GilbertElliott| {
+        let bad = model.p != Ppm::NONE && model.bad != Ppm::NONE;
+        bad || model.good != Ppm::NONE
+    };
+    Impairment {
+        delay,
+        loss: shown.loss.filter(|loss| !matches!(loss, Loss::Bursts(model) if !bursts(model))),
+        reorder: shown.reorder.filter(|_| delay.is_some_and(|delay| delay.mean_us > 0)),
+        ..shown
     }
 }
 
@@ -287,9 +312,7 @@ fn alike(wanted: &Impairment, held: &Impairment) -> bool {
     let same = |one: Ppm, two: Ppm| near(one.parts().into(), two.parts().into());
     let chance = |one: Chance, two: Chance| same(one.share, two.share) && same(one.correlation, two.correlation);
     let delay = |one: Delay, two: Delay| {
-        near(one.mean_us, two.mean_us)
-            && near(one.jitter_us, two.jitter_us)
-            && (one.jitter_us == 0 || same(one.correlation, two.correlation))
+        near(one.mean_us, two.mean_us) && near(one.jitter_us, two.jitter_us) && same(one.correlation, two.correlation)
     };
     let loss = |one: Loss, two: Loss| match (one, two) {
         (Loss::Random(one), Loss::Random(two)) => chance(one, two),

@@ -1,8 +1,11 @@
 //! Unit tests on real output of the tools, and a property: whatever set of faults is compiled, changed and removed again,
 //! a model of the kernel ends as if the final set had been built from nothing, and with nothing as it began.
 
+mod model;
+
 use std::net::IpAddr;
 
+use model::{Model, run};
 use proptest::prelude::*;
 
 use super::*;
@@ -12,163 +15,13 @@ fn id(number: u32) -> InjectionId {
     InjectionId::from_number(number)
 }
 
-fn bare_kernel() -> Kernel {
+fn bare_kernel() -> Model {
     let qdiscs = ["eth0", "eth1", "lo"].map(|name| (name.to_owned(), RootQdisc::Default));
-    Kernel { qdiscs: qdiscs.into(), ..Kernel::default() }
+    Model::from(Kernel { qdiscs: qdiscs.into(), ..Kernel::default() })
 }
 
 fn commands(faults: &NetworkFaults, kernel: &Kernel) -> Vec<Command> {
     compile(faults, kernel, &Beside::default())
-}
-
-/// A second, independent reading of the commands: what `tc` and `iptables-restore --noflush` would do with them.
-fn run(commands: &[Command], kernel: &mut Kernel) {
-    for command in commands {
-        let args: Vec<&str> = command.args.iter().map(String::as_str).collect();
-        let stdin = command.stdin.as_deref();
-        match command.program.as_str() {
-            "tc" if args == ["-batch", "-"] => {
-                stdin.unwrap().lines().for_each(|line| run_tc(&line.split(' ').collect::<Vec<_>>(), kernel));
-            }
-            "tc" => run_tc(&args, kernel),
-            "iptables-nft-restore" => run_restore(stdin.unwrap(), &mut kernel.v4),
-            "ip6tables-nft-restore" => run_restore(stdin.unwrap(), &mut kernel.v6),
-            other => panic!("unknown program {other}"),
-        }
-    }
-}
-
-fn run_tc(args: &[&str], kernel: &mut Kernel) {
-    let [_, verb, "dev", interface, place @ ..] = args else { panic!("{args:?}") };
-    let held = kernel.qdiscs.get_mut(*interface).expect("tc names an interface that is there");
-    match (*verb, place, &mut *held) {
-        ("add", ["root", "handle", "c4a0:", "prio", "bands", "16", "priomap", map @ ..], RootQdisc::Default) => {
-            assert_eq!(map, ["0"; 16]);
-            *held = RootQdisc::Ours(Tree::Bands([].into()));
-        }
-        ("add", ["root", "handle", "c4a0:", "netem", words @ ..], RootQdisc::Default) => {
-            *held = RootQdisc::Ours(Tree::One(read_netem(words, Impairment::default())));
-        }
-        ("change", ["root", "handle", "c4a0:", "netem", words @ ..], RootQdisc::Ours(Tree::One(one))) => {
-            *one = read_netem(words, *one);
-        }
-        ("del", ["root", "handle", "c4a0:"], RootQdisc::Ours(_)) => *held = RootQdisc::Default,
-        (verb, ["parent", parent, "handle", handle, rest @ ..], RootQdisc::Ours(Tree::Bands(bands))) => {
-            let band = u16::from_str_radix(parent.strip_prefix("c4a0:").unwrap(), 16).unwrap();
-            let number = u16::from_str_radix(handle.strip_suffix(':').unwrap(), 16).unwrap();
-            let distribution = [Distribution::Uniform, Distribution::Normal, Distribution::Pareto]
-                [usize::from((number - 0xc4a0) / 0x20)];
-            assert_eq!((number - 0xc4a0) % 0x20, band);
-            let named = |impairment: Impairment| Impairment {
-                delay: impairment.delay.map(|delay| Delay { distribution, ..delay }),
-                ..impairment
-            };
-            match (verb, rest) {
-                ("add", ["netem", words @ ..]) => {
-                    let before = bands.insert(band, named(read_netem(words, Impairment::default())));
-                    assert_eq!(before, None, "there is a leaf already");
-                }
-                ("replace", ["netem", words @ ..]) => {
-                    bands.insert(band, named(read_netem(words, Impairment::default())));
-                }
-                ("change", ["netem", words @ ..]) => {
-                    let changed = named(read_netem(words, bands[&band]));
-                    bands.insert(band, changed);
-                }
-                ("del", []) => drop(bands.remove(&band).expect("a leaf that is there")),
-                other => panic!("tc would refuse {other:?}"),
-            }
-        }
-        other => panic!("tc would refuse {other:?}"),
-    }
-}
-
-/// What netem makes of its words over what it did before: the kernel keeps most of what is not said.
-fn read_netem(words: &[&str], before: Impairment) -> Impairment {
-    let mut words = words.iter().copied().peekable();
-    let ms = |text: &str| (text.strip_suffix("ms").unwrap().parse::<f64>().unwrap() * 1000.0).round() as u64;
-    let ppm =
-        |text: &str| Ppm::new((text.strip_suffix('%').unwrap().parse::<f64>().unwrap() * 10_000.0).round() as u32);
-    // Delay, loss and duplicates are in the structure that is always sent; the others only when they are said.
-    let mut now = Impairment { delay: None, loss: None, duplicate: None, ..before };
-    while let Some(word) = words.next() {
-        let percent = |words: &mut std::iter::Peekable<_>| words.next_if(|word: &&str| word.ends_with('%')).map(ppm);
-        let chance =
-            |words: &mut _| Chance { share: percent(words).unwrap(), correlation: percent(words).unwrap_or_default() };
-        match word {
-            "delay" => {
-                let mean_us = ms(words.next().unwrap());
-                let jitter_us = words.next_if(|word| word.ends_with("ms")).map_or(0, ms);
-                let correlation = percent(&mut words).unwrap_or_default();
-                if words.next_if_eq(&"distribution").is_some() {
-                    words.next().unwrap();
-                }
-                now.delay = Some(Delay { mean_us, jitter_us, correlation, distribution: Distribution::Uniform });
-            }
-            "loss" if words.next_if_eq(&"gemodel").is_some() => {
-                let [p, r, bad, good] = [(); 4].map(|()| percent(&mut words).unwrap());
-                now.loss = Some(Loss::Bursts(GilbertElliott { p, r, bad, good }));
-            }
-            "loss" => now.loss = Some(Loss::Random(chance(&mut words))),
-            "duplicate" => now.duplicate = Some(chance(&mut words)),
-            "corrupt" => now.corrupt = Some(chance(&mut words)),
-            "reorder" => {
-                let chance = chance(&mut words);
-                let gap = words.next_if_eq(&"gap").map_or(1, |_| words.next().unwrap().parse().unwrap());
-                now.reorder = Some(Reorder { chance, gap });
-            }
-            "rate" => {
-                let bits_per_second = words.next().unwrap().strip_suffix("bit").unwrap().parse().unwrap();
-                now.rate = (bits_per_second > 0).then_some(Rate { bits_per_second, burst_bytes: 0 });
-            }
-            "limit" => now.limit = words.next().unwrap().parse().unwrap(),
-            other => panic!("netem would refuse {other:?}"),
-        }
-    }
-    // As it is printed: what does nothing is left out.
-    super::qdisc::normal(now)
-}
-
-fn run_restore(text: &str, tables: &mut Tables) {
-    let mut chains = &mut Chains::new();
-    for line in text.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        match words[..] {
-            ["*filter"] => chains = &mut tables.filter,
-            ["*mangle"] => chains = &mut tables.mangle,
-            ["COMMIT"] => {}
-            [name, "-", "[0:0]"] => chains.entry(name[1..].to_owned()).or_default().rules.clear(),
-            ["-A", name, ..] => {
-                let rule = line.splitn(3, ' ').nth(2).unwrap();
-                let target = words.iter().position(|word| *word == "-j").map(|at| words[at + 1]).unwrap();
-                assert!(!target.starts_with(CHAIN_PREFIX) || chains.contains_key(target), "no chain {target}");
-                chains.get_mut(name).expect("rule in a chain that is there").rules.push(rule.to_owned());
-            }
-            ["-I", hook, "1", "-j", name] => {
-                move_jumps(chains, hook, |at| at + 1);
-                chains.get_mut(name).unwrap().jumps.insert(0, 0);
-            }
-            ["-D", hook, "-j", name] => {
-                let gone = chains.get_mut(name).unwrap().jumps.remove(0);
-                move_jumps(chains, hook, |at| if at > gone { at - 1 } else { at });
-            }
-            ["-F", name] => chains.get_mut(name).unwrap().rules.clear(),
-            ["-X", name] => {
-                let chain = chains.remove(name).unwrap();
-                assert!(chain.jumps.is_empty() && chain.rules.is_empty(), "iptables removes only empty, unused chains");
-                let used =
-                    chains.values().flat_map(|chain| &chain.rules).any(|rule| rule.ends_with(&format!("-j {name}")));
-                assert!(!used, "{name} is used");
-            }
-            _ => panic!("iptables-restore would refuse {line:?}"),
-        }
-    }
-}
-
-fn move_jumps(chains: &mut Chains, hook: &str, place: impl Fn(usize) -> usize) {
-    let of_hook = |name: &str| super::chains::place(name).unwrap().1 == Some(hook);
-    let jumps = chains.iter_mut().filter(|(name, _)| of_hook(name)).flat_map(|(_, chain)| &mut chain.jumps);
-    jumps.for_each(|at| *at = place(*at));
 }
 
 fn any_ip() -> impl Strategy<Value = IpAddr> {
@@ -194,39 +47,41 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     ]
 }
 
-fn any_impairment() -> impl Strategy<Value = Impairment> {
-    let percent = || (0u64..=100).prop_map(Ppm::percent);
-    let chance = || (percent(), percent()).prop_map(|(share, correlation)| Chance { share, correlation });
+/// Often with shares of nothing and of all: what has nothing to act on, and what leaves nothing to others.
+fn any_impairment() -> BoxedStrategy<Impairment> {
+    fn sometimes<T: Clone + std::fmt::Debug + 'static>(weight: f64, of: BoxedStrategy<T>) -> BoxedStrategy<Option<T>> {
+        prop::option::weighted(weight, of).boxed()
+    }
+    let percent = || prop_oneof![Just(0u64), 0u64..=100, Just(100)].prop_map(Ppm::percent);
+    let chance = move || (percent(), percent()).prop_map(|(share, correlation)| Chance { share, correlation });
     let distribution = prop::sample::select(vec![Distribution::Uniform, Distribution::Normal, Distribution::Pareto]);
-    let delay =
-        (0u64..500, 0u64..500, percent(), distribution).prop_map(|(jitter, more, correlation, distribution)| Delay {
-            mean_us: (jitter + more) * 1000,
-            jitter_us: jitter * 500,
-            correlation,
-            distribution,
-        });
+    let jitter = prop_oneof![Just(0u64), 0u64..500];
+    let delay = (jitter, 0u64..500, percent(), distribution).prop_map(|(jitter, more, correlation, distribution)| {
+        Delay { mean_us: (jitter + more) * 1000, jitter_us: jitter * 500, correlation, distribution }
+    });
     let bursts = (percent(), percent(), percent())
         .prop_map(|(p, r, bad)| Loss::Bursts(GilbertElliott { p, r, bad, good: Ppm::NONE }));
-    let none = Impairment::default();
-    prop_oneof![
-        3 => delay.clone().prop_map(move |delay| Impairment { delay: Some(delay), ..none }),
-        1 => chance().prop_map(move |one| Impairment { loss: Some(Loss::Random(one)), ..none }),
-        1 => bursts.prop_map(move |loss| Impairment { loss: Some(loss), ..none }),
-        1 => chance().prop_map(move |one| Impairment { duplicate: Some(one), ..none }),
-        1 => chance().prop_map(move |one| Impairment { corrupt: Some(one), limit: 7, ..none }),
-        1 => (delay, chance(), 1u32..5).prop_map(move |(delay, chance, gap)| Impairment {
-            delay: Some(delay),
-            reorder: Some(Reorder { chance, gap }),
-            ..none
-        }),
-        1 => (8u64..9_000).prop_map(move |kbit| Impairment {
-            rate: Some(Rate { bits_per_second: kbit * 1000, burst_bytes: 9_000 }),
-            ..none
-        }),
-    ]
+    let loss = prop_oneof![chance().prop_map(Loss::Random), bursts];
+    let reorder = (chance(), 1u32..5).prop_map(|(chance, gap)| Reorder { chance, gap });
+    let rate = (8u64..9_000).prop_map(|kbit| Rate { bits_per_second: kbit * 1000, burst_bytes: 9_000 });
+    let (delay, reorder) = (sometimes(0.5, delay.boxed()), sometimes(0.2, reorder.boxed()));
+    let (duplicate, corrupt) = (sometimes(0.2, chance().boxed()), sometimes(0.2, chance().boxed()));
+    let (loss, rate) = (sometimes(0.3, loss.boxed()), sometimes(0.2, rate.boxed()));
+    let limit = prop::sample::select(vec![0, 7]);
+    (delay, loss, duplicate, corrupt, reorder, rate, limit)
+        .prop_map(|(delay, loss, duplicate, corrupt, reorder, rate, limit)| Impairment {
+            delay,
+            loss,
+            duplicate,
+            corrupt,
+            reorder,
+            rate,
+            limit,
+        })
+        .boxed()
 }
 
-fn any_fault() -> impl Strategy<Value = NetworkFault> {
+fn any_fault() -> BoxedStrategy<NetworkFault> {
     let direction = || prop::sample::select(vec![Direction::Out, Direction::In, Direction::Both]);
     let interfaces = prop::sample::subsequence(vec!["eth0".to_owned(), "eth1".to_owned()], 1..=2);
     let via = prop::sample::select(vec![Via::Netem, Via::Shaper]);
@@ -239,7 +94,7 @@ fn any_fault() -> impl Strategy<Value = NetworkFault> {
     let cut = (prop::collection::btree_set(any_ip(), 1..4), direction(), any::<bool>()).prop_map(
         |(ips, direction, reject)| NetworkFault::Drop(Cut { ips: ips.into_iter().collect(), direction, reject }),
     );
-    prop_oneof![3 => shape, 1 => cut]
+    prop_oneof![3 => shape, 1 => cut].boxed()
 }
 
 /// What somebody does: an injection is made or changed into another, or ended.
@@ -281,6 +136,22 @@ proptest! {
         run(&commands(&faults, &kernel), &mut kernel);
         prop_assert_eq!(kernel.as_faults(), faults);
     }
+}
+
+/// Once found by chance: a loss of 0 % made into a delay whose correlation has no jitter to act on.
+#[test]
+fn correlation_without_jitter_is_not_kept() {
+    let none = Chance { share: Ppm::NONE, correlation: Ppm::NONE };
+    let delay =
+        Delay { mean_us: 1000, jitter_us: 0, correlation: Ppm::percent(1), distribution: Distribution::Uniform };
+    let lossless = Impairment { loss: Some(Loss::Random(none)), ..Impairment::default() };
+    let delayed = Impairment { delay: Some(delay), ..Impairment::default() };
+    let fault = |impairment| one(NetworkFault::Shape(Shape { impairment, ..Shape::on("eth0") }));
+    let (mut changed, mut new) = (bare_kernel(), bare_kernel());
+    run(&commands(&fault(lossless), &changed), &mut changed);
+    run(&commands(&fault(delayed), &changed), &mut changed);
+    run(&commands(&fault(delayed), &new), &mut new);
+    assert_eq!(changed, new);
 }
 
 fn delay(min_ms: u64, max_ms: u64) -> Shape {
@@ -357,7 +228,7 @@ fn a_foreign_root_qdisc_is_a_refusal_that_names_it() {
     let mut held = bare_kernel();
     let drop = NetworkFault::Drop(Cut::off(vec!["10.0.0.2".parse().unwrap()]));
     run(&commands(&[(id(2), drop)].into(), &held), &mut held);
-    held.qdiscs = kernel.qdiscs;
+    held.qdiscs = kernel.qdiscs.clone();
     run(&commands(&delayed, &held), &mut held);
     assert_eq!((held.v4.filter.len(), &held.qdiscs["eth0"]), (0, &RootQdisc::Foreign("htb 1:".into())));
 }
@@ -445,7 +316,8 @@ fn real_output_of_iptables_save_is_read_and_damage_is_seen() {
         :TIKV-CHAOS-00000001-IN - [0:0]\n:TIKV-CHAOS-00000001-OUT - [0:0]\n:DOCKER-USER - [0:0]\n\
         -A INPUT -j TIKV-CHAOS-00000001-IN\n-A OUTPUT -j TIKV-CHAOS-00000001-OUT\n\
         -A TIKV-CHAOS-00000001-IN -s 10.0.0.2/32 -j DROP\n-A TIKV-CHAOS-00000001-OUT -d 10.0.0.2/32 -j DROP\nCOMMIT\n";
-    let mut kernel = Kernel { v4: parse_chains(text), ..bare_kernel() };
+    let mut kernel = bare_kernel();
+    kernel.v4 = parse_chains(text);
     assert_eq!(kernel.v4.filter.len(), 2);
     let faults = one(NetworkFault::Drop(Cut::off(vec!["10.0.0.2".parse().unwrap()])));
     assert_eq!(commands(&faults, &kernel), vec![]);
