@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     process::Stdio,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -180,7 +180,7 @@ fn dial_ssh(target: &SshTarget) -> io::Result<Remote> {
         let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it ended without a word");
         format!("ssh: {}", last.chars().filter(|one| !one.is_control()).collect::<String>())
     });
-    Ok(Remote { _child: child, stdin, stdout, last_words, answered: false })
+    Ok(Remote { _child: child, stdin, stdout, last_words, answered: false, asked: false, reader: None })
 }
 
 /// A connection.
@@ -197,6 +197,11 @@ struct Remote {
     /// What `ssh` says at its end: the error where it never answered.
     last_words: Pin<Box<dyn Future<Output = String> + Send>>,
     answered: bool,
+    /// Whether anything was written. An `ssh` that ends before is not reported until then: the client would call the
+    /// connection "not ready" and lose what `ssh` said.
+    asked: bool,
+    /// Who waits for that.
+    reader: Option<Waker>,
 }
 
 impl AsyncRead for Remote {
@@ -209,8 +214,22 @@ impl AsyncRead for Remote {
         if self.answered {
             return Poll::Ready(Ok(()));
         }
+        if !self.asked {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         let reason = std::task::ready!(self.last_words.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::other(reason)))
+    }
+}
+
+impl Remote {
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.asked = true;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        Pin::new(&mut self.stdin).poll_write(cx, bytes)
     }
 }
 
@@ -234,7 +253,7 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             // Where it is gone already, what it said is read and tells more than the broken pipe.
-            Self::Ssh(remote) => match Pin::new(&mut remote.stdin).poll_write(cx, bytes) {
+            Self::Ssh(remote) => match remote.write(cx, bytes) {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe && !remote.answered => {
                     remote.last_words.as_mut().poll(cx).map(|reason| Err(io::Error::other(reason)))
                 }
