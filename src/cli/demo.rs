@@ -15,7 +15,7 @@ use crate::{
     session::Injection,
     subject::docker::{
         TikvSubject,
-        demo::{self, DemoSpec, Found},
+        demo::{self, DemoSpec, Found, Spent},
     },
     tui,
 };
@@ -97,14 +97,23 @@ pub async fn run(config: &Config, name: &str, action: &Action) -> Result<ExitCod
 
 async fn up(config: &Config, spec: &DemoSpec) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    start(config, spec).await?;
+    let (spent, waited) = start(config, spec).await?;
     let seconds = started.elapsed().as_secs_f64();
+    let parts =
+        [("image", spent.image), ("network", spent.network), ("containers", spent.containers), ("stores", waited)]
+            .map(|(part, took)| (part, took.as_secs_f64()));
     if config.json {
-        output::document(&json!({ "demo": spec.name, "project": spec.network(), "stores": spec.stores, "up": true }));
+        let spent: serde_json::Map<_, _> =
+            parts.map(|(part, took)| (part.to_owned(), json!(took))).into_iter().collect();
+        output::document(&json!({
+            "demo": spec.name, "project": spec.network(), "stores": spec.stores, "up": true, "seconds": spent,
+        }));
     } else {
         let flag = name_flag(&spec.name);
+        let parts = parts.map(|(part, took)| format!("{part} {took:.1}")).join(", ");
         output::lines([
             format!("{} stores are Up after {seconds:.1} s: stand-ins for TiKV, with real consensus", spec.stores),
+            format!("  of which, in seconds: {parts}"),
             format!("  tikv-chaos --project {}   breaks it", spec.network()),
             format!("  tikv-chaos demo{flag} down   removes it"),
         ]);
@@ -117,19 +126,21 @@ fn name_flag(name: &str) -> String {
 }
 
 /// Makes it and waits until PD calls every store `Up`. What is interrupted or fails leaves nothing.
-async fn start(config: &Config, spec: &DemoSpec) -> Result<(), Failure> {
+/// Gives what making it took, and how long the stores were waited for.
+async fn start(config: &Config, spec: &DemoSpec) -> Result<(Spent, Duration), Failure> {
     let config = Config { project: Some(spec.network()), ..config.clone() };
     let subject = config.subject(progress());
     let engine = subject.engine().await?;
     let say = progress();
     let whole = async {
-        demo::up(&engine, spec, &config.image, &*say).await?;
+        let spent = demo::up(&engine, spec, &config.image, &*say).await?;
         say(Some("waiting for the stores"));
+        let made = Instant::now();
         let up = wait_up(&subject, spec.stores.into()).await;
         if up.is_err() {
             demo::down(&engine.docker, &spec.name).await?;
         }
-        up
+        up.map(|()| (spent, made.elapsed()))
     };
     tokio::select! {
         whole = whole => whole,

@@ -166,8 +166,7 @@ impl TikvSubject {
     pub async fn image(&self) -> Result<&str, SubjectError> {
         self.may_change("the helper's image")?;
         let docker = self.docker().await?;
-        let make =
-            Box::pin(image::ensure(&docker, image::Purpose::Holder, &self.options.image, &*self.options.progress));
+        let make = Box::pin(image::ensure(&docker, &self.options.image, &*self.options.progress));
         Ok(self.image.get_or_try_init(|| make).await?.as_str())
     }
 

@@ -1,7 +1,7 @@
-//! The images, made on the spot and of no registry: the holder's, from this program and the host's own `tc`, `iptables`
-//! and `rm`; the stand-in cluster's, from this program alone.
+//! The image of the helpers and of the stand-in cluster: this program and the host's own `tc`, `iptables` and `rm`, imported
+//! into Docker on the spot and from no registry. Both use the same one, so that the daemon holds the program once.
 //!
-//! An image's name carries a fingerprint of what is in it, so that a later start only asks whether that name is there.
+//! Its name carries a fingerprint of what is in it, so that a later start only asks whether that name is there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,17 +10,23 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
     path::{Path, PathBuf},
+    pin::Pin,
+    task::{Context, Poll},
     time::{Duration, UNIX_EPOCH},
 };
 
 use bollard::{
-    Docker, body_full,
+    Docker, body_try_stream,
     models::ImageSummary,
     query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions},
 };
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
+use hyper::body::Bytes;
 use jiff::Timestamp;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
 
 use super::{client, discovery::ROLE_LABEL};
 use crate::{chaos::HOLDER_REPOSITORY, holder::protocol, subject::SubjectError};
@@ -41,6 +47,10 @@ const KEEP_S: i64 = 8 * 24 * 3600;
 /// How long Docker may take for the import, which is over in a second or two.
 const IMPORT_PATIENCE: Duration = Duration::from_secs(300);
 
+/// What goes to Docker at a time, and how much of it may wait.
+const PIECE: usize = 256 * 1024;
+const PIECES_AHEAD: usize = 4;
+
 /// Held while an image is looked for and made: a program that needs it in two places at once, as the screen does for its
 /// look at every cluster, would make it twice, and leave the first without a name.
 static MAKING: Mutex<()> = Mutex::const_new(());
@@ -54,40 +64,14 @@ pub enum Source {
     Made { exe: PathBuf },
 }
 
-/// What an image is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    Holder,
-    Demo,
-}
-
-impl Purpose {
-    pub const fn repository(self) -> &'static str {
-        match self {
-            Self::Holder => HOLDER_REPOSITORY,
-            Self::Demo => "tikv-chaos-demo",
-        }
-    }
-
-    const fn role(self) -> &'static str {
-        match self {
-            Self::Holder => "holder-image",
-            Self::Demo => "demo-image",
-        }
-    }
-
-    const fn making(self) -> &'static str {
-        match self {
-            Self::Holder => "making the holder's image from this program and the host's tc and iptables",
-            Self::Demo => "making the demo's image from this program",
-        }
-    }
-}
+/// The label of every image that was made here. The other is of those that the demo had before it shared the helper's.
+const ROLES: [&str; 2] = ["holder-image", "demo-image"];
+/// Their repositories likewise.
+const REPOSITORIES: [&str; 2] = [HOLDER_REPOSITORY, "tikv-chaos-demo"];
 
 /// The image's name; made first where it is not there yet. `progress` is told what takes time, and when it is over.
 pub async fn ensure(
     docker: &Docker,
-    purpose: Purpose,
     source: &Source,
     progress: &(dyn Fn(Option<&str>) + Send + Sync),
 ) -> Result<String, SubjectError> {
@@ -98,60 +82,102 @@ pub async fn ensure(
         }
         Source::Made { exe } => exe,
     };
-    let tag = fingerprint(purpose, exe).map_err(|error| SubjectError::Image(format!("{}: {error}", exe.display())))?;
-    let name = format!("{}:{tag}", purpose.repository());
+    let tag = fingerprint(exe).map_err(|error| SubjectError::Image(format!("{}: {error}", exe.display())))?;
+    let name = format!("{HOLDER_REPOSITORY}:{tag}");
     let _alone = MAKING.lock().await;
     if client::find("look for the image", &name, docker.inspect_image(&name)).await?.is_some() {
         return Ok(name);
     }
-    progress(Some(purpose.making()));
-    let made = make(docker, purpose, exe, &tag).await;
+    progress(Some("making the image from this program and the host's tc and iptables"));
+    let made = make(docker, &name, exe).await;
     progress(None);
     made?;
-    remove_old(docker, purpose).await;
+    remove_old(docker).await;
     Ok(name)
 }
 
-async fn make(docker: &Docker, purpose: Purpose, exe: &Path, tag: &str) -> Result<(), SubjectError> {
+async fn make(docker: &Docker, name: &str, exe: &Path) -> Result<(), SubjectError> {
     let exe = exe.to_owned();
     let failed = |error: &dyn Display| SubjectError::Image(format!("packing it failed: {error}"));
-    let pack = move || Contents::of_this_host(purpose, &exe).map(|contents| contents.archive());
-    let packed = tokio::task::spawn_blocking(pack).await.map_err(|error| failed(&error))??;
-    let import = import(docker, purpose, tag, packed.map_err(|error| failed(&error))?);
-    let late = |_| Err(SubjectError::Image(format!("Docker took longer than {} s", IMPORT_PATIENCE.as_secs())));
-    timeout(IMPORT_PATIENCE, import).await.unwrap_or_else(late)
+    let contents = tokio::task::spawn_blocking(move || Contents::of_this_host(&exe));
+    let contents = contents.await.map_err(|error| failed(&error))??;
+    // A few pieces ahead of Docker: the whole never lies in memory.
+    let (pieces, archive) = mpsc::channel(PIECES_AHEAD);
+    let pack = tokio::task::spawn_blocking(move || contents.pack(Pieces(pieces)));
+    let import = timeout(IMPORT_PATIENCE, import(docker, name, ReceiverStream(archive)));
+    let (packed, imported) = tokio::join!(pack, import);
+    let late = || SubjectError::Image(format!("Docker took longer than {} s", IMPORT_PATIENCE.as_secs()));
+    let imported = imported.map_err(|_| late())?;
+    match packed.map_err(|error| failed(&error))? {
+        // Docker stopped reading, and says why.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe && imported.is_err() => imported,
+        packed => packed.map_err(|error| failed(&error)).and(imported),
+    }
 }
 
-async fn import(docker: &Docker, purpose: Purpose, tag: &str, archive: Vec<u8>) -> Result<(), SubjectError> {
+async fn import(docker: &Docker, name: &str, archive: ReceiverStream) -> Result<(), SubjectError> {
     // One alone: Podman takes several for one. What runs in a container is said when it is made.
-    let changes = vec![format!("LABEL {ROLE_LABEL}={}", purpose.role())];
+    let changes = vec![format!("LABEL {ROLE_LABEL}={}", ROLES[0])];
     // The tag as a part of the name, as Docker's command line sends it: Podman overlooks one of its own.
-    let name = format!("{}:{tag}", purpose.repository());
-    let options = CreateImageOptionsBuilder::new().from_src("-").repo(&name).changes(changes).build();
-    let mut steps = std::pin::pin!(docker.create_image(Some(options), Some(body_full(archive.into())), None));
+    let options = CreateImageOptionsBuilder::new().from_src("-").repo(name).changes(changes).build();
+    let mut steps = std::pin::pin!(docker.create_image(Some(options), Some(body_try_stream(archive)), None));
     while let Some(step) = steps.next().await {
         step.map_err(|error| SubjectError::Image(format!("Docker would not import it: {}", client::reason(&error))))?;
     }
     Ok(())
 }
 
-/// Images that no injection can still name in its undo go.
-async fn remove_old(docker: &Docker, purpose: Purpose) {
-    let long_ago = Timestamp::now().as_second() - KEEP_S;
-    remove(docker, purpose, |image| image.created < long_ago).await;
+/// What is packed, piece by piece. An error of the packer is one here too, so that Docker does not take a part for the whole.
+struct ReceiverStream(mpsc::Receiver<io::Result<Bytes>>);
+
+impl Stream for ReceiverStream {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
 }
 
-/// Removes those images that were made here and are doomed, by the names that they have from here. Docker keeps the ones
-/// that a container uses. One whose name went to another, which was made at the same time, has none left.
-pub(super) async fn remove(docker: &Docker, purpose: Purpose, is_doomed: impl Fn(&ImageSummary) -> bool) {
-    let label = format!("{ROLE_LABEL}={}", purpose.role());
-    let filters = [("label", vec![label.as_str()])].into();
-    let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-    let Ok(images) = docker.list_images(Some(options)).await else { return };
-    for image in images.iter().filter(|image| is_doomed(image)) {
-        for name in names(image, purpose.repository()) {
-            if let Err(error) = docker.remove_image(name, None::<RemoveImageOptions>, None).await {
-                tracing::debug!(name, reason = client::reason(&error), "an image stays");
+/// Where the packer writes.
+struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+
+impl Pieces {
+    fn send(&self, piece: io::Result<Bytes>) -> io::Result<()> {
+        self.0.blocking_send(piece).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    }
+}
+
+impl io::Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(Ok(Bytes::copy_from_slice(bytes))).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Removes the images that were made here and that no injection can still name in its undo, by the names that they have from
+/// here. Docker keeps the ones that a container uses. One whose name went to another, which was made at the same time, has
+/// none left.
+async fn remove_old(docker: &Docker) {
+    let long_ago = Timestamp::now().as_second() - KEEP_S;
+    for (role, repository) in ROLES.into_iter().zip(REPOSITORIES) {
+        let label = format!("{ROLE_LABEL}={role}");
+        let filters = [("label", vec![label.as_str()])].into();
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let images = match docker.list_images(Some(options)).await {
+            Ok(images) => images,
+            Err(error) => {
+                tracing::debug!(role, reason = client::reason(&error), "images cannot be listed, and stay");
+                continue;
+            }
+        };
+        for image in images.iter().filter(|image| image.created < long_ago) {
+            for name in names(image, repository) {
+                if let Err(error) = docker.remove_image(name, None::<RemoveImageOptions>, None).await {
+                    tracing::debug!(name, reason = client::reason(&error), "an image stays");
+                }
             }
         }
     }
@@ -175,7 +201,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn of_this_host(purpose: Purpose, exe: &Path) -> Result<Self, SubjectError> {
+    fn of_this_host(exe: &Path) -> Result<Self, SubjectError> {
         if !cfg!(target_os = "linux") {
             let message = "this host is not Linux, so its program cannot run in a container: build assets/holder.Dockerfile \
                            and name the image with --holder-image";
@@ -184,9 +210,6 @@ impl Contents {
         let mut files = BTreeMap::from([(PathBuf::from(PROGRAM), exe.to_owned())]);
         let mut links = BTreeMap::new();
         add_libraries(exe, &mut files)?;
-        if purpose == Purpose::Demo {
-            return Ok(Self { files, links });
-        }
         for (tool, path) in tools() {
             add_libraries(&path, &mut files)?;
             let folder = if tool == "rm" { "/usr/bin" } else { "/usr/sbin" };
@@ -207,8 +230,19 @@ impl Contents {
         Ok(Self { files, links })
     }
 
-    fn archive(&self) -> io::Result<Vec<u8>> {
-        let mut archive = tar::Builder::new(Vec::new());
+    /// As a tar archive, written piece by piece.
+    fn pack(&self, pieces: Pieces) -> io::Result<()> {
+        let failure = pieces.0.clone();
+        let packed = self.write(io::BufWriter::with_capacity(PIECE, pieces));
+        if let Err(error) = &packed {
+            // Whether Docker still reads is its own affair: the error is ours.
+            let _ = failure.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));
+        }
+        packed
+    }
+
+    fn write(&self, to: impl io::Write) -> io::Result<()> {
+        let mut archive = tar::Builder::new(to);
         // Mount points, and room for tools and for the demo's PD, which a container FROM scratch would lack; Podman lets
         // nobody write beside them.
         let mut folders: BTreeSet<&Path> = ["/data", "/run", "/tmp"].map(Path::new).into();
@@ -226,7 +260,7 @@ impl Contents {
         for (path, target) in &self.links {
             archive.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), relative(path), target)?;
         }
-        archive.into_inner()
+        io::Write::flush(&mut archive.into_inner()?)
     }
 }
 
@@ -282,11 +316,10 @@ fn tools() -> impl Iterator<Item = (&'static str, PathBuf)> {
 }
 
 /// Sizes and times of the programs in it: cheaper than reading them, and another build has another time.
-fn fingerprint(purpose: Purpose, exe: &Path) -> io::Result<String> {
+fn fingerprint(exe: &Path) -> io::Result<String> {
     let mut hasher = DefaultHasher::new();
     (env!("CARGO_PKG_VERSION"), protocol::VERSION).hash(&mut hasher);
-    let tools = tools().filter(|_| purpose == Purpose::Holder);
-    for (name, path) in [("exe", exe.to_owned())].into_iter().chain(tools) {
+    for (name, path) in [("exe", exe.to_owned())].into_iter().chain(tools()) {
         let metadata = fs::metadata(&path)?;
         let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         (name, metadata.len(), modified).hash(&mut hasher);

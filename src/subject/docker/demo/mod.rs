@@ -1,10 +1,13 @@
-//! The stand-in cluster's containers: made with one command, found by their label, and removed without a trace.
+//! The stand-in cluster's containers: made with one command, found by their label, and removed with all that they had.
 //!
 //! What runs inside is `crate::demo`, which knows no Docker.
 
 mod spec;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use bollard::{
     Docker,
@@ -23,7 +26,7 @@ use super::{
     discovery::ROLE_LABEL,
     engine::Engine,
     holder::remove,
-    image::{self, Purpose, Source},
+    image::{self, Source},
 };
 use crate::subject::SubjectError;
 use spec::{DEMO_LABEL, Piece};
@@ -85,13 +88,23 @@ fn member(summary: ContainerSummary) -> Option<Member> {
     Some(Member { id: summary.id?, name, status: summary.status.unwrap_or_default() })
 }
 
+/// What the parts of a start took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spent {
+    /// The image, which only the first start with a program makes.
+    pub image: Duration,
+    /// The network and the volumes.
+    pub network: Duration,
+    pub containers: Duration,
+}
+
 /// Makes and starts all of it. What fails takes with it what was made before. `progress` is told what takes time, and when it is over.
 pub async fn up(
     engine: &Engine,
     spec: &DemoSpec,
     source: &Source,
     progress: &(dyn Fn(Option<&str>) + Send + Sync),
-) -> Result<(), SubjectError> {
+) -> Result<Spent, SubjectError> {
     refuse_taken(&engine.docker, spec).await?;
     let made = make(engine, spec, source, progress).await;
     progress(None);
@@ -142,25 +155,33 @@ async fn make(
     spec: &DemoSpec,
     source: &Source,
     progress: &(dyn Fn(Option<&str>) + Send + Sync),
-) -> Result<(), SubjectError> {
+) -> Result<Spent, SubjectError> {
     let docker = &engine.docker;
-    // First of all, for where there is another demo's network, its `down` keeps the image.
+    let started = Instant::now();
     let network = spec.network();
     client::change("make the network", &network, docker.create_network(spec.network_request())).await?;
-    let image = image::ensure(docker, Purpose::Demo, source, progress).await?;
+    let networked = started.elapsed();
+    let image = image::ensure(docker, source, progress).await?;
+    let imaged = started.elapsed();
     let volumes = spec.volumes(engine.is_podman).into_iter().map(|volume| async move {
         let name = volume.name.clone().unwrap_or_default();
         client::change("make the volume", &name, docker.create_volume(volume)).await.map(|_| ())
     });
     all(volumes).await?;
+    let filled = started.elapsed();
     let pieces = spec.pieces(&image);
     progress(Some(&format!("starting {} containers", pieces.len())));
-    let mut started = pieces.into_iter().map(|piece| run(docker, piece));
+    let mut running = pieces.into_iter().map(|piece| run(docker, piece));
     // The first keeps the volumes, so it is there before the others.
-    if let Some(keeper) = started.next() {
+    if let Some(keeper) = running.next() {
         keeper.await?;
     }
-    all(started).await
+    all(running).await?;
+    Ok(Spent {
+        image: imaged - networked,
+        network: networked + (filled - imaged),
+        containers: started.elapsed() - filled,
+    })
 }
 
 async fn run(docker: &Docker, piece: Piece) -> Result<(), SubjectError> {
@@ -190,8 +211,8 @@ where
     join_all(tasks).await.into_iter().collect()
 }
 
-/// Removes all of it: the helpers beside its nodes and in its network, the containers, volumes and network, and the
-/// image where no other demo uses it. Gives what there was.
+/// Removes all of it: the helpers beside its nodes and in its network, the containers, volumes and network. The image stays, for
+/// helpers use it too. Gives what there was.
 pub async fn down(docker: &Docker, name: &str) -> Result<Found, SubjectError> {
     let found = find(docker, name).await?;
     let ids: HashSet<&str> = found.containers.iter().map(|member| member.id.as_str()).collect();
@@ -211,7 +232,6 @@ pub async fn down(docker: &Docker, name: &str) -> Result<Found, SubjectError> {
         client::find("remove the network", network, docker.remove_network(network)).await.map(|_| ())
     }))
     .await?;
-    remove_images(docker).await;
     Ok(found)
 }
 
@@ -224,14 +244,4 @@ fn is_in(container: &ContainerSummary, networks: &[String]) -> bool {
 async fn remove_with_volumes(docker: &Docker, member: &Member) -> Result<(), SubjectError> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     client::find("remove", &member.name, docker.remove_container(&member.id, Some(options))).await.map(|_| ())
-}
-
-/// Not those that another demo uses, or is about to.
-async fn remove_images(docker: &Docker) {
-    let filters = HashMap::from([("label", vec![DEMO_LABEL])]);
-    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-    if docker.list_networks(Some(options)).await.is_ok_and(|others| !others.is_empty()) {
-        return;
-    }
-    image::remove(docker, Purpose::Demo, |_| true).await;
 }
