@@ -7,15 +7,16 @@ use tracing_appender::{
     non_blocking::{NonBlockingBuilder, WorkerGuard},
     rolling::{Builder, Rotation},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// Lines that may wait to be written; more are dropped and counted.
 const LINES_WAITING: usize = 1024;
 const VARIABLE: &str = "TIKV_CHAOS_LOG";
 
-fn filter() -> EnvFilter {
-    let asked = std::env::var(VARIABLE).unwrap_or_else(|_| "info".to_owned());
-    EnvFilter::try_new(asked).unwrap_or_else(|_| EnvFilter::new("info"))
+/// Levels by module, as in `info,tikv_chaos::session=debug`.
+fn filter() -> Targets {
+    let asked = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO))
 }
 
 /// Logs to `log/` in the state folder while the guard lives. A folder that cannot be written means no log, not no
@@ -32,10 +33,12 @@ pub fn to_file(state_dir: &Path) -> Option<WorkerGuard> {
         .ok()?;
     // By default it sets aside 4 MiB for lines that wait, which a guard would hold for nothing.
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(appender);
-    tracing_subscriber::fmt().with_writer(writer).with_ansi(false).with_env_filter(filter()).try_init().ok()?;
+    let lines = fmt::layer().with_writer(writer).with_ansi(false);
+    tracing_subscriber::registry().with(lines).with(filter()).try_init().ok()?;
     Some(guard)
 }
 
 pub fn to_stderr() {
-    let _ = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_env_filter(filter()).try_init();
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let _ = tracing_subscriber::registry().with(lines).with(filter()).try_init();
 }

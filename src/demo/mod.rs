@@ -16,6 +16,7 @@ mod log;
 mod net;
 mod pace;
 mod pd;
+mod process;
 mod raft;
 mod store;
 pub mod wire;
@@ -54,6 +55,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
+        process::register_metrics().map_err(io::Error::other)?;
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let work = async {
             match role {
