@@ -1,9 +1,6 @@
 //! The figures of the README, printed: `cargo bench`, or `cargo bench --bench figures -- guard recovery` for some of them.
 //! Each stands beside what it is compared to, measured in the same run. Nothing here passes or fails.
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::{
     io::Read as _,
     sync::{Arc, mpsc},
@@ -13,11 +10,11 @@ use std::{
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use support::{
-    PROGRAM, Program,
+    Program,
     cluster::{Cluster, Options},
     docker_is_here,
     packets::{self, Echo},
-    proc, run,
+    proc, program_path, run,
 };
 use tikv_chaos::{
     chaos::{Fault, FaultType, Params, Partition},
@@ -77,11 +74,11 @@ fn engine(cluster: &Cluster, program: &Program) -> (Config, TikvSubject) {
         ..Globals::default()
     };
     let mut config = Config::new(&globals).unwrap();
-    config.image = Source::Made { exe: PROGRAM.into() };
+    config.image = Source::Made { exe: program_path().into() };
     // Not this bench again.
     let options = vec!["--state-dir".into(), program.state.path().into()];
     config.store = Store::at(program.state.path()).guarded_by(Launch {
-        program: PROGRAM.into(),
+        program: program_path().into(),
         options,
         docker_host: client::host(),
     });
@@ -220,7 +217,7 @@ impl Screen {
     fn open(program: &Program, project: &str, env: &[(&str, &str)]) -> Self {
         let pair =
             native_pty_system().openpty(PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 }).unwrap();
-        let mut command = CommandBuilder::new(PROGRAM);
+        let mut command = CommandBuilder::new(program_path());
         command.args(["--project", project, "--state-dir"]);
         command.arg(program.state.path());
         for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8")].iter().chain(env) {

@@ -1,9 +1,6 @@
 //! The screen's figures, printed: `cargo bench --bench screen`, and some of them by name, as in `-- frame idle`. What it is
 //! compared to is measured beside it where it is installed. Nothing here passes or fails.
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::{
     io::Read as _,
     path::Path,
@@ -71,7 +68,7 @@ fn compared() {
         command.env("LANG", "C.UTF-8");
         command
     };
-    let mut ours = command(support::PROGRAM);
+    let mut ours = command(support::program_path().to_str().unwrap());
     ours.args(["--project", &project, "--state-dir"]);
     ours.arg(demo.program.state.path());
     beside("tikv-chaos, reading the stand-in cluster of 6 nodes", ours);

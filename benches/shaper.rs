@@ -1,9 +1,6 @@
 //! The figures of the holder's own shaper, printed: `cargo bench --bench shaper`, as root. Two namespaces and a cable between
 //! them, nothing of Docker. Nothing here passes or fails.
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::{
     fs, thread,
     time::{Duration, Instant},

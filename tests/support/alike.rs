@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::support::{
+use super::{
     Program,
     cluster::Cluster,
     packets::{self, Echo, Echoes, FAST},

@@ -10,7 +10,7 @@ use tikv_chaos::{
     holder::protocol::{Answer, Ask, Failure, Reply, Request},
 };
 
-use super::{PROGRAM, netns::Place};
+use super::{netns::Place, program_path};
 
 pub struct Holder {
     child: Child,
@@ -20,7 +20,7 @@ pub struct Holder {
 
 impl Holder {
     pub fn beside(place: &Place) -> Self {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program_path());
         command.arg("holder").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = place.enter(move || command.spawn().unwrap());
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
@@ -33,7 +33,7 @@ impl Holder {
     }
 
     /// The next answer, to whatever request.
-    pub fn next(&mut self) -> (String, Result<Answer, Failure>) {
+    pub fn next_answer(&mut self) -> (String, Result<Answer, Failure>) {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         let reply: Reply = serde_json::from_str(&line).unwrap();
@@ -42,7 +42,7 @@ impl Holder {
 
     pub fn ask(&mut self, ask: Ask) -> Result<Answer, Failure> {
         self.send("ask", ask);
-        self.next().1
+        self.next_answer().1
     }
 
     /// Makes the fault hold, or changes the one of that injection to it.

@@ -48,6 +48,12 @@ pub fn is_here() -> bool {
     can_run("netns", missing)
 }
 
+impl Default for Pair {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Pair {
     pub fn new() -> Self {
         let unique = unique();

@@ -5,13 +5,18 @@ use std::{
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{can_run, run, try_run, wait_for};
 
+/// One at a time: all of them show the same containers, and a busy Podman is slow to clean up behind one that has ended.
+static ALONE: Mutex<()> = Mutex::new(());
+
 pub struct Podman {
     service: Child,
     folder: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// Whether there is a Podman that can be looked behind: with the rights of root.
@@ -29,6 +34,7 @@ pub fn is_here() -> bool {
 
 impl Podman {
     pub fn start() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         // It gives containers a million files to open, which a process without CAP_SYS_RESOURCE may not; and the process
         // behind an exec stays for five minutes, in case somebody asks how it ended.
@@ -45,7 +51,7 @@ impl Podman {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let podman = Self { service, folder };
+        let podman = Self { service, folder, _alone: alone };
         wait_for("Podman's socket", || UnixStream::connect(podman.socket()).ok());
         podman
     }

@@ -24,7 +24,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::support::{PROGRAM, wait_for};
+use crate::{program_path, wait_for};
 
 /// The network between the stores: each is advertised under an address of its own here, and what goes there is handed
 /// on unless one end is cut off. Clients that know a store's own address go past it.
@@ -194,7 +194,7 @@ impl Standin {
         let node = self.nodes.get_mut(name).unwrap();
         assert!(node.child.is_none(), "{name} runs");
         let log = File::options().create(true).append(true).open(&node.log).unwrap();
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program_path());
         command
             .arg("demo-node")
             .args(&node.args)

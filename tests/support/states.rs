@@ -165,8 +165,7 @@ pub fn any_sequence(sequences: u32) {
     if !super::netns::is_here() {
         return;
     }
-    let seed = std::env::var("TIKV_CHAOS_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
-    println!("TIKV_CHAOS_SEED={seed}");
+    let seed = super::seed();
     let (nft, vias) = means(&Pair::new());
     let mut pool = Pool { rng: StdRng::seed_from_u64(seed), vias };
     for sequence in 0..sequences {

@@ -1,11 +1,11 @@
 //! The README's picture is of this screen: what does not change from one run to the next stands there as it is drawn now.
-//! `cargo test --test picture -- --ignored` makes it anew.
+//! `cargo test --test it picture -- --ignored` makes it anew.
 
 use super::{fixtures::*, states::*};
 use crate::{session::Life, tui::Message};
 
 const PICTURE: &str = include_str!("../../../assets/screen.svg");
-/// As `tests/picture.rs` has them.
+/// As `tests/it/screen/picture.rs` has them.
 const SIZE: (u16, u16) = (122, 44);
 
 /// The picture's rows, each run of text at its column.
@@ -50,5 +50,5 @@ fn the_picture_is_of_this_screen() {
     screen.send(mine(vec![made]));
     let (text, picture) = (screen.text(), rows());
     let now: Vec<String> = text.lines().map(str::to_owned).collect();
-    assert_eq!(lasting(&picture), lasting(&now), "`cargo test --test picture -- --ignored` makes it anew");
+    assert_eq!(lasting(&picture), lasting(&now), "`cargo test --test it picture -- --ignored` makes it anew");
 }

@@ -1,0 +1,221 @@
+//! What is read from PD and TiKV, and what is said when they answer nonsense: against real HTTP in this process.
+
+use std::collections::HashMap;
+
+use support::http::{self, Reply, STORE_IDS, Server, dead_port, healthy_pd, metrics, stores};
+use tikv_chaos::cluster::{
+    ClusterState, Reach, Reached, Reader,
+    http::{Client, Place},
+    member::{Kind, Member, Roster},
+};
+
+const STORES: &str = "/pd/api/v1/stores";
+const METRICS: &str = "/metrics";
+
+/// Nodes whose ports are those of servers in this process.
+struct Nodes {
+    client: Client,
+    ports: HashMap<String, u16>,
+    roster: Roster,
+    reader: Reader,
+}
+
+impl Reach for Nodes {
+    async fn get(&self, id: &str, _port: u16, path: &str) -> Result<Reached, String> {
+        let place = Place { address: format!("127.0.0.1:{}", self.ports[id]), name: id.to_owned() };
+        let answer = self.client.get(&place, path).await.map_err(|error| error.to_string())?;
+        Ok(Reached { via: place.address, answer })
+    }
+}
+
+impl Nodes {
+    fn new(nodes: &[(&str, u16)]) -> Self {
+        let member = |(name, _): &(&str, u16)| {
+            let (kind, port) = if name.starts_with("pd") { (Kind::Pd, 2379) } else { (Kind::Tikv, 20160) };
+            let advertised = Some(format!("{name}:{port}"));
+            Member { id: name.to_string(), name: name.to_string(), kind, advertised, ..Member::default() }
+        };
+        Self {
+            client: Client::new(None),
+            ports: nodes.iter().map(|(name, port)| (name.to_string(), *port)).collect(),
+            roster: Roster { cluster: "demo".into(), members: nodes.iter().map(member).collect() },
+            reader: Reader::default(),
+        }
+    }
+
+    async fn read(&self) -> ClusterState {
+        self.reader.read(std::slice::from_ref(&self.roster), self).await.remove(0)
+    }
+}
+
+fn tikv(reads: u64) -> Server {
+    Server::start(http::Answers::from([(METRICS.to_owned(), metrics(reads))]))
+}
+
+#[tokio::test]
+async fn cluster_reader_collects_state_from_pd_and_every_node() {
+    let (pd0, pd1, tikv0) = (Server::start(healthy_pd()), Server::start(healthy_pd()), tikv(0));
+    let nodes = Nodes::new(&[("pd0", pd0.port), ("pd1", pd1.port), ("tikv0", tikv0.port), ("tikv1", dead_port())]);
+    let state = nodes.read().await;
+    let pd = state.pd.value.as_ref().unwrap();
+    assert_eq!(
+        (pd.answered_by.as_str(), pd.version.as_deref(), pd.leader.as_deref()),
+        ("pd0", Some("v8.5.5"), Some("pd0"))
+    );
+    assert_eq!((pd.max_replicas, pd.region_count, pd.regions_without_quorum), (Some(3), Some(20), Some(0)));
+    assert_eq!(pd.stores.iter().map(|store| store.id).collect::<Vec<_>>(), STORE_IDS);
+    assert_eq!(pd0.times_asked("/pd/api/v1/regions"), 0, "every store is up");
+    let leaders: Vec<_> = state.pd_nodes.iter().map(|one| (one.answered, one.is_leader, one.healthy)).collect();
+    assert_eq!(leaders, [(true, true, Some(true)), (true, false, Some(true))]);
+    assert_eq!(state.nodes["tikv0"].store.as_ref().map(|store| store.id), Some(1));
+    let metrics = &state.nodes["tikv0"].metrics;
+    assert_eq!(metrics.value.as_ref().map(|value| (value.leaders, value.reads_per_s)), Some((Some(7), None)));
+    let dead = &state.nodes["tikv1"].metrics;
+    assert!(dead.error.as_ref().unwrap().contains("TiKV at tikv1:20180 cannot be reached at 127.0.0.1:"), "{dead:?}");
+    assert!(dead.error.as_ref().unwrap().ends_with("Connection refused"), "{dead:?}");
+}
+
+#[tokio::test]
+async fn cluster_reader_reuses_connections_and_polls_members_rarely() {
+    let (pd0, tikv0) = (Server::start(healthy_pd()), tikv(100));
+    let nodes = Nodes::new(&[("pd0", pd0.port), ("tikv0", tikv0.port)]);
+    nodes.read().await;
+    let (first, before) = (pd0.connections(), tikv0.times_asked(METRICS));
+    tikv0.set(METRICS, metrics(500));
+    let state = loop {
+        let state = nodes.read().await;
+        if tikv0.times_asked(METRICS) > before {
+            break state;
+        }
+    };
+    assert!(state.nodes["tikv0"].metrics.value.as_ref().unwrap().reads_per_s.unwrap() > 0.0);
+    assert!(state.throughput().unwrap() > 0.0);
+    assert_eq!(tikv0.connections(), 1);
+    assert_eq!(pd0.connections(), first);
+    assert!(pd0.times_asked("/pd/api/v1/members") < pd0.times_asked(STORES));
+}
+
+#[tokio::test]
+async fn cluster_reader_checks_region_quorum_when_store_is_not_up() {
+    let pd0 = Server::start(healthy_pd());
+    pd0.set(STORES, stores(&["Up", "Disconnected", "Down"]));
+    let nodes = Nodes::new(&[("pd0", pd0.port)]);
+    assert_eq!(nodes.read().await.pd.value.unwrap().regions_without_quorum, Some(1));
+    let many = Server::start(healthy_pd());
+    many.set(STORES, stores(&["Up", "Disconnected", "Down"]));
+    many.set("/pd/api/v1/stats/region", Reply::Json(r#"{"count":2001}"#.into()));
+    let nodes = Nodes::new(&[("pd0", many.port)]);
+    assert_eq!(nodes.read().await.pd.value.unwrap().regions_without_quorum, None);
+    assert_eq!(many.times_asked("/pd/api/v1/regions"), 0);
+}
+
+#[tokio::test]
+async fn cluster_reader_fails_over_to_next_pd_and_reports_errors() {
+    let (pd0, pd1) = (Server::start(healthy_pd()), Server::start(healthy_pd()));
+    let nodes = Nodes::new(&[("pd0", pd0.port), ("pd1", pd1.port)]);
+    assert_eq!(nodes.read().await.pd.value.unwrap().answered_by, "pd0");
+    let no_leader = Reply::Status("503 Service Unavailable", "text/plain", "no leader".into());
+    pd0.set_all(&no_leader);
+    let state = nodes.read().await;
+    assert_eq!((state.pd.value.unwrap().answered_by.as_str(), state.pd.error), ("pd1", None));
+    assert!(!state.pd_nodes[0].answered && state.pd_nodes[1].answered);
+    let said = state.pd_nodes[0].error.as_deref().unwrap();
+    assert!(said.starts_with("PD at pd0:2379 answered 503 Service Unavailable"), "{said}");
+    // It stays with the one that answers.
+    let asked = pd0.times_asked(STORES);
+    nodes.read().await;
+    assert_eq!(pd0.times_asked(STORES), asked);
+    pd1.set_all(&no_leader);
+    let state = nodes.read().await;
+    assert!(state.pd.is_stale());
+    assert!(state.pd.age(jiff::Timestamp::now()).is_some());
+    assert!(state.pd.error.unwrap().contains("PD at pd1:2379 answered 503"));
+}
+
+#[tokio::test]
+async fn cluster_reader_reports_bad_pd_answer_and_keeps_node_metrics() {
+    let html = "<!DOCTYPE html><html><body>nginx</body></html>";
+    let whole = match stores(&["Up"; 3]) {
+        Reply::Json(text) => text,
+        _ => unreachable!(),
+    };
+    let half = whole[..whole.len() / 2].to_owned();
+    let broken_off = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{half}", whole.len());
+    let cases = [
+        (Reply::Status("200 OK", "text/html", html.into()), "answered HTML, not JSON"),
+        (Reply::Status("502 Bad Gateway", "text/html", html.into()), "answered 502 Bad Gateway"),
+        (Reply::Json(half), "answered half a JSON document"),
+        (Reply::Json("nonsense".into()), "answered something that is not JSON"),
+        (Reply::Json(String::new()), "answered nothing"),
+        (Reply::Json(r#"{"stores":[{"store":{"id":-1}}]}"#.into()), "wrong at stores[0].store.id"),
+        (Reply::Raw(broken_off.into_bytes()), "broke off in the middle of its answer"),
+        (Reply::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), "answered something that is not HTTP"),
+        (Reply::Raw(vec![]), "closed the connection without an answer"),
+        (Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec()), "answered more than 16 MiB"),
+        (Reply::Raw(vec![0x15, 3, 1, 0, 2, 2, 22]), "speaks TLS: give --pd-ca, --pd-cert and --pd-key"),
+        (
+            Reply::Raw(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".to_vec()),
+            "speaks TLS: give --pd-ca, --pd-cert and --pd-key",
+        ),
+        (Reply::Redirect("http://pd0:2379/pd/api/v1/stores".into()), "sends us on and on"),
+        (Reply::Redirect("http://elsewhere:2379/".into()), "http://elsewhere:2379/, which is no PD of this cluster"),
+        (Reply::Hang, "did not answer within 1 s"),
+    ];
+    let tikv0 = tikv(1);
+    for (reply, expected) in cases {
+        let pd0 = Server::start(healthy_pd());
+        pd0.set_all(&reply);
+        let nodes = Nodes::new(&[("pd0", pd0.port), ("tikv0", tikv0.port)]);
+        let state = nodes.read().await;
+        let error = state.pd.error.unwrap_or_default();
+        assert!(error.starts_with("PD at pd0:2379 ") && error.contains(expected), "{expected}: {error}");
+        assert_eq!((state.pd.value, state.pd_nodes[0].error.as_ref()), (None, Some(&error)));
+        assert!(state.nodes["tikv0"].metrics.value.is_some(), "{expected}: the rest does not live on");
+        // And it is read as soon as it is well again.
+        for (path, reply) in healthy_pd() {
+            pd0.set(&path, reply);
+        }
+        assert_eq!(nodes.read().await.pd.error, None, "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn cluster_reader_follows_redirect_to_another_pd() {
+    let (pd0, pd1) = (Server::start(healthy_pd()), Server::start(healthy_pd()));
+    pd0.set(STORES, Reply::Redirect(format!("http://pd1:2379{STORES}")));
+    let nodes = Nodes::new(&[("pd0", pd0.port), ("pd1", pd1.port)]);
+    let state = nodes.read().await;
+    assert_eq!((state.pd.value.unwrap().stores.len(), state.pd.error), (3, None));
+    assert_eq!(pd1.times_asked(STORES), 1);
+}
+
+#[tokio::test]
+async fn cluster_reader_keeps_last_metrics_when_answer_is_invalid() {
+    let tikv0 = tikv(1);
+    let nodes = Nodes::new(&[("tikv0", tikv0.port)]);
+    let state = nodes.read().await;
+    assert_eq!(state.pd.error.as_deref(), Some("there is no PD container in this cluster"));
+    assert!(state.nodes["tikv0"].metrics.value.is_some());
+    tikv0.set(METRICS, Reply::Status("200 OK", "text/plain", "go_goroutines 7\n".into()));
+    let metrics = loop {
+        let metrics = nodes.read().await.nodes["tikv0"].metrics.clone();
+        if metrics.error.is_some() {
+            break metrics;
+        }
+    };
+    assert_eq!(metrics.error.as_deref(), Some("TiKV at tikv0:20180 answered no metrics of TiKV"));
+    assert!(metrics.is_stale());
+}
+
+#[tokio::test]
+async fn cluster_reader_does_not_ask_paused_nodes() {
+    let (pd0, tikv0) = (Server::start(healthy_pd()), tikv(1));
+    let mut nodes = Nodes::new(&[("pd0", pd0.port), ("tikv0", tikv0.port)]);
+    for member in &mut nodes.roster.members {
+        member.silent = Some("is paused".into());
+    }
+    let state = nodes.read().await;
+    assert_eq!(state.pd.error.as_deref(), Some("PD at pd0:2379 is paused"));
+    assert_eq!(state.nodes["tikv0"].metrics.error.as_deref(), Some("TiKV at tikv0:20180 is paused"));
+    assert_eq!((pd0.connections(), tikv0.connections()), (0, 0));
+}

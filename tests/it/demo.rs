@@ -1,0 +1,290 @@
+//! The stand-in cluster as a user meets it: up with one command, hurt as TiKV is hurt, down without a trace.
+
+use std::process::Stdio;
+
+use support::{
+    Program,
+    demo::{Demo, Port},
+    docker_is_here, proxy,
+    pty::Terminal,
+    run, try_run, unique, wait_for,
+};
+
+const STORES: [&str; 3] = ["tikv0", "tikv1", "tikv2"];
+
+/// A store that leads something.
+fn a_leader(demo: &Demo) -> &'static str {
+    wait_for("a store with leaders", || STORES.into_iter().find(|host| demo.leaders(host) > Some(0)))
+}
+
+fn healthy(demo: &Demo) {
+    wait_for("every store Up and leading", || {
+        STORES
+            .iter()
+            .all(|host| demo.state(host).as_deref() == Some("Up") && demo.leaders(host) > Some(0))
+            .then_some(())
+    });
+}
+
+fn is(demo: &Demo, host: &str, state: &str) {
+    wait_for(&format!("{host} to be {state}"), || (demo.state(host).as_deref() == Some(state)).then_some(()));
+}
+
+fn leaders_leave(demo: &Demo, host: &str) {
+    wait_for(&format!("the leaders to leave {host}"), || (demo.leaders(host) == Some(0)).then_some(()));
+}
+
+/// What the other stores count as unreachable for this one.
+fn unreachable(demo: &Demo, host: &str) -> f64 {
+    let label = format!("store_id=\"{}\"", demo.store_id(host));
+    let others = STORES.iter().filter(|other| **other != host);
+    let name = "tikv_server_report_failure_msg_total";
+    others.filter_map(|other| demo.metric(other, name, &["type=\"unreachable\"", &label])).sum()
+}
+
+fn inject(demo: &Demo, args: &[&str]) -> String {
+    demo.program.inject(args)["id"].as_str().unwrap().to_owned()
+}
+
+fn revert(demo: &Demo, id: &str) {
+    demo.program.run(&["revert", id]).ok();
+}
+
+/// Every column of the diagnosis key that can be seen from outside, fault by fault, and that each heals.
+#[test]
+fn demo_faults_show_tikv_symptoms_and_heal() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--speed", "10"]);
+    healthy(&demo);
+    killed(&demo);
+    paused(&demo);
+    cut_from_the_stores(&demo);
+    cut_from_pd_too(&demo);
+    delayed(&demo);
+    filled(&demo);
+    a_member_of_pd_lost(&demo);
+    demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
+    let left = run("docker", &["ps", "-aq", "--filter", &format!("label=tikv-chaos.demo={}", demo.name)]);
+    assert_eq!(left, "");
+}
+
+fn killed(demo: &Demo) {
+    let host = a_leader(demo);
+    let before = unreachable(demo, host);
+    let id = inject(demo, &["node_kill", "--target", &demo.container(host)]);
+    assert_eq!(demo.inspect(host, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+    is(demo, host, "Disconnected");
+    leaders_leave(demo, host);
+    wait_for("the others to count it as unreachable", || (unreachable(demo, host) > before).then_some(()));
+    revert(demo, &id);
+    healthy(demo);
+}
+
+fn paused(demo: &Demo) {
+    let host = a_leader(demo);
+    run("docker", &["pause", &demo.container(host)]);
+    assert_eq!(demo.status_port(host), Port::Hangs);
+    is(demo, host, "Disconnected");
+    leaders_leave(demo, host);
+    run("docker", &["unpause", &demo.container(host)]);
+    healthy(demo);
+}
+
+fn cut_from_the_stores(demo: &Demo) {
+    let host = a_leader(demo);
+    let before = unreachable(demo, host);
+    let id = inject(demo, &["network_partition", "--target", &demo.container(host)]);
+    leaders_leave(demo, host);
+    assert_eq!(demo.state(host).as_deref(), Some("Up"), "PD hears from it as before");
+    assert_eq!(demo.status_port(host), Port::Answers(200));
+    wait_for("the others to count it as unreachable", || (unreachable(demo, host) > before).then_some(()));
+    // The others may have elected before the old leader notices.
+    let stepped_down = "stepped down to follower since quorum is not active";
+    wait_for("the old leader to step down", || demo.logs(host).contains(stepped_down).then_some(()));
+    revert(demo, &id);
+    healthy(demo);
+}
+
+fn cut_from_pd_too(demo: &Demo) {
+    let host = a_leader(demo);
+    let id = inject(demo, &["network_partition", "--include-pd", "--target", &demo.container(host)]);
+    is(demo, host, "Disconnected");
+    leaders_leave(demo, host);
+    assert_eq!(demo.status_port(host), Port::Answers(200));
+    revert(demo, &id);
+    healthy(demo);
+}
+
+/// Needs netem, which not every kernel has: elsewhere the refusal is what is seen, and nothing changes.
+fn delayed(demo: &Demo) {
+    let balanced = || STORES.iter().all(|host| demo.leaders(host) == Some(2));
+    wait_for("every store to lead two regions", || balanced().then_some(()));
+    let host = STORES[0];
+    let args = ["inject", "--json", "latency", "--min-ms", "20", "--max-ms", "40", "--target", &demo.container(host)];
+    let ran = demo.program.run(&args);
+    if ran.status == 0 {
+        assert_eq!((demo.state(host).as_deref(), demo.status_port(host)), (Some("Up"), Port::Answers(200)));
+        revert(demo, ran.json()["id"].as_str().unwrap());
+    } else {
+        assert!(ran.stderr.contains("netem"), "{ran:?}");
+    }
+    assert!(demo.leaders(host) > Some(0));
+}
+
+fn filled(demo: &Demo) {
+    let host = a_leader(demo);
+    let available = || demo.metric(host, "tikv_store_size_bytes", &["type=\"available\""]).unwrap();
+    let before = available();
+    let id = inject(demo, &["disk_pressure", "--target", &demo.container(host)]);
+    wait_for("its disk to be almost full", || demo.logs(host).contains("disk usage Normal->AlmostFull").then_some(()));
+    wait_for("its leaders to go where there is room", || (demo.leaders(host) == Some(0)).then_some(()));
+    assert!(available() < before / 2.0);
+    assert_eq!((demo.state(host).as_deref(), demo.status_port(host)), (Some("Up"), Port::Answers(200)));
+    revert(demo, &id);
+    wait_for("its disk to have room", || demo.logs(host).contains("disk usage AlmostFull->Normal").then_some(()));
+    healthy(demo);
+}
+
+/// One of three is nobody's loss; the second would be everybody's, and is refused.
+fn a_member_of_pd_lost(demo: &Demo) {
+    let id = inject(demo, &["node_kill", "--target", &demo.container("pd2")]);
+    healthy(demo);
+    let second = demo.program.run(&["inject", "node_kill", "--target", &demo.container("pd1")]);
+    assert_eq!(second.status, 3, "{second:?}");
+    assert!(second.stderr.contains("this leaves 1 of 3 PD members reachable"), "{second:?}");
+    assert_eq!(demo.inspect("pd1", "{{.State.Status}}"), "running");
+    revert(demo, &id);
+    // Two of three stores and one member of PD, which comes last and would be fine.
+    let mixed = refused(demo, "node_kill", &[STORES[0], STORES[1], "pd0"]);
+    assert!(mixed.contains("1 of 3 stores reachable"), "{mixed}");
+    // They keep one another, and no store reaches any of them.
+    let all = refused(demo, "network_partition", &["pd0", "pd1", "pd2"]);
+    assert!(all.contains("0 of 3 PD members reachable"), "{all}");
+    healthy(demo);
+}
+
+/// What is said where the fault is refused on all of them.
+fn refused(demo: &Demo, fault: &str, hosts: &[&str]) -> String {
+    let targets: Vec<String> = hosts.iter().map(|host| demo.container(host)).collect();
+    let targets = targets.iter().flat_map(|target| ["--target", target.as_str()]);
+    let args: Vec<&str> = ["inject", fault].into_iter().chain(targets).collect();
+    let ran = demo.program.run(&args);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    ran.stderr
+}
+
+#[test]
+fn demo_up_on_conflict_makes_nothing_and_down_removes_all() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--speed", "10", "--rate", "0"]);
+    let again = demo.program.run(&["demo", "up", "--name", &demo.name]);
+    assert_eq!(again.status, 3);
+    assert!(again.stderr.contains("is there already") && again.stderr.contains("demo down"), "{again:?}");
+
+    let status = demo.program.run(&["demo", "status", "--json", "--name", &demo.name]).ok().json();
+    assert_eq!(status["stores_up"], 3);
+    assert_eq!(status["found"]["containers"].as_array().unwrap().len(), 7);
+
+    // A port that somebody listens on.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let other = format!("{}x", demo.name);
+    let refused = demo.program.run(&["demo", "up", "--name", &other, "--pd-port", &port]);
+    assert_eq!(refused.status, 1);
+    assert!(refused.stderr.contains("choose another --pd-port"), "{refused:?}");
+    assert_nothing_of(&other);
+
+    // A container of somebody else under one of its names.
+    let foreign = format!("{other}-tikv1");
+    let image = demo.inspect("tikv0", "{{.Config.Image}}");
+    run("docker", &["create", "--name", &foreign, &image, "nothing"]);
+    let refused = demo.program.run(&["demo", "up", "--name", &other]);
+    assert!(try_run("docker", &["rm", &foreign]).0, "it is still there");
+    assert_eq!(refused.status, 3);
+    assert!(refused.stderr.contains(&foreign) && refused.stderr.contains("--name"), "{refused:?}");
+    assert_nothing_of(&other);
+
+    // Down takes what is injected with it, and a second time finds nothing.
+    inject(&demo, &["network_partition", "--target", &demo.container("tikv0")]);
+    demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
+    assert!(demo.program.active().is_empty());
+    assert_nothing_of(&demo.name);
+    let nothing = demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
+    assert!(nothing.stdout.contains("there is no demo"), "{nothing:?}");
+}
+
+#[test]
+fn demo_down_removes_relay_of_killed_watch() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--speed", "10", "--rate", "0"]);
+    let relays = || {
+        let network = format!("network={}", demo.project);
+        run("docker", &["ps", "-aq", "--filter", "label=tikv-chaos.role=holder", "--filter", &network])
+    };
+    let mut command = demo.program.command(&["watch", "--json"]);
+    let mut looking = command.env("DOCKER_HOST", proxy::over_tcp()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("a relay in the demo's network", || (!relays().is_empty()).then_some(()));
+    // Nobody says good-bye for a program that is killed.
+    looking.kill().unwrap();
+    looking.wait().unwrap();
+    demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
+    assert_eq!(relays(), "");
+    assert_nothing_of(&demo.name);
+}
+
+#[test]
+fn demo_screen_shows_three_stores_and_takes_demo_down_on_quit() {
+    if !docker_is_here() {
+        return;
+    }
+    let name = format!("t{}", unique());
+    let demo = Demo { name: name.clone(), project: format!("tikv-chaos-{name}"), program: Program::new(None) };
+    let args = ["demo", "--name", &name, "--speed", "10"];
+    let mut terminal = Terminal::open_args(&demo.program, (40, 120), &args);
+    let screen = terminal.wait_text("3/3 stores up");
+    for host in STORES {
+        let row = screen.lines().find(|line| line.contains(&format!("{name}-{host}")) && line.contains("● Up"));
+        assert!(row.is_some(), "{screen}");
+    }
+    terminal.send("q");
+    let asked = terminal.wait_text(&format!("Quit with the demo {name} up?"));
+    assert!(asked.contains("[d] take the demo down and quit"), "{asked}");
+    terminal.send("d");
+    let said = terminal.wait_success();
+    assert!(said.contains(&format!("the demo {name} is gone")), "{said}");
+    assert_nothing_of(&name);
+}
+
+fn assert_nothing_of(name: &str) {
+    let filter = format!("label=tikv-chaos.demo={name}");
+    for list in [["ps", "-aq"], ["volume", "ls"], ["network", "ls"]] {
+        let quiet = if list[0] == "ps" { "--no-trunc" } else { "-q" };
+        assert_eq!(run("docker", &[list[0], list[1], quiet, "--filter", &filter]), "", "{list:?}");
+    }
+}
+
+#[test]
+fn demo_rejects_bad_options_before_asking_docker() {
+    let program = Program::new(None);
+    let nowhere = [("DOCKER_HOST", "unix:///nowhere.sock")];
+    let cases = [
+        (&["demo", "up", "--nodes", "2"][..], "--nodes"),
+        (&["demo", "up", "--speed", "0.5"], "allowed: 1 to 50"),
+        (&["demo", "--name", "../x", "up"], "a letter or digit first"),
+        (&["demo", "up", "--rate", "many"], "--rate"),
+    ];
+    for (args, expected) in cases {
+        let ran = program.run_with(args, "", &nowhere);
+        assert_eq!(ran.status, 2, "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains(expected) && ran.stderr.lines().count() == 1, "{args:?}: {ran:?}");
+    }
+    let ran = program.run_with(&["demo"], "", &nowhere);
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("needs a terminal"), "{ran:?}");
+}

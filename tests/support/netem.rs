@@ -1,0 +1,120 @@
+//! netem changed from any parameters into any others, on a kernel that has it: what `tc` prints afterwards must be what it
+//! prints of the same parameters made from nothing.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use tikv_chaos::chaos::{
+    InjectionId,
+    network::{
+        Beside, Chance, Delay, Distribution, Filter, GilbertElliott, Impairment, Kernel, Loss, NetworkFault, Ppm, Rate,
+        Reorder, Shape, compile, parse_qdiscs,
+    },
+};
+
+use super::{
+    netns::{INTERFACE, Pair},
+    run,
+};
+
+/// Every attribute with and without a correlation, with nothing to act on, and all of them together.
+fn impairments() -> Vec<Impairment> {
+    let none = Impairment::default();
+    let chance = |share, correlation| Chance { share: Ppm::percent(share), correlation: Ppm::percent(correlation) };
+    let delay = |mean_us, jitter_us, correlation, distribution| {
+        Some(Delay { mean_us, jitter_us, correlation: Ppm::percent(correlation), distribution })
+    };
+    let (uniform, normal, pareto) = (Distribution::Uniform, Distribution::Normal, Distribution::Pareto);
+    let loss = |share, correlation| Some(Loss::Random(chance(share, correlation)));
+    let bursts = |p, bad, good| {
+        let [p, r, bad, good] = [p, 20, bad, good].map(Ppm::percent);
+        Some(Loss::Bursts(GilbertElliott { p, r, bad, good }))
+    };
+    let reorder = |share, correlation, gap| Some(Reorder { chance: chance(share, correlation), gap });
+    let rate = Some(Rate { bits_per_second: 2_000_000, burst_bytes: 9000 });
+    vec![
+        none,
+        Impairment { delay: delay(1000, 0, 1, uniform), ..none },
+        Impairment { delay: delay(10_000, 5000, 25, uniform), ..none },
+        Impairment { delay: delay(10_000, 0, 30, pareto), ..none },
+        Impairment { delay: delay(10_000, 5000, 0, normal), ..none },
+        Impairment { loss: loss(0, 0), ..none },
+        Impairment { loss: loss(0, 7), ..none },
+        Impairment { loss: loss(30, 10), ..none },
+        Impairment { loss: bursts(4, 90, 5), ..none },
+        Impairment { loss: bursts(0, 90, 0), ..none },
+        Impairment { duplicate: Some(chance(10, 20)), ..none },
+        Impairment { duplicate: Some(chance(0, 20)), corrupt: Some(chance(0, 5)), ..none },
+        Impairment { corrupt: Some(chance(5, 30)), limit: 7, ..none },
+        Impairment { delay: delay(9000, 0, 0, uniform), reorder: reorder(25, 50, 1), ..none },
+        Impairment { delay: delay(9000, 3000, 0, uniform), reorder: reorder(40, 0, 5), ..none },
+        Impairment { reorder: reorder(25, 50, 3), ..none },
+        Impairment { delay: delay(9000, 0, 0, uniform), reorder: reorder(0, 50, 3), ..none },
+        Impairment { rate, ..none },
+        Impairment {
+            delay: delay(20_000, 4000, 40, uniform),
+            loss: loss(3, 2),
+            duplicate: Some(chance(4, 3)),
+            corrupt: Some(chance(6, 5)),
+            reorder: reorder(8, 7, 2),
+            rate,
+            limit: 900,
+        },
+    ]
+}
+
+/// What tc prints of the namespace; of one interface alone it would leave out its name.
+fn printed() -> String {
+    run("tc", &["-j", "qdisc", "show"])
+}
+
+/// Lets tc do what leads from what it printed before to these parameters. Gives what it prints afterwards.
+fn apply(before: &str, impairment: Option<Impairment>, filter: &Filter) -> String {
+    let shape = |impairment| Shape { impairment, filter: filter.clone(), ..Shape::on(INTERFACE) };
+    let fault = impairment.map(|impairment| (InjectionId::from_number(1), NetworkFault::Shape(shape(impairment))));
+    let kernel = Kernel { qdiscs: parse_qdiscs(before).unwrap(), ..Kernel::default() };
+    for command in compile(&fault.into_iter().collect(), &kernel, &Beside::default()) {
+        // The rules that tell packets apart are tested elsewhere.
+        if command.program != "tc" {
+            continue;
+        }
+        let mut child = Command::new("tc").args(&command.args).stdin(Stdio::piped()).spawn().unwrap();
+        let text = command.stdin.as_deref().unwrap_or_default();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "tc refused {command}");
+    }
+    printed()
+}
+
+/// From each of them to each other one and back, alone on the interface; of some of them as one class of several.
+pub fn changes_end_as_new() {
+    let pair = Pair::new();
+    let all = impairments();
+    let some: Vec<Impairment> = all.iter().step_by(3).copied().collect();
+    let one_port = Filter { ports: Some([7].into()), ..Filter::default() };
+    pair.near.enter(|| {
+        let bare = printed();
+        for (filter, impairments) in [(Filter::default(), all), (one_port, some)] {
+            let new = |impairment: &Impairment| {
+                let text = apply(&bare, Some(*impairment), &filter);
+                assert_eq!(apply(&text, None, &filter), bare);
+                (*impairment, text)
+            };
+            let new: Vec<(Impairment, String)> = impairments.iter().map(new).collect();
+            let change = |from: &(Impairment, String), to: &(Impairment, String)| {
+                let after = apply(&from.1, Some(to.0), &filter);
+                assert_eq!(after, to.1, "{:?} changed into {:?}", from.0, to.0);
+            };
+            for (number, one) in new.iter().enumerate() {
+                apply(&bare, Some(one.0), &filter);
+                for other in &new[number + 1..] {
+                    change(one, other);
+                    change(other, one);
+                }
+                apply(&one.1, None, &filter);
+            }
+        }
+    });
+}
