@@ -8,7 +8,7 @@ use support::{guest_tests, netem};
 #[test]
 fn netem_in_guest_is_injected_composed_and_recovered() {
     let tests = ["netem::inside_guest::netem_change_equals_fresh_netem"];
-    let Some((script, _)) = guest_tests::run(include_str!("../support/netem.sh"), &tests) else { return };
+    let Some(script) = guest_tests::run(include_str!("../support/netem.sh"), &tests) else { return };
     latency_is_felt_composes_and_is_taken_back(&script);
 }
 
