@@ -12,6 +12,7 @@ mod filter;
 mod follow;
 mod glyphs;
 mod hits;
+mod input;
 mod keys;
 mod log;
 mod marks;

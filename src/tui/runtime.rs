@@ -8,13 +8,12 @@ use std::{
 };
 
 use color_eyre::eyre::{Result, WrapErr as _, eyre};
-use futures_util::StreamExt as _;
 use jiff::{Timestamp, tz::TimeZone};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use ratatui::crossterm::event::{Event, EventStream};
+use ratatui::crossterm::event::Event;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -24,6 +23,7 @@ use tokio::{
 use super::{
     Effect, Level, Message, Model, Options,
     executor::Executor,
+    input::Input,
     terminal::{self, Screen},
     update,
 };
@@ -89,7 +89,7 @@ async fn run_on(
     model.take_dirty();
     let (sender, mut messages) = mpsc::channel(QUEUE);
     let mut executor = Executor::start(config, sender);
-    let mut input = EventStream::new();
+    let mut input = Input::open()?;
     let mut clock = interval(Duration::from_secs(1));
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut signals = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()]
@@ -123,7 +123,7 @@ async fn run_on(
             message = messages.recv() => message,
             _ = clock.tick() => {
                 executor.tick();
-                Some(Message::Clock(Timestamp::now()))
+                Some(if input.is_gone() { Message::Quit } else { Message::Clock(Timestamp::now()) })
             }
             () = executor.idle(), if suspending => {
                 suspending = false;
