@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
-    sync::PoisonError,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -90,7 +90,11 @@ impl TikvSubject {
         moment: Moment,
         known: Option<&Reading>,
     ) -> Result<Look, String> {
-        let holder = self.warm(metadata).await.ok_or("its helper is not at hand")?;
+        let holder = match self.warm(metadata).await {
+            Some(holder) => holder,
+            None if moment == Moment::After => self.successor(metadata).await?,
+            None => return Err("its helper is not at hand".to_owned()),
+        };
         let asked = &Asked::of(fault);
         let mut places: Vec<Place> = match known {
             Some(known) if moment == Moment::After => self.still_there(known, asked).await?,
@@ -104,9 +108,13 @@ impl TikvSubject {
         }
         let probe = probe(asked, moment, &places);
         let limit = time_of(&probe) + OVERHEAD;
-        let answer = timeout(limit, holder.ask_aside(Ask::Probe(probe))).await;
         let late = |_| format!("its helper did not answer within {} s", limit.as_secs());
-        match answer.map_err(late)?.map_err(|error| error.to_string())? {
+        let mut answer = timeout(limit, holder.ask_aside(Ask::Probe(probe.clone()))).await.map_err(late)?;
+        if answer.is_err() && moment == Moment::After && holder.has_quit() {
+            let next = self.successor(metadata).await?;
+            answer = timeout(limit, next.ask_aside(Ask::Probe(probe))).await.map_err(late)?;
+        }
+        match answer.map_err(|error| error.to_string())? {
             Answer::Probed { seen } => {
                 let mut reading = named(&places, seen);
                 let any = reading.peers.iter().any(|peer| peer.connect.sent > 0);
@@ -120,6 +128,13 @@ impl TikvSubject {
             }
             _ => Err("its helper answered something else".to_owned()),
         }
+    }
+
+    /// The next helper beside the target: after a revert the one that held it may hold nothing more, and whichever program
+    /// lets go of it ends it.
+    async fn successor(&self, metadata: &Metadata) -> Result<Arc<Holder>, String> {
+        let next = async { self.holder(&self.unchanged(metadata).await?).await };
+        next.await.map_err(|error: SubjectError| error.to_string())
     }
 
     /// Those that run at the address that they had: one that was killed or got another meanwhile does not answer, whatever
