@@ -192,7 +192,7 @@ fn partition_cleanup_survives_container_and_helper_changes() {
     cut_off_then(|cluster| drop(run("docker", &["pause", &cluster.nodes[1]])));
     cut_off_then(|cluster| drop(run("docker", &["restart", "-t", "1", &cluster.nodes[1]])));
     cut_off_then(|cluster| drop(run("docker", &["rm", "-f", &cluster.nodes[1]])));
-    cut_off_then(|cluster| drop(run("docker", &["rm", "-f", &cluster.holders()[0]])));
+    cut_off_then(|cluster| drop(run("docker", &["rm", "-f", &cluster.holder_of(1)])));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn helper_replacing_dead_one_enforces_its_deadlines() {
     program.inject(&["network_partition", "--target", "tikv0", "--ttl", "20s"]);
     program.inject(&["disk_pressure", "--target", "tikv0", "--fill-percent", "10", "--ttl", "20s"]);
     program.kill_guard();
-    run("docker", &["rm", "-f", &cluster.holders()[0]]);
+    run("docker", &["rm", "-f", &cluster.holder_of(0)]);
     wait_for("both to be overdue", || program.active().iter().all(|one| one["overdue"] == true).then_some(()));
     assert!(!cluster.traces(0).is_empty() && !cluster.fill_files(&cluster.volumes[0]).is_empty());
     // Whatever makes a new holder hands over what is written down.
@@ -256,7 +256,7 @@ fn partition_undone_by_hand_is_not_restored_by_new_helper() {
     }
     let (cluster, program) = start(&Options::default());
     let injected = program.inject(&["network_partition", "--target", "tikv0"]);
-    run("docker", &["rm", "-f", &cluster.holders()[0]]);
+    run("docker", &["rm", "-f", &cluster.holder_of(0)]);
     run("sh", &["-c", injected["undo"][0].as_str().unwrap()]);
     assert!(cluster.traces(0).is_empty());
     program.run(&["doctor"]).ok();
@@ -313,7 +313,7 @@ fn helper_stop_ends_every_partition_it_holds() {
     let (cluster, program) = start(&Options::default());
     program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv1"]);
     program.inject(&["network_partition", "--target", "tikv0", "--peers", "tikv2", "--ttl", "none"]);
-    run("docker", &["stop", &cluster.holders()[0]]);
+    run("docker", &["stop", &cluster.holder_of(0)]);
     assert!(cluster.traces(0).is_empty());
     program.run(&["recover"]).ok();
     cluster.assert_clean();

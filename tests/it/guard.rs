@@ -172,7 +172,7 @@ fn guard_ends_faults_of_dead_helper_at_deadline() {
     program.inject(&["network_partition", "--target", "tikv0", "--ttl", "12s"]);
     program.inject(&["disk_pressure", "--target", "tikv0", "--fill-percent", "10", "--ttl", "12s"]);
     let pid = program.guard().unwrap();
-    run("docker", &["rm", "-f", &cluster.holders()[0]]);
+    run("docker", &["rm", "-f", &cluster.holder_of(0)]);
     assert!(!cluster.traces(0).is_empty() && !cluster.fill_files(&cluster.volumes[0]).is_empty());
     program.wait_for_guards_end(pid);
     assert!(program.active().is_empty());

@@ -164,7 +164,7 @@ fn shaper_stops_with_dead_helper_and_resumes_with_successor() {
     let to = v4(&cluster, 1);
     program.inject(&["latency", "--target", "tikv1", "--via", "shaper", "--mean-ms", "100"]);
     program.kill_guard();
-    run("docker", &["rm", "-f", &cluster.holders()[0]]);
+    run("docker", &["rm", "-f", &cluster.holder_of(1)]);
     assert_well(&cluster, to);
     assert!(!cluster.traces(1).is_empty(), "its rules are marks");
     // Whatever makes a new holder hands over what is written down.

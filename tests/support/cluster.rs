@@ -309,6 +309,18 @@ impl Cluster {
         ours.collect()
     }
 
+    /// The helper beside one node, if one runs. Those of a look at all nodes come and go.
+    pub fn find_holder(&self, node: usize) -> Option<String> {
+        let target = format!("label=tikv-chaos.target={}", self.inspect(node, "{{.Id}}"));
+        let found = run("docker", &["ps", "-q", "--filter", "label=tikv-chaos.role=holder", "--filter", &target]);
+        found.lines().next().map(str::to_owned)
+    }
+
+    /// The helper beside one node, which must be there.
+    pub fn holder_of(&self, node: usize) -> String {
+        self.find_holder(node).unwrap_or_else(|| panic!("no helper beside node {node}"))
+    }
+
     /// Fails if anything of ours is left in a running node, on a volume or beside the nodes.
     pub fn assert_clean(&self) {
         for node in 0..self.nodes.len() {

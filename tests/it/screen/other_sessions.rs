@@ -163,9 +163,9 @@ fn helper_that_dies_is_replaced_while_injection_lasts() {
     let (cluster, program) = start(&Options::default());
     let mut terminal = open(&program, LARGE);
     inject(&mut terminal, 1, "network_partition");
-    let first = cluster.holders().remove(0);
+    let first = cluster.holder_of(1);
     run("docker", &["rm", "-f", &first]);
-    wait_for("another helper", || cluster.holders().into_iter().find(|holder| *holder != first));
+    wait_for("another helper", || cluster.find_holder(1).filter(|holder| *holder != first));
     assert!(!cluster.traces(1).is_empty());
     terminal.send("R");
     terminal.wait_text("read back and gone");
