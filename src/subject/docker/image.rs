@@ -11,6 +11,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     pin::Pin,
+    process,
     task::{Context, Poll},
     time::{Duration, UNIX_EPOCH},
 };
@@ -282,31 +283,47 @@ fn find_tool(name: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// The shared libraries and the loader of a program, at the paths where the loader looks for them.
-#[cfg(target_os = "linux")]
+/// The shared libraries and the loader of a program, at the paths where the loader looks for them: as `ldd` lists them, which
+/// asks that loader itself.
 fn add_libraries(program: &Path, files: &mut BTreeMap<PathBuf, PathBuf>) -> Result<(), SubjectError> {
-    let unreadable =
-        |error| SubjectError::Image(format!("cannot tell the libraries of {}: {error}", program.display()));
-    let tree = lddtree::DependencyAnalyzer::new("/".into()).analyze(program).map_err(unreadable)?;
-    // The loader stands under the name that the program asks for, wherever the host keeps it.
-    if let Some(loader) = tree.interpreter.map(PathBuf::from) {
-        let real =
-            loader.canonicalize().map_err(|error| SubjectError::Image(format!("{}: {error}", loader.display())))?;
-        files.insert(loader, real);
-    }
-    for library in tree.libraries.values() {
-        let Some(real) = library.realpath.as_ref() else {
-            let message = format!("{} needs {}, which is not on this host", program.display(), library.name);
-            return Err(SubjectError::Image(message));
+    let failed =
+        |reason: String| SubjectError::Image(format!("cannot tell the libraries of {}: {reason}", program.display()));
+    let listed = process::Command::new("ldd").arg(program).env("LC_ALL", "C").env_remove("LD_LIBRARY_PATH").output();
+    let listed = listed.map_err(|error| failed(format!("ldd: {error}")))?;
+    let said = String::from_utf8_lossy(&listed.stdout);
+    if !listed.status.success() {
+        let error = String::from_utf8_lossy(&listed.stderr);
+        // One that is linked statically needs none; glibc and musl say so each in its way.
+        let needs_none = |text: &str| {
+            ["not a dynamic executable", "Not a valid dynamic program"].iter().any(|end| text.contains(end))
         };
-        files.insert(library.path.clone(), real.clone());
+        return if needs_none(&said) || needs_none(&error) { Ok(()) } else { Err(failed(error.trim().to_owned())) };
+    }
+    for path in libraries(&said).map_err(|missing| failed(format!("{missing} is not on this host")))? {
+        let real = path.canonicalize().map_err(|error| failed(format!("{}: {error}", path.display())))?;
+        files.insert(path, real);
     }
     Ok(())
 }
 
-#[cfg(not(target_os = "linux"))]
-fn add_libraries(_program: &Path, _files: &mut BTreeMap<PathBuf, PathBuf>) -> Result<(), SubjectError> {
-    Ok(())
+/// The paths in what `ldd` prints, the loader's among them; else the library that was not found.
+fn libraries(listing: &str) -> Result<Vec<PathBuf>, String> {
+    let mut paths = Vec::new();
+    for line in listing.lines().map(str::trim) {
+        let (name, place) = line.split_once(" => ").unwrap_or(("", line));
+        if place.starts_with("not found") {
+            return Err(name.to_owned());
+        }
+        // The kernel's own has no path.
+        if let Some((path, _)) = place.split_once(" (").filter(|(path, _)| path.starts_with('/')) {
+            paths.push(PathBuf::from(path));
+        }
+        // The loader is asked for by a name of its own, which on merged systems is a link elsewhere.
+        if name.starts_with('/') {
+            paths.push(PathBuf::from(name));
+        }
+    }
+    Ok(paths)
 }
 
 /// The tools that this host has, with their paths here.
@@ -330,6 +347,23 @@ fn fingerprint(exe: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_are_read_from_ldd_of_glibc_and_musl() {
+        let paths = |listing: &str| {
+            libraries(listing).unwrap().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        let glibc = "\tlinux-vdso.so.1 (0x00007ffc6a5f2000)\n\tlibmnl.so.0 => /lib/x86_64-linux-gnu/libmnl.so.0 (0x00007f2a)\n\
+                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f2b)\n";
+        assert_eq!(paths(glibc), ["/lib/x86_64-linux-gnu/libmnl.so.0", "/lib64/ld-linux-x86-64.so.2"]);
+        let musl = "\t/lib/ld-musl-x86_64.so.1 (0x7f1)\n\tlibmnl.so.0 => /usr/lib/libmnl.so.0 (0x7f2)\n\
+                    \tlibc.musl-x86_64.so.1 => /lib/ld-musl-x86_64.so.1 (0x7f1)\n";
+        assert_eq!(paths(musl), ["/lib/ld-musl-x86_64.so.1", "/usr/lib/libmnl.so.0", "/lib/ld-musl-x86_64.so.1"]);
+        let merged = "\t/lib64/ld-linux-x86-64.so.2 => /usr/lib64/ld-linux-x86-64.so.2 (0x7f)\n";
+        assert_eq!(paths(merged), ["/usr/lib64/ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2"]);
+        assert_eq!(paths("\tstatically linked\n"), Vec::<String>::new());
+        assert_eq!(libraries("\tlibelf.so.1 => not found\n"), Err("libelf.so.1".to_owned()));
+    }
 
     #[test]
     fn an_image_goes_by_our_names_alone_and_by_its_id_where_it_has_none() {
