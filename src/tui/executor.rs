@@ -307,7 +307,7 @@ impl Executor {
         drop(self.look);
         let _ = timeout(TIDY_PATIENCE, async { tokio::join!(self.planner, self.reader) }).await;
         let Shared { subject, store, .. } = &self.shared;
-        let _ = timeout(TIDY_PATIENCE, subject.release()).await;
+        let _ = timeout(TIDY_PATIENCE, subject.end()).await;
         let left = self.shared.left();
         if let Err(error) = store.end() {
             tracing::error!(%error, "the session could not be ended");

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -66,6 +69,8 @@ pub struct TikvSubject {
     holders: Mutex<HashMap<(String, String), Slot>>,
     /// By the network's name.
     relays: Mutex<HashMap<String, Slot>>,
+    /// No more helpers are made.
+    ended: AtomicBool,
     pub(super) readings: Readings,
     /// What the last plan saw.
     pub(super) seen: std::sync::Mutex<Option<Snapshot>>,
@@ -83,6 +88,7 @@ impl TikvSubject {
             next_id: std::sync::Mutex::new(InjectionId::random()),
             holders: Mutex::default(),
             relays: Mutex::default(),
+            ended: AtomicBool::default(),
             readings,
             seen: std::sync::Mutex::default(),
         }
@@ -179,6 +185,7 @@ impl TikvSubject {
         if let Some(holder) = slot.as_ref().filter(|holder| holder.is_alive()) {
             return Ok(Arc::clone(holder));
         }
+        self.may_make(&node.name)?;
         let (engine, image) = (self.engine().await?, self.image().await?);
         let opened = Arc::new(Holder::open(&engine, image, &Beside::node(node)).await?);
         if opened.fresh {
@@ -195,6 +202,7 @@ impl TikvSubject {
         if let Some(relay) = slot.as_ref().filter(|relay| relay.is_alive()) {
             return Ok(Arc::clone(relay));
         }
+        self.may_make(network)?;
         let (engine, image) = (self.engine().await?, self.image().await?);
         let beside = Beside::Network { name: network.to_owned() };
         let opened = Arc::new(Holder::open(&engine, image, &beside).await?);
@@ -290,6 +298,21 @@ impl TikvSubject {
             }
             other => Err(SubjectError::Holder { target: node.name.clone(), reason: format!("it answered {other:?}") }),
         }
+    }
+
+    /// Fails once this program is ending: what it made now, nobody would let go of. Asked while the slot is locked, so that
+    /// either [`Self::end`] finds what is made or nothing is.
+    fn may_make(&self, target: &str) -> Result<(), SubjectError> {
+        if self.ended.load(Ordering::Acquire) {
+            return Err(SubjectError::Holder { target: target.to_owned(), reason: "this program is ending".to_owned() });
+        }
+        Ok(())
+    }
+
+    /// As [`Self::release`], for good.
+    pub async fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.release().await;
     }
 
     /// Ends the holders that hold nothing, and the relays that nobody else uses.
