@@ -101,7 +101,10 @@ fn config_error_names_file_and_line_and_makes_no_session() {
 fn theme_errors_name_file_and_line_and_no_color_beats_theme() {
     let (program, path) = configured("theme = \"mine\"\n");
     let themes = Path::new(&path).parent().unwrap().join("themes");
-    let missing = program.run(&["doctor", "--config", &path]);
+    // Of a Docker that is there it would look at the nodes of every other test.
+    let doctor =
+        || program.run_with(&["doctor", "--config", &path], "", &[("DOCKER_HOST", "unix:///nonexistent.sock")]);
+    let missing = doctor();
     assert_eq!(missing.status, 2, "{missing:?}");
     let said = "theme \"mine\": there is no such theme; there are ansi, dark, light, colour-blind, mono, a file in ";
     assert!(missing.stdout.contains(said), "{missing:?}");
@@ -109,7 +112,7 @@ fn theme_errors_name_file_and_line_and_no_color_beats_theme() {
     let mine = themes.join("mine.toml");
     fs::write(&mine, "# mine\nbad = \"rot\"\n").unwrap();
     let expected = format!("{}:2: bad: there is no \"rot\" in a style; expected a text of a colour", mine.display());
-    let doctor = program.run(&["doctor", "--config", &path]);
+    let doctor = doctor();
     assert!(doctor.status == 2 && doctor.stdout.contains(&expected), "{doctor:?}");
     let mut screen = Terminal::open_args(&program, (24, 80), &["--config", &path]);
     assert_eq!(screen.wait_exit().exit_code(), 2);
