@@ -268,27 +268,33 @@ impl Cluster {
         std::fs::read_to_string(format!("/proc/{pid}/net/ip_tables_names")).unwrap_or_default()
     }
 
-    /// The fill files on a volume, seen through a container of the test's own.
+    /// The fill files on a volume.
     pub fn fill_files(&self, volume: &str) -> Vec<String> {
-        let listing = self.with_volumes(&[volume.to_owned()], "find", &["/v", "-name", "chaos-fill-*"]);
-        listing.lines().map(str::to_owned).collect()
+        fill_files_in(&[self.root_of(volume)])
     }
 
     /// Bytes that are free on a volume.
     pub fn available(&self, volume: &str) -> u64 {
-        let text = self.with_volumes(&[volume.to_owned()], "stat", &["-f", "-c", "%a %S", "/v/0"]);
+        let text = run("stat", &["-f", "-c", "%a %S", &self.root_of(volume)]);
         let figures: Vec<u64> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
         figures[0] * figures[1]
     }
 
-    /// Runs a tool in a container that has these volumes at `/v/0`, `/v/1`, ….
-    fn with_volumes(&self, volumes: &[String], tool: &str, args: &[&str]) -> String {
-        let (label, image) = (format!("{LABEL}={}", self.run), image());
-        let mounts: Vec<String> =
-            volumes.iter().enumerate().map(|(at, volume)| format!("-v={volume}:/v/{at}")).collect();
-        let docker = ["run", "--rm", "--label", &label, "--network", "none", "--entrypoint", tool];
-        let mounts: Vec<&str> = mounts.iter().map(String::as_str).collect();
-        run("docker", &[&docker[..], &mounts, &[&image], args].concat())
+    /// Where this machine has a volume of this cluster. A container for each look would cost many times as much.
+    fn root_of(&self, volume: &str) -> String {
+        let number = self.volumes.iter().position(|one| one == volume).expect("a volume of this cluster");
+        self.roots().swap_remove(number)
+    }
+
+    /// The same for all of them: through the process that has them mounted, or Docker's own folders.
+    fn roots(&self) -> Vec<String> {
+        let Some(keeper) = &self.keeper else {
+            let volumes: Vec<&str> = self.volumes.iter().map(String::as_str).collect();
+            let places = run("docker", &[&["volume", "inspect", "-f", "{{.Mountpoint}}"], &volumes[..]].concat());
+            return places.lines().map(str::to_owned).collect();
+        };
+        let pid = run("docker", &["inspect", "-f", "{{.State.Pid}}", keeper]);
+        (0..self.volumes.len()).map(|number| format!("/proc/{pid}/root/kept/{number}")).collect()
     }
 
     /// The helper containers beside the nodes, or beside containers of this cluster that are gone.
@@ -333,17 +339,16 @@ impl Cluster {
         wait_for("the helper containers to be gone", || self.holders().is_empty().then_some(()));
     }
 
-    /// The fill files on every volume, each volume by its number.
+    /// The fill files on every volume.
     pub fn all_fill_files(&self) -> Vec<String> {
-        let Some(keeper) = &self.keeper else {
-            let listing = self.with_volumes(&self.volumes, "find", &["/v", "-name", "chaos-fill-*"]);
-            return listing.lines().map(str::to_owned).collect();
-        };
-        // Through a process that has the volumes: many times cheaper than a container for each look.
-        let pid = run("docker", &["inspect", "-f", "{{.State.Pid}}", keeper]);
-        let listing = run("find", &[&format!("/proc/{pid}/root/kept/"), "-name", "chaos-fill-*"]);
-        listing.lines().map(str::to_owned).collect()
+        fill_files_in(&self.roots())
     }
+}
+
+fn fill_files_in(folders: &[String]) -> Vec<String> {
+    let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+    let listing = run("find", &[&folders[..], &["-name", "chaos-fill-*"]].concat());
+    listing.lines().map(str::to_owned).collect()
 }
 
 /// Whatever of ours the kernel holds in the network namespace of a process: chains, rules, qdiscs.
