@@ -3,11 +3,14 @@
 
 use std::collections::HashMap;
 
-use support::{guest_tests, netem};
+use support::{
+    guest_tests,
+    netem::{self, Changes},
+};
 
 #[test]
 fn netem_in_guest_is_injected_composed_and_recovered() {
-    let tests = ["netem::inside_guest::netem_change_equals_fresh_netem"];
+    let tests = ["netem::inside_guest::netem_changed_in_a_round_equals_fresh_netem"];
     let Some(script) = guest_tests::run(include_str!("../support/netem.sh"), &tests) else { return };
     latency_is_felt_composes_and_is_taken_back(&script);
 }
@@ -46,9 +49,9 @@ mod inside_guest {
 
     #[test]
     #[ignore = "runs in the guest"]
-    fn netem_change_equals_fresh_netem() {
+    fn netem_changed_in_a_round_equals_fresh_netem() {
         if guest_tests::is_guest() {
-            netem::changes_end_as_new();
+            netem::changes_end_as_new(&Changes::Round(support::slice()));
         }
     }
 }

@@ -6,15 +6,18 @@ use std::time::Duration;
 use support::{
     Program, alike,
     cluster::{Cluster, Options},
-    guest_tests, packets, states,
+    guest_tests,
+    netem::{self, Changes},
+    packets, states,
 };
 
 #[test]
-#[ignore = "proof: about four minutes in a guest"]
+#[ignore = "proof: about five minutes in a guest"]
 fn netem_in_guest_converges_and_filters_packets() {
     let tests = [
         "netem::inside_guest::netem_and_legacy_rules_sequence_equals_fresh_final_set",
         "netem::inside_guest::netem_filter_delays_only_matching_packets",
+        "netem::inside_guest::netem_change_of_any_into_any_equals_fresh_netem",
     ];
     guest_tests::run("true", &tests);
 }
@@ -34,6 +37,14 @@ mod inside_guest {
     fn netem_and_legacy_rules_sequence_equals_fresh_final_set() {
         if guest_tests::is_guest() {
             states::any_sequence(3);
+        }
+    }
+
+    #[test]
+    #[ignore = "runs in the guest"]
+    fn netem_change_of_any_into_any_equals_fresh_netem() {
+        if guest_tests::is_guest() {
+            netem::changes_end_as_new(&Changes::All);
         }
     }
 

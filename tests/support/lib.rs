@@ -59,6 +59,13 @@ pub fn seed() -> u64 {
     seed
 }
 
+/// Which part of a proof a test goes through that does not go through all of it: `TIKV_CHAOS_SLICE`, a number, printed.
+pub fn slice() -> u64 {
+    let slice = std::env::var("TIKV_CHAOS_SLICE").unwrap_or_else(|_| "1".to_owned());
+    println!("TIKV_CHAOS_SLICE={slice}");
+    slice.parse().expect("TIKV_CHAOS_SLICE is a number")
+}
+
 /// Whether the test can run. Where it can't, it says so on standard error, and fails if `TIKV_CHAOS_REQUIRE` names
 /// what is missing.
 pub fn can_run(needs: &str, missing: Option<String>) -> bool {
@@ -109,8 +116,10 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(start.elapsed() < Duration::from_secs(180), "waited three minutes for: {what}");
-        std::thread::sleep(Duration::from_millis(25));
+        let waited = start.elapsed();
+        assert!(waited < Duration::from_secs(180), "waited three minutes for: {what}");
+        // A look costs a process or several, which the machine lacks for what is waited for.
+        std::thread::sleep((waited / 8).clamp(Duration::from_millis(10), Duration::from_millis(250)));
     }
 }
 

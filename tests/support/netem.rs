@@ -6,6 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use tikv_chaos::chaos::{
     InjectionId,
     network::{
@@ -18,6 +19,9 @@ use super::{
     netns::{INTERFACE, Pair},
     run,
 };
+
+/// The one that loses nothing, from which a correlation without jitter stayed once.
+const IDLE_LOSS: usize = 5;
 
 /// Every attribute with and without a correlation, with nothing to act on, and all of them together.
 fn impairments() -> Vec<Impairment> {
@@ -88,8 +92,33 @@ fn apply(before: &str, impairment: Option<Impairment>, filter: &Filter) -> Strin
     printed()
 }
 
-/// From each of them to each other one and back, alone on the interface; of some of them as one class of several.
-pub fn changes_end_as_new() {
+/// Which of them are changed into which.
+pub enum Changes {
+    /// Each into each other one and back.
+    All,
+    /// In an order from the seed each into the next, the last into the first, and the one whose correlation stayed.
+    Round(u64),
+}
+
+impl Changes {
+    fn among(&self, count: usize) -> Vec<(usize, usize)> {
+        match self {
+            Self::All => {
+                let pairs = (0..count).flat_map(|one| (one + 1..count).map(move |other| (one, other)));
+                pairs.flat_map(|(one, other)| [(one, other), (other, one)]).collect()
+            }
+            Self::Round(seed) => {
+                let mut order: Vec<usize> = (0..count).collect();
+                order.shuffle(&mut StdRng::seed_from_u64(*seed));
+                let next = order.iter().copied().cycle().skip(1);
+                order.iter().copied().zip(next).chain((count > IDLE_LOSS).then_some((IDLE_LOSS, 1))).collect()
+            }
+        }
+    }
+}
+
+/// From some of them to others, alone on the interface, and of some of them as one class of several.
+pub fn changes_end_as_new(changes: &Changes) {
     let pair = Pair::new();
     let all = impairments();
     let some: Vec<Impairment> = all.iter().step_by(3).copied().collect();
@@ -103,17 +132,20 @@ pub fn changes_end_as_new() {
                 (*impairment, text)
             };
             let new: Vec<(Impairment, String)> = impairments.iter().map(new).collect();
-            let change = |from: &(Impairment, String), to: &(Impairment, String)| {
-                let after = apply(&from.1, Some(to.0), &filter);
-                assert_eq!(after, to.1, "{:?} changed into {:?}", from.0, to.0);
-            };
-            for (number, one) in new.iter().enumerate() {
-                apply(&bare, Some(one.0), &filter);
-                for other in &new[number + 1..] {
-                    change(one, other);
-                    change(other, one);
+            let mut is: Option<usize> = None;
+            for (from, to) in changes.among(new.len()) {
+                let (from, (wanted, text)) = (&new[from], &new[to]);
+                match is {
+                    Some(is) if new[is].1 == from.1 => {}
+                    Some(is) => drop(apply(&new[is].1, Some(from.0), &filter)),
+                    None => drop(apply(&bare, Some(from.0), &filter)),
                 }
-                apply(&one.1, None, &filter);
+                let after = apply(&from.1, Some(*wanted), &filter);
+                assert_eq!(&after, text, "{:?} changed into {wanted:?}", from.0);
+                is = Some(to);
+            }
+            if let Some(is) = is {
+                apply(&new[is].1, None, &filter);
             }
         }
     });

@@ -55,17 +55,14 @@ fn crash_matrix_leaves_nothing_behind_and_keeps_promises() {
     assert!(not_kept.is_empty(), "assets/promises.md:\n{}", not_kept.join("\n"));
 }
 
-/// As many rows as it takes for every step, every type of fault and every way of dying to come once, chosen by
+/// As many cases as it takes for every step, every type of fault and every way of dying to come once, chosen by
 /// `TIKV_CHAOS_SLICE`, a number.
 #[test]
 fn slice_of_crash_matrix_leaves_nothing_behind() {
     if !docker_is_here() {
         return;
     }
-    let seed = std::env::var("TIKV_CHAOS_SLICE").unwrap_or_else(|_| "1".to_owned());
-    println!("TIKV_CHAOS_SLICE={seed}");
-    let seed = seed.parse().expect("TIKV_CHAOS_SLICE is a number");
-    let (ledger, possible) = go_through(false, BEDS_OF_SLICE, |rows| rows::slice(rows, seed));
+    let (ledger, possible) = go_through(false, BEDS_OF_SLICE, |rows| rows::slice(rows, support::slice()));
     ledger.assert_every_step();
     ledger.assert_every_fault(&possible);
 }
