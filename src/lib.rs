@@ -13,7 +13,8 @@
 //! - [`subject`]: the system that chaos is done to; `subject::docker` alone knows bollard.
 //! - [`cluster`]: what the cluster says of itself, read from PD and TiKV over HTTP. Knows no Docker.
 //! - [`guide`]: what a fault looks like from the cluster's side, and when it was seen. Pure.
-//! - [`demo`]: a stand-in for a TiKV cluster, whose nodes run in containers of their own. Knows no Docker.
+//! - [`demo`]: a stand-in for a TiKV cluster, whose nodes run in containers of their own. Knows no Docker. A crate of its own,
+//!   as is what it and the others assume of TiKV.
 //! - [`safety`]: verdicts before an injection. Pure.
 //! - [`session`]: the journal, and the order that everything keeps: written down, done, read back, written down; the guard
 //!   that keeps deadlines afterwards, and recovery by two truths.
@@ -29,7 +30,6 @@ pub mod chaos;
 pub mod cli;
 pub mod cluster;
 pub mod config;
-pub mod demo;
 pub mod guide;
 pub mod holder;
 pub mod report;
@@ -38,3 +38,5 @@ pub mod session;
 pub mod step;
 pub mod subject;
 pub mod tui;
+
+pub use tikv_chaos_standin as demo;

@@ -3,7 +3,6 @@
 //!
 //! Knows neither Docker nor a screen: whoever has a way to a port reads through it.
 
-pub mod assumed;
 pub mod http;
 pub mod member;
 pub mod metrics;
@@ -12,6 +11,8 @@ pub mod pd;
 mod reader;
 mod state;
 pub mod tls;
+
+pub use tikv_chaos_core::assumed;
 
 pub use reader::{Reach, Reached, Reader};
 pub use state::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};

@@ -5,10 +5,8 @@ use prometheus::{
     register,
 };
 
-use crate::{
-    cluster::assumed::metric,
-    demo::{STARTED, VERSION, raft::Timings},
-};
+use crate::{STARTED, VERSION, raft::Timings};
+use tikv_chaos_core::assumed::metric;
 
 #[derive(Clone)]
 pub struct Metrics {

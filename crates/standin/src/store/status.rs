@@ -11,14 +11,12 @@ use tokio::{
 
 use super::metrics::Metrics;
 use crate::{
-    cluster::assumed::{self, RAFT_ELECTION_TICKS, RAFT_HEARTBEAT_TICKS, RAFT_TICK, STORE_HEARTBEAT},
-    demo::{
-        args,
-        http::{Answer, Asked},
-        net::{read_frame, write_frame},
-        wire::{Reply, Request},
-    },
+    args,
+    http::{Answer, Asked},
+    net::{read_frame, write_frame},
+    wire::{Reply, Request},
 };
+use tikv_chaos_core::assumed::{self, RAFT_ELECTION_TICKS, RAFT_HEARTBEAT_TICKS, RAFT_TICK, STORE_HEARTBEAT};
 
 /// TiKV's configuration as far as it means something here, in its own shape.
 pub fn config(args: &args::Store) -> Value {

@@ -4,10 +4,8 @@ use std::{io, path::Path};
 
 use nix::sys::statvfs::statvfs;
 
-use crate::{
-    cluster::assumed::RESERVE_SHARE,
-    demo::wire::{DiskUsage, Space},
-};
+use crate::wire::{DiskUsage, Space};
+use tikv_chaos_core::assumed::RESERVE_SHARE;
 
 /// The file system under a folder; `used` is what the store itself has written.
 pub fn space(folder: &Path, used: u64) -> io::Result<Space> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use serde::{Deserialize, Serialize};
 
-use crate::demo::{
+use crate::{
     raft::Machine,
     wire::{KEYS, Peer, Region, StoreMeta, key},
 };

@@ -32,7 +32,7 @@ use super::{
     raft::{Group, Groups, Lost, Ticks, decode, encode, metric_name},
     wire::{DiskUsage, Heartbeat, Led, Op, Orders, Region, Reply, Request, Space, StoreMeta},
 };
-use crate::cluster::assumed::{DISK_CHECK, MAX_PEER_DOWN, RAFT_ELECTION_TICKS, RAFT_HEARTBEAT_TICKS, RAFT_TICK};
+use tikv_chaos_core::assumed::{DISK_CHECK, MAX_PEER_DOWN, RAFT_ELECTION_TICKS, RAFT_HEARTBEAT_TICKS, RAFT_TICK};
 
 /// The note that holds the store's own id; no region has this number.
 const IDENT: u64 = 0;

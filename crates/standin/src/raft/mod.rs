@@ -24,7 +24,7 @@ use raft::eraftpb::{ConfState, HardState, Message, Snapshot};
 use slog::{Logger, info, o, warn};
 use wal::{Batch, Item, Wal};
 
-use crate::cluster::assumed::metric;
+use tikv_chaos_core::assumed::metric;
 
 /// Where a group's log begins, index and term, as RAFT_INIT_LOG_INDEX and _TERM of TiKV's peer_storage.rs.
 const FIRST: u64 = 5;

@@ -35,7 +35,7 @@ use super::{
     raft::{Group, Groups, Ticks, decode, encode},
     wire::{ALLOC_ID, HEARTBEAT, Heartbeat, Orders},
 };
-use crate::cluster::assumed::{PD_ELECTION_TICKS, PD_TICK, metric};
+use tikv_chaos_core::assumed::{PD_ELECTION_TICKS, PD_TICK, metric};
 
 /// The members' only group.
 const GROUP: u64 = 1;
@@ -336,7 +336,7 @@ impl Pd {
             self.propose(command);
         }
         let was = self.beats.get(&id).map(|beat| beat.at.elapsed());
-        if was.is_some_and(|age| api::state_name(age, self.args.speed) != crate::cluster::assumed::UP) {
+        if was.is_some_and(|age| api::state_name(age, self.args.speed) != tikv_chaos_core::assumed::UP) {
             info!(self.log, "store is back"; "store-id" => id, "silent" => ?was.unwrap_or_default());
         }
         let leads = said.leads.clone();

@@ -11,13 +11,11 @@ use tokio::{
 };
 
 use crate::{
-    cluster::assumed::STORE_HEARTBEAT,
-    demo::{
-        http::{self, Asked},
-        pace::Pace,
-        wire::{ALLOC_ID, HEARTBEAT, Heartbeat, Orders},
-    },
+    http::{self, Asked},
+    pace::Pace,
+    wire::{ALLOC_ID, HEARTBEAT, Heartbeat, Orders},
 };
+use tikv_chaos_core::assumed::STORE_HEARTBEAT;
 
 /// How long one PD has to answer, and how long to wait before all are asked again.
 const PATIENCE: Duration = Duration::from_secs(2);

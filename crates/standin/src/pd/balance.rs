@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::state::State;
-use crate::demo::wire::Led;
+use crate::wire::Led;
 
 /// A leadership that the store `from` should hand over: region, peer, and the peer's store.
 ///
@@ -42,7 +42,7 @@ pub fn transfer(state: &State, fit: &[u64], from: u64, leads: &[Led]) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::{
+    use crate::{
         pd::state::Leader,
         wire::{Peer, Region},
     };

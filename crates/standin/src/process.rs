@@ -10,7 +10,7 @@ use prometheus::{
 };
 
 use super::STARTED;
-use crate::cluster::assumed::metric;
+use tikv_chaos_core::assumed::metric;
 
 struct Process {
     started: Gauge,

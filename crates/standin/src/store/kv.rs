@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use crate::demo::raft::Machine;
+use crate::raft::Machine;
 
 #[derive(Debug, Default)]
 pub struct Kv {

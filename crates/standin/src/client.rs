@@ -20,7 +20,7 @@ use super::{
     net::{Hello, read_frame, write_frame},
     wire::{Op, Reply, Request},
 };
-use crate::cluster::assumed::{PD_REGIONS, PD_STORES};
+use tikv_chaos_core::assumed::{PD_REGIONS, PD_STORES};
 
 /// Between two tries of one operation.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -13,14 +13,12 @@ use super::{
     units::{bytes_size, go_duration},
 };
 use crate::{
-    cluster::assumed::{self, DISCONNECTED, DISCONNECTED_AFTER, DOWN, DOWN_AFTER, MAX_REPLICAS, UP},
-    demo::{
-        VERSION,
-        http::Answer,
-        pace::Pace,
-        wire::{DiskUsage, Heartbeat, Led, Region, StoreMeta},
-    },
+    VERSION,
+    http::Answer,
+    pace::Pace,
+    wire::{DiskUsage, Heartbeat, Led, Region, StoreMeta},
 };
+use tikv_chaos_core::assumed::{self, DISCONNECTED, DISCONNECTED_AFTER, DOWN, DOWN_AFTER, MAX_REPLICAS, UP};
 
 /// `low-space-ratio`: a store with more than this share in use gets nothing more.
 const LOW_SPACE: f64 = 0.8;

@@ -1,0 +1,3 @@
+//! What more than one crate of tikv-chaos stands on: plain values, no I/O.
+
+pub mod assumed;
