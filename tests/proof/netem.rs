@@ -1,4 +1,4 @@
-//! All that needs a kernel with netem, in two User-Mode Linux guests side by side: random sequences of faults, filters, and
+//! All that needs a kernel with netem, in three User-Mode Linux guests, two at a time: random sequences of faults, filters, and
 //! every type of packet fault by netem and by the shaper, compared.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use support::{
     Program, alike,
     cluster::{Cluster, Options},
     guest_tests,
-    netem::{self, Changes},
+    netem::{self, Changes, Said},
     packets, states,
 };
 
@@ -20,6 +20,22 @@ fn netem_in_guest_converges_and_filters_packets() {
         "netem::inside_guest::netem_change_of_any_into_any_equals_fresh_netem",
     ];
     guest_tests::run("true", &tests);
+}
+
+/// Its iptables is the legacy one, so that flavour is tested here too.
+#[test]
+#[ignore = "proof: about four minutes in a guest"]
+fn netem_in_guest_is_recovered_by_record_and_by_mark() {
+    let Some(output) = guest_tests::run(netem::LEFT_BEHIND, &[]) else { return };
+    let said = Said::new(&output);
+    said.assert_contains("held", &["netem c4a0: root"]);
+    assert_eq!(said.of("said"), "1", "{output}");
+    said.assert_contains("left", &["delay 100ms  50ms"]);
+    said.assert_bare(&["recovered", "unheld"]);
+    assert!(said.of("foreign").starts_with("3 "), "{output}");
+    said.assert_contains("foreign", &["tbf 7:"]);
+    said.assert_contains("kept", &["tbf 7: root"]);
+    assert_eq!(["rules", "norules", "holders"].map(|name| said.of(name)), ["2", "0", "0"]);
 }
 
 #[test]

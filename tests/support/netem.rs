@@ -2,6 +2,7 @@
 //! prints of the same parameters made from nothing.
 
 use std::{
+    collections::HashMap,
     io::Write as _,
     process::{Command, Stdio},
 };
@@ -19,6 +20,38 @@ use super::{
     netns::{INTERFACE, Pair},
     run,
 };
+
+/// Scripts for a guest, each with a node of its own.
+pub const FELT: &str = concat!(include_str!("guest-node.sh"), include_str!("netem-felt.sh"));
+pub const LEFT_BEHIND: &str = concat!(include_str!("guest-node.sh"), include_str!("netem-recovery.sh"));
+
+/// What such a script said: lines of a name and a text.
+pub struct Said<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Said<'a> {
+    pub fn new(output: &'a str) -> Self {
+        Self(output.lines().filter_map(|line| line.split_once(' ')).collect())
+    }
+
+    pub fn of(&self, name: &str) -> &'a str {
+        self.0.get(name).unwrap_or_else(|| panic!("nothing was said of {name}"))
+    }
+
+    pub fn milliseconds(&self, name: &str) -> Vec<u32> {
+        self.of(name).split(' ').map(|word| word.parse().unwrap()).collect()
+    }
+
+    pub fn assert_contains(&self, name: &str, words: &[&str]) {
+        assert!(words.iter().all(|word| self.of(name).contains(word)), "{name}: {}, without {words:?}", self.of(name));
+    }
+
+    /// Fails unless the interface had no qdisc but the kernel's own.
+    pub fn assert_bare(&self, names: &[&str]) {
+        names
+            .iter()
+            .for_each(|name| assert!(self.of(name).starts_with("qdisc noqueue 0: root"), "{name}: {}", self.of(name)));
+    }
+}
 
 /// The one that loses nothing, from which a correlation without jitter stayed once.
 const IDLE_LOSS: usize = 5;
