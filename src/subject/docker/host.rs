@@ -304,7 +304,10 @@ impl TikvSubject {
     /// either [`Self::end`] finds what is made or nothing is.
     fn may_make(&self, target: &str) -> Result<(), SubjectError> {
         if self.ended.load(Ordering::Acquire) {
-            return Err(SubjectError::Holder { target: target.to_owned(), reason: "this program is ending".to_owned() });
+            return Err(SubjectError::Holder {
+                target: target.to_owned(),
+                reason: "this program is ending".to_owned(),
+            });
         }
         Ok(())
     }
