@@ -40,6 +40,9 @@ const REST: Duration = Duration::from_millis(120);
 const END_PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may wait for what only leaves a helper idle: that ends by itself.
 const TIDY_PATIENCE: Duration = Duration::from_secs(5);
+/// How long for helpers to be let go of. One that is being made just then would otherwise stay as it is, made and not started,
+/// until somebody recovers.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// After that time without another change an injection is what it will be.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -301,13 +304,16 @@ impl Executor {
         if timeout(END_PATIENCE, finish).await.is_err() {
             tracing::error!("ending although work is still under way");
         }
-        // A question that is being asked would make a new holder after the others were released.
+        // A question that is being asked would make a new helper after the others were let go of.
+        self.shared.subject.make_no_more();
         drop(self.planned);
         self.look.send_replace(false);
         drop(self.look);
         let _ = timeout(TIDY_PATIENCE, async { tokio::join!(self.planner, self.reader) }).await;
         let Shared { subject, store, .. } = &self.shared;
-        let _ = timeout(TIDY_PATIENCE, subject.end()).await;
+        if timeout(RELEASE_PATIENCE, subject.release()).await.is_err() {
+            tracing::error!("ending although helpers are not let go of");
+        }
         let left = self.shared.left();
         if let Err(error) = store.end() {
             tracing::error!(%error, "the session could not be ended");

@@ -301,7 +301,7 @@ impl TikvSubject {
     }
 
     /// Fails once this program is ending: what it made now, nobody would let go of. Asked while the slot is locked, so that
-    /// either [`Self::end`] finds what is made or nothing is.
+    /// either [`Self::release`] finds what is made or nothing is.
     fn may_make(&self, target: &str) -> Result<(), SubjectError> {
         if self.ended.load(Ordering::Acquire) {
             return Err(SubjectError::Holder {
@@ -312,10 +312,9 @@ impl TikvSubject {
         Ok(())
     }
 
-    /// As [`Self::release`], for good.
-    pub async fn end(&self) {
+    /// From now on no helper is made: the program is ending, and one that is being made is let go of by [`Self::release`].
+    pub fn make_no_more(&self) {
         self.ended.store(true, Ordering::Release);
-        self.release().await;
     }
 
     /// Ends the holders that hold nothing, and the relays that nobody else uses.
