@@ -37,6 +37,8 @@ pub mod safety;
 pub mod session;
 pub mod step;
 pub mod subject;
+#[cfg(test)]
+mod testing;
 pub mod tui;
 
 pub use tikv_chaos_standin as demo;

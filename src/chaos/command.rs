@@ -92,7 +92,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(crate::testing::cases(24))]
         /// A real shell reads every word back as it was.
         #[test]
         fn a_shell_reads_the_word_back(word in "[ -~éß\n]{0,24}") {

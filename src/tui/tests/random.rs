@@ -212,7 +212,7 @@ pub fn allowed(screen: &Screen, effect: &Effect) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::testing::cases(96))]
     #[test]
     fn any_messages_in_any_order(steps in prop::collection::vec((message(), prop::option::weighted(0.1, size())), 1..60)) {
         let mut screen = Screen::new(80, 24);

@@ -209,7 +209,7 @@ fn check(screen: &Screen, world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::testing::cases(128))]
     #[test]
     fn whatever_was_pressed_one_key_takes_everything_away(steps in prop::collection::vec((step(), prop::bool::weighted(0.8)), 1..120)) {
         let (mut screen, mut world) = (Screen::new(120, 40), World::new());
