@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{run, try_run, unique, wait_for};
+use super::{run, try_run, unique, wait_for, wait_up_to};
 
 pub const ETCD: &str = "/usr/bin/etcd";
 pub const LABEL: &str = "tikv-chaos-test";
@@ -335,14 +335,27 @@ impl Cluster {
             }
         }
         assert_eq!(self.all_fill_files(), Vec::<String>::new(), "left on {:?}", self.volumes);
-        // Docker removes a helper that has ended in its own time.
-        wait_for("the helper containers to be gone", || self.holders().is_empty().then_some(()));
+        // Docker removes a helper that has ended in its own time, and one that holds nothing ends by itself after two minutes.
+        let gone = || self.holders().is_empty().then_some(());
+        if wait_up_to(Duration::from_secs(180), gone).is_none() {
+            let left = self.holders();
+            let states: Vec<String> = left.iter().map(|helper| describe(helper)).collect();
+            panic!("waited three minutes for the helper containers to be gone:\n{}", states.join("\n"));
+        }
     }
 
     /// The fill files on every volume.
     pub fn all_fill_files(&self) -> Vec<String> {
         fill_files_in(&self.roots())
     }
+}
+
+/// What a container is and what it said.
+fn describe(container: &str) -> String {
+    let state = try_run("docker", &["inspect", "-f", "{{.Name}} {{json .State}}", container]).1;
+    let said = Command::new("docker").args(["logs", "--tail", "20", container]).output();
+    let said = said.map(|said| String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned());
+    format!("{state}\n{}", said.unwrap_or_default())
 }
 
 fn fill_files_in(folders: &[String]) -> Vec<String> {

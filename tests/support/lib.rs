@@ -110,14 +110,21 @@ fn both(output: &Output) -> String {
 }
 
 /// Waits until the condition gives a value. The limit is for a machine in trouble, not a measurement.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(Duration::from_secs(180), condition).unwrap_or_else(|| panic!("waited three minutes for: {what}"))
+}
+
+/// The same; `None` once it was waited for so long.
+pub fn wait_up_to<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
         if let Some(value) = condition() {
-            return value;
+            return Some(value);
         }
         let waited = start.elapsed();
-        assert!(waited < Duration::from_secs(180), "waited three minutes for: {what}");
+        if waited > limit {
+            return None;
+        }
         // A look costs a process or several, which the machine lacks for what is waited for.
         std::thread::sleep((waited / 8).clamp(Duration::from_millis(10), Duration::from_millis(250)));
     }

@@ -12,6 +12,8 @@ fn screen_offers_injection_left_by_killed_program_at_start() {
     let (cluster, program) = start(&Options::default());
     let mut terminal = open(&program, LARGE);
     inject(&mut terminal, 1, "network_partition");
+    // The helpers of the look at every node would have two minutes more.
+    wait_for("the look at the nodes to be over", || (cluster.holders().len() == 1).then_some(()));
     terminal.kill_9();
     assert!(!cluster.traces(1).is_empty());
     assert_eq!(journal(&program)[0]["state"], "active");
