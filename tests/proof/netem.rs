@@ -1,5 +1,5 @@
-//! All that needs a kernel with netem, in three User-Mode Linux guests, two at a time: random sequences of faults, filters, and
-//! every type of packet fault by netem and by the shaper, compared.
+//! All that needs a kernel with netem, in three User-Mode Linux guests: random sequences of faults, every change of
+//! netem, filters, what is left behind, and every type of packet fault by netem and by the shaper, compared.
 
 use std::time::Duration;
 

@@ -7,8 +7,11 @@ cp -L --parents $(ldd /usr/bin/etcd | grep -o '/[^ ]*') /tmp/root
 cp /usr/bin/etcd /tmp/root/tikv-server
 tar -C /tmp/root -c . | docker import --change 'ENTRYPOINT ["/tikv-server"]' - node >/dev/null
 docker network create lab >/dev/null
-docker run -d --name tikv1 --network lab node --data-dir=/tmp/db \
-    --listen-client-urls http://0.0.0.0:2379 --advertise-client-urls http://tikv1:2379 >/dev/null
+node() {
+    docker run -d --name "$1" --network lab node --data-dir=/tmp/db \
+        --listen-client-urls http://0.0.0.0:2379 --advertise-client-urls "http://$1:2379" >/dev/null
+}
+node tikv1
 ip=$(docker inspect -f '{{.NetworkSettings.Networks.lab.IPAddress}}' tikv1)
 pid=$(docker inspect -f '{{.State.Pid}}' tikv1)
 

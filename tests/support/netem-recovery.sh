@@ -28,6 +28,7 @@ set -e
 echo "kept $(qdisc)"
 nsenter -t "$pid" -n tc qdisc del dev eth0 root
 
+node tikv0
 chaos inject network_partition --force --target tikv1 --json >/tmp/cut.json
 echo "rules $(nsenter -t "$pid" -n iptables-legacy-save | grep -c 'TIKV-CHAOS.*DROP')"
 chaos cleanup </tmp/cut.json >/dev/null
