@@ -33,7 +33,7 @@ pub fn run(script: &str, tests: &[&str]) -> Option<String> {
         ("SELF", this.to_str().unwrap()),
         (IN_GUEST, "1"),
         ("TIKV_CHAOS_SEED", &env::var("TIKV_CHAOS_SEED").unwrap_or_else(|_| "1".to_owned())),
-        ("TIKV_CHAOS_SLICE", &env::var("TIKV_CHAOS_SLICE").unwrap_or_else(|_| "1".to_owned())),
+        ("TIKV_CHAOS_SLICE", &super::slice().to_string()),
         ("TIKV_CHAOS_REQUIRE", "docker,netns"),
     ];
     let guest = guest::run(&script, &env, Duration::from_secs(1200)).unwrap();

@@ -165,21 +165,16 @@ pub fn changes_end_as_new(changes: &Changes) {
                 (*impairment, text)
             };
             let new: Vec<(Impairment, String)> = impairments.iter().map(new).collect();
-            let mut is: Option<usize> = None;
+            let mut now = bare.clone();
             for (from, to) in changes.among(new.len()) {
                 let (from, (wanted, text)) = (&new[from], &new[to]);
-                match is {
-                    Some(is) if new[is].1 == from.1 => {}
-                    Some(is) => drop(apply(&new[is].1, Some(from.0), &filter)),
-                    None => drop(apply(&bare, Some(from.0), &filter)),
+                if now != from.1 {
+                    apply(&now, Some(from.0), &filter);
                 }
-                let after = apply(&from.1, Some(*wanted), &filter);
-                assert_eq!(&after, text, "{:?} changed into {wanted:?}", from.0);
-                is = Some(to);
+                now = apply(&from.1, Some(*wanted), &filter);
+                assert_eq!(&now, text, "{:?} changed into {wanted:?}", from.0);
             }
-            if let Some(is) = is {
-                apply(&new[is].1, None, &filter);
-            }
+            apply(&now, None, &filter);
         }
     });
 }
