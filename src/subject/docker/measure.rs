@@ -71,14 +71,8 @@ impl TikvSubject {
     /// of something else than the network.
     pub async fn look_now(&self, metadata: &Metadata) -> Option<Look> {
         metadata.network()?;
-        let reached = async {
-            if self.warm(metadata).await.is_none() {
-                self.holder(&self.unchanged(metadata).await?).await?;
-            }
-            Ok::<(), SubjectError>(())
-        };
-        match reached.await {
-            Ok(()) => self.look_inside(metadata, Moment::During, None).await,
+        match self.beside(metadata).await {
+            Ok(_) => self.look_inside(metadata, Moment::During, None).await,
             Err(error) => Some(Look::failed(error.to_string())),
         }
     }
@@ -90,10 +84,10 @@ impl TikvSubject {
         moment: Moment,
         known: Option<&Reading>,
     ) -> Result<Look, String> {
-        let holder = match self.warm(metadata).await {
-            Some(holder) => holder,
-            None if moment == Moment::After => self.successor(metadata).await?,
-            None => return Err("its helper is not at hand".to_owned()),
+        // After a revert the helper that held it may hold nothing more, and whichever program lets go of it ends it.
+        let holder = match moment {
+            Moment::After => self.beside(metadata).await.map_err(|error| error.to_string())?,
+            _ => self.warm(metadata).await.ok_or("its helper is not at hand")?,
         };
         let asked = &Asked::of(fault);
         let mut places: Vec<Place> = match known {
@@ -111,7 +105,7 @@ impl TikvSubject {
         let late = |_| format!("its helper did not answer within {} s", limit.as_secs());
         let mut answer = timeout(limit, holder.ask_aside(Ask::Probe(probe.clone()))).await.map_err(late)?;
         if answer.is_err() && moment == Moment::After && holder.has_quit() {
-            let next = self.successor(metadata).await?;
+            let next = self.beside(metadata).await.map_err(|error| error.to_string())?;
             answer = timeout(limit, next.ask_aside(Ask::Probe(probe))).await.map_err(late)?;
         }
         match answer.map_err(|error| error.to_string())? {
@@ -130,11 +124,12 @@ impl TikvSubject {
         }
     }
 
-    /// The next helper beside the target: after a revert the one that held it may hold nothing more, and whichever program
-    /// lets go of it ends it.
-    async fn successor(&self, metadata: &Metadata) -> Result<Arc<Holder>, String> {
-        let next = async { self.holder(&self.unchanged(metadata).await?).await };
-        next.await.map_err(|error: SubjectError| error.to_string())
+    /// The helper beside the target of an injection: the one that we talk to, else another.
+    async fn beside(&self, metadata: &Metadata) -> Result<Arc<Holder>, SubjectError> {
+        match self.warm(metadata).await {
+            Some(holder) => Ok(holder),
+            None => self.holder(&self.unchanged(metadata).await?).await,
+        }
     }
 
     /// Those that run at the address that they had: one that was killed or got another meanwhile does not answer, whatever
