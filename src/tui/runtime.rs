@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     Effect, Level, Message, Model, Options,
     executor::Executor,
-    input::Input,
+    input,
     terminal::{self, Screen},
     update,
 };
@@ -89,7 +89,7 @@ async fn run_on(
     model.take_dirty();
     let (sender, mut messages) = mpsc::channel(QUEUE);
     let mut executor = Executor::start(config, sender);
-    let mut input = Input::open()?;
+    let mut input = input::events()?;
     let mut clock = interval(Duration::from_secs(1));
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut signals = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()]
@@ -103,7 +103,7 @@ async fn run_on(
     loop {
         let message = tokio::select! {
             biased;
-            event = input.next() => match event {
+            event = input.recv() => match event {
                 Some(Ok(event)) => {
                     pace = KEY_FRAME;
                     Some(Message::Input(event))
@@ -123,7 +123,7 @@ async fn run_on(
             message = messages.recv() => message,
             _ = clock.tick() => {
                 executor.tick();
-                Some(if input.is_gone() { Message::Quit } else { Message::Clock(Timestamp::now()) })
+                Some(if terminal::is_gone() { Message::Quit } else { Message::Clock(Timestamp::now()) })
             }
             () = executor.idle(), if suspending => {
                 suspending = false;

@@ -2,10 +2,12 @@
 //! never fails and never panics, since the terminal may be gone.
 
 use std::{
-    io::{self, BufWriter, Stdout, Write as _, stdout},
+    io::{self, BufWriter, Stdout, Write as _, stdin, stdout},
+    os::fd::AsFd as _,
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::{
     backend::{Backend as _, CrosstermBackend},
     buffer::Buffer,
@@ -106,6 +108,14 @@ fn take() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, Print(MOUSE_ON), cursor::Hide)
+}
+
+/// Whether the terminal hung up, which without SIGHUP (as under `nohup`) nobody says.
+pub fn is_gone() -> bool {
+    let stdin = stdin();
+    let mut asked = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    let hung_up = |flags: PollFlags| flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
+    poll(&mut asked, PollTimeout::ZERO).is_ok() && asked[0].revents().is_some_and(hung_up)
 }
 
 /// Gives the terminal back if it is taken.
