@@ -3,12 +3,12 @@
 //! stands still for a moment makes a row of packets late and never early, so each figure is the lower quartile of those of many
 //! short rows, the one way as the other.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use super::{
     Program,
     cluster::Cluster,
-    packets::{self, Echo, Echoes, FAST},
+    packets::{self, Echo, Echoes, pace},
 };
 
 /// Packets in a row, which are judged together.
@@ -106,13 +106,13 @@ fn measure(cluster: &Cluster, program: &Program, to: IpAddr, via: &str) -> Measu
         injected["id"].as_str().unwrap().to_owned()
     };
     let bursts = inject(&["packet_loss", "--percent", "30", "--burst-length", "8"]);
-    let losses = losses(&packets::echoes(cluster, 0, to, 2400, FAST));
+    let losses = losses(&packets::echoes(cluster, 0, to, 2400, pace()));
     let late = inject(&["latency", "--mean-ms", "20"]);
     program.run(&["revert", &bursts]).ok();
     let throughput = packets::throughput(cluster, 1, (0, packets::v4(cluster, 0)), 24_000_000);
     let delays = LATENCIES.map(|args| {
         program.run(&[&["change", &late], &args[..]].concat()).ok();
-        Delays::of(&packets::echoes(cluster, 0, to, 800, Duration::from_millis(3)))
+        Delays::of(&packets::echoes(cluster, 0, to, 800, pace()))
     });
     program.run(&["revert", &late]).ok();
     Measured { delays: delays.into(), losses, throughput }
