@@ -77,6 +77,9 @@ pub mod metric {
     pub const GRPC_DURATION: &str = "tikv_grpc_msg_duration_seconds";
     /// Counter by `type`.
     pub const GRPC_FAILURES: &str = "tikv_grpc_msg_fail_total";
+    /// Counter by `type` (write, snapshot) and `status` (all, success, err_disk_full, err_not_leader, …): what became of
+    /// requests at the Raft layer. tikv/tikv src/storage/metrics.rs and src/server/raftkv/mod.rs, all versions.
+    pub const ASYNC_REQUESTS: &str = "tikv_storage_engine_async_request_total";
     /// Histograms: the local disk, the network with the quorum, the state machine.
     pub const APPEND_LOG: &str = "tikv_raftstore_append_log_duration_seconds";
     pub const COMMIT_LOG: &str = "tikv_raftstore_commit_log_duration_seconds";
@@ -99,9 +102,10 @@ pub mod metric {
     pub const PD_CLUSTER_STATUS: &str = "pd_cluster_status";
     pub const RESIDENT: &str = "process_resident_memory_bytes";
 
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 15] = [
         GRPC_DURATION,
         GRPC_FAILURES,
+        ASYNC_REQUESTS,
         APPEND_LOG,
         COMMIT_LOG,
         APPLY_LOG,
