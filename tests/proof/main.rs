@@ -2,6 +2,7 @@
 //! with `.ci/proof`.
 
 mod crash;
+mod demo;
 mod netem;
 mod quorum;
 mod soak;

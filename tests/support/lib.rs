@@ -17,6 +17,7 @@ pub mod http;
 pub mod linear;
 pub mod netem;
 pub mod netns;
+pub mod outcome;
 pub mod packets;
 pub mod podman;
 pub mod proc;
