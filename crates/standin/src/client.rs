@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    http,
+    http, names,
     net::{Hello, read_frame, write_frame},
     wire::{Op, Reply, Request},
 };
@@ -220,7 +220,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 async fn connect(address: &str) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).await?;
+    let mut stream = names::connect(address).await?;
     stream.set_nodelay(true)?;
     write_frame(&mut stream, &serde_json::to_vec(&Hello::Client)?).await?;
     Ok(stream)

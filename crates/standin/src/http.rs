@@ -11,9 +11,11 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     time::{sleep, timeout},
 };
+
+use super::names;
 
 const BODY_LIMIT: usize = 16 << 20;
 /// A client that sends no request for so long is hung up on.
@@ -109,7 +111,7 @@ where
 /// There is no whole answer within the limit.
 pub async fn ask(address: &str, asked: Asked, limit: Duration) -> io::Result<(u16, Vec<u8>)> {
     let exchange = async {
-        let stream = TcpStream::connect(address).await?;
+        let stream = names::connect(address).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let driver = tokio::spawn(connection);

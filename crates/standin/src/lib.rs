@@ -13,6 +13,7 @@ pub mod client;
 mod http;
 mod load;
 mod log;
+mod names;
 mod net;
 mod pace;
 mod pd;

@@ -144,7 +144,7 @@ impl Link {
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(&self.address).await?;
+        let mut stream = crate::names::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         write_frame(&mut stream, &self.hello).await?;
         Ok(stream)
