@@ -2,6 +2,7 @@
 //!
 //! What runs inside is `crate::demo`, which knows no Docker.
 
+mod addresses;
 mod spec;
 
 use std::{
@@ -133,7 +134,7 @@ async fn refuse_taken(docker: &Docker, spec: &DemoSpec) -> Result<(), SubjectErr
     if client::find("inspect", &network, docker.inspect_network(&network, None)).await?.is_some() {
         return refused(format!("would need the network {network}, which is somebody else's: choose another --name"));
     }
-    let names: Vec<String> = spec.pieces("").into_iter().map(|piece| piece.name).collect();
+    let names: Vec<String> = spec.hosts().iter().map(|host| spec.container(host)).collect();
     let taken = join_all(names.iter().map(|name| client::container(docker, name)));
     for (name, found) in names.iter().zip(taken.await) {
         if found?.is_some() {
@@ -158,8 +159,7 @@ async fn make(
 ) -> Result<Spent, SubjectError> {
     let docker = &engine.docker;
     let started = Instant::now();
-    let network = spec.network();
-    client::change("make the network", &network, docker.create_network(spec.network_request())).await?;
+    let addresses = addresses::make_network(docker, spec).await?;
     let networked = started.elapsed();
     let image = image::ensure(docker, source, progress).await?;
     let imaged = started.elapsed();
@@ -169,7 +169,7 @@ async fn make(
     });
     all(volumes).await?;
     let filled = started.elapsed();
-    let pieces = spec.pieces(&image);
+    let pieces = spec.pieces(&image, &addresses);
     progress(Some(&format!("starting {} containers", pieces.len())));
     let mut running = pieces.into_iter().map(|piece| run(docker, piece));
     // The first keeps the volumes, so it is there before the others.
@@ -185,7 +185,7 @@ async fn make(
 }
 
 async fn run(docker: &Docker, piece: Piece) -> Result<(), SubjectError> {
-    let Piece { name, body } = piece;
+    let Piece { name, body, .. } = piece;
     let port = body.host_config.as_ref().and_then(|host| host.port_bindings.as_ref()).is_some();
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
     let id = client::change("make the container", &name, docker.create_container(Some(options), body)).await?.id;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, NetworkCreateRequest, NetworkingConfig,
-    PortBinding, VolumeCreateRequest,
+    ContainerCreateBody, HostConfig, Ipam, Mount, MountType, NetworkCreateRequest, PortBinding, VolumeCreateRequest,
 };
 
+use super::addresses::Addresses;
 use crate::{
     cluster::assumed::{PD_CLIENT_PORT, PD_PEER_PORT, TIKV_PORT, TIKV_STATUS_PORT},
     subject::docker::{discovery::ROLE_LABEL, image::PROGRAM},
@@ -21,6 +21,7 @@ const VOLUME_MIB: u64 = 256;
 const RESERVE_MIB: u64 = 64;
 const REGIONS_PER_STORE: u16 = 2;
 const DATA: &str = "/data";
+const LOAD: &str = "load";
 
 /// A stand-in cluster as somebody asks for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,7 @@ pub struct DemoSpec {
 
 /// One container to make.
 pub struct Piece {
+    pub host: String,
     pub name: String,
     pub body: ContainerCreateBody,
 }
@@ -53,9 +55,10 @@ impl DemoSpec {
         [(ROLE_LABEL, role), (DEMO_LABEL, &self.name)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
     }
 
-    pub fn network_request(&self) -> NetworkCreateRequest {
+    pub fn network_request(&self, ipam: Option<Ipam>) -> NetworkCreateRequest {
         NetworkCreateRequest {
             name: self.network(),
+            ipam,
             labels: Some([(DEMO_LABEL.to_owned(), self.name.clone())].into()),
             ..NetworkCreateRequest::default()
         }
@@ -86,11 +89,27 @@ impl DemoSpec {
         format!("{}-tikv{store}", self.network())
     }
 
+    /// The names by which the nodes know one another, in the order of their addresses.
+    pub fn hosts(&self) -> Vec<String> {
+        let pds = (0..MEMBERS).map(|at| format!("pd{at}"));
+        pds.chain((0..self.stores).map(|at| format!("tikv{at}"))).chain([LOAD.to_owned()]).collect()
+    }
+
+    /// What a node's container is called.
+    pub fn container(&self, host: &str) -> String {
+        format!("{}-{host}", self.name)
+    }
+
     /// The load first: it has the stores' volumes mounted too, and a file system in memory lives while somebody does.
-    pub fn pieces(&self, image: &str) -> Vec<Piece> {
+    pub fn pieces(&self, image: &str, addresses: &Addresses) -> Vec<Piece> {
         let load = std::iter::once(self.load(image));
         let pds = (0..MEMBERS).map(|at| self.pd(image, at));
-        load.chain(pds).chain((0..self.stores).map(|at| self.store(image, at))).collect()
+        let pieces = load.chain(pds).chain((0..self.stores).map(|at| self.store(image, at)));
+        let placed = |mut piece: Piece| {
+            addresses.place(&piece.host, &self.network(), &mut piece.body);
+            piece
+        };
+        pieces.map(placed).collect()
     }
 
     fn pd(&self, image: &str, at: u16) -> Piece {
@@ -142,11 +161,10 @@ impl DemoSpec {
             format!("--speed={}", self.speed),
         ];
         let mounts = (0..self.stores).map(|at| mount(self.volume(at), format!("/kept/tikv{at}"), true)).collect();
-        self.piece(image, "load", "ignore", args, HostConfig { mounts: Some(mounts), ..HostConfig::default() })
+        self.piece(image, LOAD, "ignore", args, HostConfig { mounts: Some(mounts), ..HostConfig::default() })
     }
 
     fn piece(&self, image: &str, host: &str, role: &str, args: Vec<String>, host_config: HostConfig) -> Piece {
-        let endpoint = EndpointSettings { aliases: Some(vec![host.to_owned()]), ..EndpointSettings::default() };
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             hostname: Some(host.to_owned()),
@@ -161,10 +179,9 @@ impl DemoSpec {
                 security_opt: Some(vec!["no-new-privileges".to_owned()]),
                 ..host_config
             }),
-            networking_config: Some(NetworkingConfig { endpoints_config: Some([(self.network(), endpoint)].into()) }),
             ..ContainerCreateBody::default()
         };
-        Piece { name: format!("{}-{host}", self.name), body }
+        Piece { host: host.to_owned(), name: self.container(host), body }
     }
 }
 
