@@ -1,6 +1,6 @@
 //! The stand-in cluster as a user meets it: up with one command, hurt as TiKV is hurt, down without a trace.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Instant};
 
 use support::{
     Program,
@@ -11,6 +11,7 @@ use support::{
 };
 
 const STORES: [&str; 3] = ["tikv0", "tikv1", "tikv2"];
+const NODES: [&str; 7] = ["pd0", "pd1", "pd2", "tikv0", "tikv1", "tikv2", "load"];
 
 /// A store that leads something.
 fn a_leader(demo: &Demo) -> &'static str {
@@ -173,6 +174,70 @@ fn refused(demo: &Demo, fault: &str, hosts: &[&str]) -> String {
     let ran = demo.program.run(&args);
     assert_eq!(ran.status, 3, "{ran:?}");
     ran.stderr
+}
+
+/// As on a laptop without a network: a name that is looked up gets no answer.
+#[test]
+fn demo_throughput_comes_back_after_each_kill_without_dns() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--speed", "10"]);
+    healthy(&demo);
+    NODES.iter().for_each(|host| demo.cut_dns(host));
+    let before = writes_per_second(&demo, &STORES, "writes before anything is injected");
+    for host in STORES {
+        let id = inject(&demo, &["node_kill", "--target", &demo.container(host)]);
+        let rest: Vec<&str> = STORES.into_iter().filter(|other| *other != host).collect();
+        let what = format!(
+            "three quarters of {before:.0} writes/s while {host} is dead, which takes two elections, so 4 s at this speed"
+        );
+        wait_for(&what, || (writes_per_second(&demo, &rest, &what) >= 0.75 * before).then_some(()));
+        assert_eq!(demo.inspect(host, "{{.State.Status}}"), "exited", "it came back by itself");
+        let asking = NODES.iter().filter(|node| **node != host && demo.dns_packets(node) > 0);
+        assert_eq!(asking.collect::<Vec<_>>(), Vec::<&&str>::new(), "these asked DNS for a name");
+        revert(&demo, &id);
+        healthy(&demo);
+        demo.cut_dns(host);
+    }
+}
+
+/// Over the next hundred writes that a quorum agrees on.
+fn writes_per_second(demo: &Demo, stores: &[&str], what: &str) -> f64 {
+    let (begun, before) = (Instant::now(), demo.agreed(stores));
+    let writes = wait_for(what, || Some(demo.agreed(stores) - before).filter(|writes| *writes >= 100.0));
+    writes / begun.elapsed().as_secs_f64()
+}
+
+#[test]
+fn demo_nodes_keep_their_addresses_when_restarted_in_another_order() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--speed", "10", "--rate", "0"]);
+    healthy(&demo);
+    let addresses = || NODES.map(|host| demo.ip(host));
+    let before = addresses();
+    // Without the load, which keeps the stores' volumes.
+    let mut containers: Vec<String> = NODES[..6].iter().map(|host| demo.container(host)).collect();
+    let docker = |command: &str, containers: &[String]| {
+        let names = containers.iter().map(String::as_str);
+        run("docker", &std::iter::once(command).chain(names).collect::<Vec<_>>());
+    };
+    docker("stop", &containers);
+    // What joins the network meanwhile takes none of them. It goes with the demo.
+    let image = demo.inspect("load", "{{.Config.Image}}");
+    let label = format!("tikv-chaos.demo={}", demo.name);
+    let made = ["run", "-d", "--network", &demo.project, "--label", &label, "--entrypoint", "/tikv-chaos", &image];
+    let guest = run("docker", &[&made[..], &["demo-node", "load", "--pd=pd0:2379", "--rate=0"]].concat());
+    let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let its = run("docker", &["inspect", "-f", template, &guest]);
+    assert!(!its.is_empty() && !before.contains(&its), "{its} is a node's: {before:?}");
+    containers.reverse();
+    docker("start", &containers);
+    run("docker", &["restart", &demo.container("load")]);
+    assert_eq!(addresses(), before);
+    healthy(&demo);
 }
 
 #[test]

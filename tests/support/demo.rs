@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use super::{Program, run, try_run, unique};
 
+/// Docker's DNS server, as each container in a network of its own sees it.
+const DNS: &str = "127.0.0.11";
+
 pub struct Demo {
     pub name: String,
     pub project: String,
@@ -54,6 +57,30 @@ impl Demo {
 
     pub fn ip(&self, host: &str) -> String {
         self.inspect(host, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+    }
+
+    /// Lets no question of a running node reach Docker's DNS server: it gets no answer, not even that a name is unknown,
+    /// as where Docker's own servers cannot be reached.
+    pub fn cut_dns(&self, host: &str) {
+        self.in_network(host, &["-I", "OUTPUT", "-d", DNS, "-j", "DROP"]);
+    }
+
+    /// How many packets the node has sent there since.
+    pub fn dns_packets(&self, host: &str) -> u64 {
+        let rules = self.in_network(host, &["-nvxL", "OUTPUT"]);
+        let rule = rules.lines().find(|line| line.contains(DNS)).unwrap_or_else(|| panic!("no rule: {rules}"));
+        rule.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn in_network(&self, host: &str, iptables: &[&str]) -> String {
+        let pid = self.inspect(host, "{{.State.Pid}}");
+        run("nsenter", &[&["-t", &pid, "-n", "iptables", "-w"], iptables].concat())
+    }
+
+    /// Writes that a quorum has agreed on, by the stores that proposed them.
+    pub fn agreed(&self, hosts: &[&str]) -> f64 {
+        let name = "tikv_raftstore_commit_log_duration_seconds_count";
+        hosts.iter().filter_map(|host| self.metric(host, name, &[])).sum()
     }
 
     pub fn logs(&self, host: &str) -> String {
