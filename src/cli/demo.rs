@@ -3,6 +3,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use serde_json::json;
+use tikv_chaos_core::Version;
+use tikv_chaos_standin::DEFAULT_VERSION;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -30,6 +32,9 @@ pub struct Options {
     /// How many stores
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=9))]
     nodes: u16,
+    /// The version of TiKV and PD that it behaves like
+    #[arg(long = "as", value_name = "VERSION", default_value_t = DEFAULT_VERSION, value_parser = version)]
+    plays: Version,
     /// How much faster than TiKV's its elections and heartbeats are, 1 to 50
     #[arg(long, value_name = "F", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
@@ -56,6 +61,12 @@ fn speed(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|speed| (1.0..=50.0).contains(speed)).ok_or_else(allowed)
 }
 
+fn version(text: &str) -> Result<Version, String> {
+    let allowed =
+        || format!("--as cannot be {text:?}; allowed: a release from 6.5 to 8.5, such as 6.5.12, 7.5.6 or 8.5.5");
+    Version::parse(text).filter(|version| version.is_known()).ok_or_else(allowed)
+}
+
 /// A part of the names of containers, volumes and a network, so what Docker takes for one, and not long.
 pub fn name(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -68,8 +79,8 @@ pub fn name(text: &str) -> Result<String, String> {
 }
 
 fn spec(name: &str, options: &Options) -> DemoSpec {
-    let Options { nodes, speed, rate, pd_port } = options.clone();
-    DemoSpec { name: name.to_owned(), stores: nodes, speed, rate, pd_port }
+    let Options { nodes, plays, speed, rate, pd_port } = options.clone();
+    DemoSpec { name: name.to_owned(), stores: nodes, version: plays, speed, rate, pd_port }
 }
 
 /// `demo` alone: up, the screen, and down again if that is the answer.
@@ -106,13 +117,16 @@ async fn up(config: &Config, spec: &DemoSpec) -> Result<ExitCode, Failure> {
         let spent: serde_json::Map<_, _> =
             parts.map(|(part, took)| (part.to_owned(), json!(took))).into_iter().collect();
         output::document(&json!({
-            "demo": spec.name, "project": spec.network(), "stores": spec.stores, "up": true, "seconds": spent,
+            "demo": spec.name, "project": spec.network(), "stores": spec.stores, "version": spec.version.to_string(), "up": true, "seconds": spent,
         }));
     } else {
         let flag = name_flag(&spec.name);
         let parts = parts.map(|(part, took)| format!("{part} {took:.1}")).join(", ");
         output::lines([
-            format!("{} stores are Up after {seconds:.1} s: stand-ins for TiKV, with real consensus", spec.stores),
+            format!(
+                "{} stores are Up after {seconds:.1} s: stand-ins for TiKV {}, with real consensus",
+                spec.stores, spec.version
+            ),
             format!("  of which, in seconds: {parts}"),
             format!("  tikv-chaos --project {}   breaks it", spec.network()),
             format!("  tikv-chaos demo{flag} down   removes it"),

@@ -245,7 +245,9 @@ fn demo_up_on_conflict_makes_nothing_and_down_removes_all() {
     if !docker_is_here() {
         return;
     }
-    let demo = Demo::up(&["--speed", "10", "--rate", "0"]);
+    let demo = Demo::up(&["--speed", "10", "--rate", "0", "--as", "7.5.6"]);
+    let stores = demo.pd("/pd/api/v1/stores").unwrap();
+    assert_eq!(stores["stores"][0]["store"]["version"], "7.5.6-standin");
     let again = demo.program.run(&["demo", "up", "--name", &demo.name]);
     assert_eq!(again.status, 3);
     assert!(again.stderr.contains("is there already") && again.stderr.contains("demo down"), "{again:?}");
@@ -343,6 +345,8 @@ fn demo_rejects_bad_options_before_asking_docker() {
         (&["demo", "up", "--speed", "0.5"], "allowed: 1 to 50"),
         (&["demo", "--name", "../x", "up"], "a letter or digit first"),
         (&["demo", "up", "--rate", "many"], "--rate"),
+        (&["demo", "up", "--as", "5.4.0"], "allowed: a release from 6.5 to 8.5"),
+        (&["demo", "up", "--as", "8.5"], "--as cannot be \"8.5\""),
     ];
     for (args, expected) in cases {
         let ran = program.run_with(args, "", &nowhere);

@@ -96,7 +96,7 @@ fn standin_starts_healthy_and_serves_pd_and_store_status() {
     assert_eq!(regions["regions"][0]["peers"].as_array().unwrap().len(), 3);
     assert_eq!(cluster.pd("/pd/api/v1/config/replicate").unwrap()["max-replicas"], 3);
     let version = cluster.pd("/pd/api/v1/version").unwrap();
-    assert!(version["version"].as_str().unwrap().ends_with("-standin"), "{version}");
+    assert_eq!(version["version"], "8.5.5-standin");
     // Whichever member is asked, the leader answers.
     for name in PDS {
         let (status, body) = cluster.status(name, "/pd/api/v1/stores").unwrap();
@@ -113,7 +113,9 @@ fn standin_starts_healthy_and_serves_pd_and_store_status() {
             "tikv_raftstore_append_log_duration_seconds_count ",
             "tikv_raftstore_commit_log_duration_seconds_count ",
             "tikv_raftstore_apply_log_duration_seconds_count ",
+            "tikv_storage_engine_async_request_total{status=\"success\",type=\"write\"} ",
             "tikv_raftstore_slow_score{type=\"raft\"} 1\n",
+            "tikv_raftstore_slow_score{type=\"network\"} ",
             "tikv_store_size_bytes{type=\"available\"} ",
             "tikv_raftstore_raft_sent_message_total{status=\"accept\",type=\"append\"} ",
             "tikv_server_info{hash=\"\",version=\"",
@@ -123,6 +125,7 @@ fn standin_starts_healthy_and_serves_pd_and_store_status() {
         let config: serde_json::Value = serde_json::from_str(&cluster.status(name, "/config").unwrap().1).unwrap();
         assert_eq!(config["storage"]["reserve-space"], "1MiB");
         assert_eq!(config["raftstore"]["raft-election-timeout-ticks"], 10);
+        assert_eq!(config["server"]["graceful-shutdown-timeout"], "20s");
         assert!(cluster.log(name).lines().next().unwrap().contains("stand-in"), "the first line says so");
         assert!(cluster.log(name).contains("[\"became leader at term "));
     }
@@ -163,6 +166,17 @@ fn paused_store_loses_leaders_and_leads_again_on_resume() {
     wait_for("its peers to miss the answer to a keepalive", || {
         cluster.log("tikv0").contains("keepalive watchdog timeout").then_some(())
     });
+    wait_for("the healthy ones to call the network slow, as the mean over their peers", || {
+        cluster.metric("tikv0", "tikv_raftstore_slow_score", &["type=\"network\""]).filter(|score| *score >= 50.0)
+    });
+    wait_for("PD to say whom they mean, and nothing of their disks", || {
+        let stores = cluster.pd("/pd/api/v1/stores")?;
+        let status = |name: &str| cluster.store_of(&stores, name).map(|store| store["status"].clone());
+        let paused = cluster.store_of(&stores, "tikv2")?["store"]["id"].to_string();
+        let (one, other) = (status("tikv0")?, status("tikv1")?);
+        let mean_it = [&one, &other].iter().all(|status| status["network_slow_score"][&paused] == 100);
+        (mean_it && one["slow_score"] == 1.0 && other["slow_score"] == 1.0).then_some(())
+    });
     cluster.signal("tikv2", Signal::SIGCONT);
     wait_store(&cluster, "tikv2", "Up", true);
     hand.assert_everywhere("meanwhile");
@@ -194,9 +208,15 @@ fn quorum_loss_blocks_writes_until_a_store_returns() {
     cluster.wait_healthy();
     let hand = Hand::new(&cluster);
     hand.put_everywhere("before");
+    let (number, before) = (led_by(&cluster, "tikv2"), answered(&cluster, "tikv2"));
+    assert_eq!(waiting(&cluster, "tikv2"), 0.0);
     cluster.kill("tikv0");
     cluster.kill("tikv1");
     let short = Duration::from_secs(3);
+    assert!(matches!(hand.try_put(number, "waits", short), Outcome::Unknown(_)));
+    // What waits for a quorum ends when it ends: until then it's neither done nor failed.
+    assert!(waiting(&cluster, "tikv2") > 0.0);
+    assert_eq!(answered(&cluster, "tikv2"), before);
     (0..KEYS).step_by(200).for_each(|number| assert_ne!(hand.try_put(number, "lost?", short), Outcome::Ok(())));
     wait_for("the one that is left to step down", || {
         cluster.log("tikv2").contains("stepped down to follower since quorum is not active").then_some(())
@@ -204,9 +224,40 @@ fn quorum_loss_blocks_writes_until_a_store_returns() {
     wait_for("it not to disturb", || cluster.log("tikv2").contains("became pre-candidate").then_some(()));
     cluster.start_node("tikv0");
     hand.put_everywhere("after");
+    wait_for("the end of what waited", || (waiting(&cluster, "tikv2") == 0.0).then_some(()));
+    wait_for("it to find its client gone", || (failed(&cluster, "tikv2") > 0.0).then_some(()));
     cluster.start_node("tikv1");
     cluster.wait_healthy();
     hand.assert_everywhere("after");
+}
+
+const REQUESTS: &str = "tikv_storage_engine_async_request_total";
+
+/// Writes that a store has begun and not ended.
+fn waiting(cluster: &Standin, name: &str) -> f64 {
+    let all = cluster.metric(name, REQUESTS, &["type=\"write\"", "status=\"all\""]).unwrap();
+    2.0 * all - cluster.metric(name, REQUESTS, &["type=\"write\""]).unwrap()
+}
+
+/// Writes that a store has answered.
+fn answered(cluster: &Standin, name: &str) -> f64 {
+    cluster.metric(name, "tikv_grpc_msg_duration_seconds_count", &["type=\"raw_put\""]).unwrap()
+}
+
+fn failed(cluster: &Standin, name: &str) -> f64 {
+    cluster.metric(name, "tikv_grpc_msg_fail_total", &["type=\"raw_put\""]).unwrap()
+}
+
+/// A key whose region this store leads.
+fn led_by(cluster: &Standin, name: &str) -> u32 {
+    let stores = cluster.pd("/pd/api/v1/stores").unwrap();
+    let id = cluster.store_of(&stores, name).unwrap()["store"]["id"].clone();
+    let regions = cluster.pd("/pd/api/v1/regions").unwrap();
+    let led = |region: u64| {
+        let mut all = regions["regions"].as_array().unwrap().iter();
+        all.any(|one| one["id"] == region && one["leader"]["store_id"] == id)
+    };
+    (0..KEYS).step_by(50).find(|number| led(region(cluster, *number))).unwrap()
 }
 
 #[test]
@@ -227,8 +278,9 @@ fn killed_pd_leader_is_replaced_by_another_member() {
     });
     let others: Vec<&str> = PDS.into_iter().filter(|name| *name != killed).collect();
     cluster.kill(others[0]);
-    let status = |name: &str| cluster.status(name, "/pd/api/v1/health").map(|(status, _)| status);
-    wait_for("no leader without a majority", || (status(others[1]) == Some(503)).then_some(()));
+    let status = |path: &str| cluster.status(others[1], path).map(|(status, _)| status);
+    wait_for("no leader without a majority", || (status("/pd/api/v1/stores") == Some(503)).then_some(()));
+    assert_eq!(status("/pd/api/v1/health"), Some(500), "it has nobody to ask who the members are");
     cluster.start_node(others[0]);
     cluster.start_node(&killed);
     cluster.wait_healthy();
@@ -241,21 +293,216 @@ fn full_disk_moves_leaders_refuses_puts_and_allows_reads() {
     let hand = Hand::new(&cluster);
     hand.put_everywhere("before");
     // More than any disk has: the store finds its disk full when it looks.
-    let reserve = "--reserve-space=1048576TiB";
+    let reserve = "[storage]\nreserve-space = \"1048576TiB\"\n";
     cluster.kill("tikv0");
-    cluster.start_node_with("tikv0", &[reserve]);
-    wait_store(&cluster, "tikv0", "Up", false);
+    cluster.configure("tikv0", reserve);
+    cluster.start_node("tikv0");
     wait_for("its log to say so", || cluster.log("tikv0").contains("disk usage Normal->AlreadyFull").then_some(()));
-    hand.put_everywhere("two of three are enough");
+    // It hands over what it leads as it refuses to propose; PD may give it leaders again meanwhile.
+    wait_for("it to be Up and to lead nothing after puts", || {
+        hand.put_everywhere("two of three are enough");
+        cluster.store("tikv0").filter(|(state, leaders)| state == "Up" && *leaders == 0)
+    });
     for name in ["tikv1", "tikv2"] {
         cluster.kill(name);
-        cluster.start_node_with(name, &[reserve]);
+        cluster.configure(name, reserve);
+        cluster.start_node(name);
     }
-    wait_for("puts to be refused", || match hand.try_put(1, "no room", Duration::from_secs(3)) {
+    let refused = || match hand.try_put(1, "no room", Duration::from_secs(3)) {
         Outcome::Failed(why) => why.contains("DiskFull").then_some(()),
         _ => None,
-    });
+    };
+    wait_for("puts to be refused", refused);
     hand.assert_everywhere("two of three are enough");
+
+    // A refusal is an answer, which is counted and timed as such, and says nothing in the log.
+    let all = |count: &dyn Fn(&str) -> f64| STORES.iter().map(|name| count(name)).sum::<f64>();
+    let full = ["type=\"write\"", "status=\"err_disk_full\""];
+    let counts = || {
+        let refused = all(&|name| cluster.metric(name, REQUESTS, &full).unwrap());
+        (refused, all(&|name| answered(&cluster, name)), all(&|name| failed(&cluster, name)))
+    };
+    let before = counts();
+    assert_eq!(refused(), Some(()));
+    let after = counts();
+    assert!(after.0 > before.0 && after.1 >= before.1 + (after.0 - before.0), "{before:?} {after:?}");
+    assert_eq!(after.2, before.2, "{before:?} {after:?}");
+    for name in STORES {
+        let log = cluster.log(name);
+        assert!(!log.contains("disk full"), "{log}");
+    }
+}
+
+/// Rows of the table by version, on a store of each kind: its metrics, its configuration, its log, and how it ends.
+#[test]
+fn stores_of_three_versions_differ_where_tikv_does() {
+    let mut cluster = Standin::start_as(&[("tikv0", "6.5.12"), ("tikv1", "7.5.6")]);
+    cluster.wait_healthy();
+    let hand = Hand::new(&cluster);
+    hand.put_everywhere("one");
+    let stores = cluster.pd("/pd/api/v1/stores").unwrap();
+    let rows = [
+        ("tikv0", "6.5.12-standin", "tikv_raftstore_slow_score 1\n", "{type=\"raw_put\"}", 26, "96MiB", false),
+        ("tikv1", "7.5.6-standin", "slow_score{type=\"raft\"} 1\n", "{type=\"raw_put\"}", 32, "96MiB", false),
+        (
+            "tikv2",
+            "8.5.5-standin",
+            "slow_score{type=\"network\"} ",
+            "{priority=\"unknown\",type=\"raw_put\"}",
+            32,
+            "256MiB",
+            true,
+        ),
+    ];
+    for (name, version, slow_score, grpc, buckets, split, latest) in rows {
+        assert_eq!(cluster.store_of(&stores, name).unwrap()["store"]["version"], version);
+        let (_, metrics) = cluster.status(name, "/metrics").unwrap();
+        assert!(metrics.contains(&format!("tikv_server_info{{hash=\"\",version=\"{version}\"}}")), "{metrics}");
+        assert!(metrics.contains(slow_score), "{name}: {metrics}");
+        assert_eq!(metrics.contains("slow_score{type=\"network\"}"), latest, "{name}: {metrics}");
+        assert!(metrics.contains(&format!("tikv_grpc_msg_duration_seconds_count{grpc}")), "{name}: {metrics}");
+        let finite = metrics.matches("tikv_raftstore_commit_log_duration_seconds_bucket{").count() - 1;
+        assert_eq!(finite, buckets, "{name}");
+        let config: serde_json::Value = serde_json::from_str(&cluster.status(name, "/config").unwrap().1).unwrap();
+        assert_eq!(config["coprocessor"]["region-split-size"], split, "{name}");
+        assert_eq!(config["server"].get("graceful-shutdown-timeout").is_some(), latest, "{name}");
+        assert_eq!(cluster.log(name).contains("connection established"), latest, "{name}");
+    }
+    wait_for("only the latest to tell PD of the network", || {
+        let stores = cluster.pd("/pd/api/v1/stores")?;
+        let tells = |name: &str| Some(cluster.store_of(&stores, name)?["status"].get("network_slow_score").is_some());
+        (STORES.map(tells) == [Some(false), Some(false), Some(true)]).then_some(())
+    });
+
+    // An older one ends at once, and the others elect.
+    let elections = |cluster: &Standin, name: &str| cluster.log(name).matches("starting a new election").count();
+    let before = elections(&cluster, "tikv0") + elections(&cluster, "tikv2");
+    assert_eq!(cluster.terminate("tikv1"), Some(0));
+    let log = cluster.log("tikv1");
+    assert!(log.contains("receive signal 15, stopping server...") && !log.contains("leader eviction"), "{log}");
+    wait_for("the others to elect", || {
+        (elections(&cluster, "tikv0") + elections(&cluster, "tikv2") > before).then_some(())
+    });
+}
+
+/// From 8.5.5 on PD takes a store's leaders before it ends.
+#[test]
+fn store_stops_gracefully_when_pd_moves_its_leaders() {
+    let mut cluster = Standin::start();
+    cluster.wait_healthy();
+    let hand = Hand::new(&cluster);
+    hand.put_everywhere("before");
+    // Long enough for a busy machine.
+    cluster.kill("tikv1");
+    cluster.configure("tikv1", "[storage]\nreserve-space = \"1MiB\"\n[server]\ngraceful-shutdown-timeout = \"10m\"\n");
+    cluster.start_node("tikv1");
+    cluster.wait_healthy();
+    let elections = |name: &str| cluster.log(name).matches("starting a new election").count();
+    let before = [elections("tikv0"), elections("tikv2")];
+    assert_eq!(cluster.terminate("tikv1"), Some(0));
+    let log = cluster.log("tikv1");
+    for line in [
+        "receive signal 15, starting graceful shutdown...",
+        "Waiting for leader eviction",
+        "All leaders evicted, completing graceful shutdown",
+    ] {
+        assert!(log.contains(line), "{line} in\n{log}");
+    }
+    let now = ["tikv0", "tikv2"].map(|name| cluster.log(name).matches("starting a new election").count());
+    // A leadership that is handed over needs no timeout, so none of the others had one.
+    assert_eq!(now, before, "{}", cluster.log("tikv0"));
+    let leader = cluster.pd_leader().unwrap();
+    assert!(
+        cluster.log(&leader).contains("detected stopping store, start to evict leaders"),
+        "{}",
+        cluster.log(&leader)
+    );
+    hand.assert_everywhere("before");
+    cluster.start_node("tikv1");
+    wait_store(&cluster, "tikv1", "Up", true);
+    assert!(cluster.log(&leader).contains("stopping store has been recovered"), "{}", cluster.log(&leader));
+}
+
+#[test]
+fn store_stops_after_timeout_without_pd_and_at_once_on_sigint() {
+    let mut cluster = Standin::start();
+    cluster.wait_healthy();
+    PDS.iter().for_each(|name| cluster.signal(name, Signal::SIGSTOP));
+    assert_eq!(cluster.terminate("tikv0"), Some(0));
+    let log = cluster.log("tikv0");
+    assert!(log.contains("Graceful shutdown timeout reached with 2 leaders remaining"), "{log}");
+    cluster.signal("tikv1", Signal::SIGINT);
+    assert_eq!(cluster.wait_end("tikv1"), Some(0));
+    let log = cluster.log("tikv1");
+    assert!(log.contains("receive signal 2, stopping server...") && !log.contains("leader eviction"), "{log}");
+}
+
+/// A member of PD that does not lead: before 8.5.5 it hands on whatever it is asked.
+#[test]
+fn pd_follower_answers_for_itself_from_8_5_5_on_or_when_asked_to() {
+    let mut cluster = Standin::start_as(&[("pd1", "7.5.6")]);
+    cluster.wait_healthy();
+    let path = "/pd/api/v1/version";
+    let answer = |cluster: &Standin, name: &str| cluster.status(name, path).unwrap();
+    if cluster.pd_leader().unwrap() != "pd1" {
+        assert!(answer(&cluster, "pd1").1.contains("8.5.5-standin"), "the leader's answer");
+    }
+    assert!(cluster.own_answer("pd1", path).unwrap().1.contains("7.5.6-standin"));
+    let status = &cluster.status("pd1", "/metrics").unwrap().1;
+    assert!(!status.contains("pd_cluster_status{engine="), "{status}");
+
+    cluster.kill("pd0");
+    cluster.kill("pd2");
+    wait_for("the older one to have nobody to ask", || {
+        (answer(&cluster, "pd1") == (503, "no leader\n".to_owned())).then_some(())
+    });
+    assert_eq!(cluster.own_answer("pd1", path).unwrap().0, 200);
+    cluster.kill("pd1");
+    cluster.start_node("pd2");
+    wait_for("the later one to say what it is", || {
+        cluster.status("pd2", path).filter(|(status, body)| *status == 200 && body.contains("8.5.5-standin"))
+    });
+    wait_for("it to have nobody to ask for more", || {
+        cluster.status("pd2", "/pd/api/v1/stores").filter(|(status, _)| *status == 503)
+    });
+}
+
+/// From 8.5.5 on PD counts by store.
+#[test]
+fn pd_status_metric_sums_up_to_the_cluster() {
+    let cluster = Standin::start();
+    cluster.wait_healthy();
+    let leader = cluster.pd_leader().unwrap();
+    let up = |labels: &[&str]| cluster.metric(&leader, "pd_cluster_status", labels);
+    assert_eq!(up(&["type=\"store_up_count\""]), Some(3.0));
+    assert_eq!(up(&["type=\"store_up_count\"", "engine=\"tikv\"", "store=\"1\""]), Some(1.0));
+    assert_eq!(up(&["type=\"leader_count\""]), Some(6.0));
+}
+
+#[test]
+fn bad_configuration_ends_node_with_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tikv.toml");
+    let run = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let data = format!("--data-dir={}", folder.path().join("data").display());
+        let config = format!("--config={}", file.display());
+        let args = ["--addr=127.0.0.1:0", "--advertise-addr=a:1", "--status-addr=127.0.0.1:0"];
+        let more = ["--advertise-status-addr=a:2", "--pd=127.0.0.1:1", &data, &config];
+        let mut command = std::process::Command::new(support::program_path());
+        command.args(["demo-node", "store"]).args(args).args(more).output().unwrap()
+    };
+    for (text, expected) in [
+        ("[storage]\nreserve-space = \"much\"\n", "storage.reserve-space cannot be \"much\"; allowed: a size"),
+        ("[standin]\nversion = \"9.9.9\"\n", "standin.version cannot be \"9.9.9\"; allowed: a release from 6.5.0"),
+        ("[standin]\nspeeed = 2\n", "standin.speeed is not known; allowed: version, speed"),
+    ] {
+        let ended = run(text);
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(expected) && said.contains("tikv.toml: ") && said.lines().count() == 1, "{said}");
+        assert!(!folder.path().join("data").exists(), "nothing is begun");
+    }
 }
 
 #[test]

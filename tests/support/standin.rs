@@ -104,6 +104,9 @@ pub struct Standin {
 
 struct Node {
     args: Vec<String>,
+    /// The `[standin]` table of its configuration, and the others.
+    played: String,
+    settings: String,
     log: PathBuf,
     /// Where clients and peers find it, and where it is.
     client: String,
@@ -134,7 +137,15 @@ fn address() -> String {
 
 impl Standin {
     pub fn start() -> Self {
+        Self::start_as(&[])
+    }
+
+    /// Some nodes play other versions than the rest.
+    pub fn start_as(versions: &[(&str, &str)]) -> Self {
         let mut cluster = Self::prepare();
+        for (name, version) in versions {
+            cluster.play(name, version);
+        }
         for name in PDS.into_iter().chain(STORES) {
             cluster.start_node(name);
         }
@@ -152,9 +163,11 @@ impl Standin {
         let ids = Arc::new(Mutex::new(BTreeMap::new()));
         let mut add = |name: &str, args: Vec<String>, client: String, own: String, status: String| {
             let data = format!("--data-dir={}", folder.path().join(name).display());
-            let args = args.into_iter().chain([data, format!("--speed={SPEED}")]).collect();
+            let config = format!("--config={}", folder.path().join(format!("{name}.toml")).display());
+            let args = args.into_iter().chain([data, config]).collect();
             let log = folder.path().join(format!("{name}.log"));
-            nodes.insert(name.to_owned(), Node { args, log, client, own, status, child: None });
+            let (played, settings) = (format!("speed = {SPEED}\n"), String::new());
+            nodes.insert(name.to_owned(), Node { args, played, settings, log, client, own, status, child: None });
         };
         for ((name, peer), client) in PDS.into_iter().zip(&peers).zip(&pds) {
             let args = vec![
@@ -181,27 +194,29 @@ impl Standin {
             ];
             add(name, args, client, own, status);
         }
-        Self { folder, nodes, pds, network, ids }
+        let mut cluster = Self { folder, nodes, pds, network, ids };
+        STORES.iter().for_each(|name| cluster.configure(name, "[storage]\nreserve-space = \"1MiB\"\n"));
+        cluster
+    }
+
+    /// What its configuration says from its next start on, beside what it plays.
+    pub fn configure(&mut self, name: &str, settings: &str) {
+        self.nodes.get_mut(name).unwrap().settings = settings.to_owned();
+    }
+
+    /// The version that it plays from its next start on.
+    pub fn play(&mut self, name: &str, version: &str) {
+        self.nodes.get_mut(name).unwrap().played = format!("speed = {SPEED}\nversion = \"{version}\"\n");
     }
 
     pub fn start_node(&mut self, name: &str) {
-        let reserve = if STORES.contains(&name) { &["--reserve-space=1MiB"][..] } else { &[] };
-        self.start_node_with(name, reserve);
-    }
-
-    /// With further flags.
-    pub fn start_node_with(&mut self, name: &str, more: &[&str]) {
         let node = self.nodes.get_mut(name).unwrap();
         assert!(node.child.is_none(), "{name} runs");
+        let config = format!("{}\n[standin]\n{}", node.settings, node.played);
+        fs::write(self.folder.path().join(format!("{name}.toml")), config).unwrap();
         let log = File::options().create(true).append(true).open(&node.log).unwrap();
         let mut command = Command::new(program_path());
-        command
-            .arg("demo-node")
-            .args(&node.args)
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
+        command.arg("demo-node").args(&node.args).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         node.child = Some(command.spawn().unwrap());
     }
 
@@ -259,12 +274,28 @@ impl Standin {
 
     /// What a node's status port says, and its status; none where nobody answers.
     pub fn status(&self, name: &str, path: &str) -> Option<(u16, String)> {
-        get(&self.nodes[name].status, path)
+        get(&self.nodes[name].status, path, "")
+    }
+
+    /// What this PD says by itself, whoever leads.
+    pub fn own_answer(&self, name: &str, path: &str) -> Option<(u16, String)> {
+        get(&self.nodes[name].client, path, "PD-Allow-follower-handle: true\r\n")
+    }
+
+    /// The sum of a metric's series whose labels contain all these.
+    pub fn metric(&self, name: &str, metric: &str, labels: &[&str]) -> Option<f64> {
+        let (_, body) = self.status(name, "/metrics")?;
+        let of_it = |line: &&str| {
+            let rest = line.strip_prefix(metric);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' '])) && labels.iter().all(|label| line.contains(label))
+        };
+        let values = body.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Some(values.sum())
     }
 
     /// The first PD's answer that is a good one.
     pub fn pd(&self, path: &str) -> Option<Value> {
-        let answers = PDS.iter().filter_map(|name| get(&self.nodes[*name].client, path));
+        let answers = PDS.iter().filter_map(|name| get(&self.nodes[*name].client, path, ""));
         let (_, body) = answers.into_iter().find(|(status, _)| *status == 200)?;
         serde_json::from_str(&body).ok()
     }
@@ -272,9 +303,14 @@ impl Standin {
     /// PD's word for a store, and how many leaders it has.
     pub fn store(&self, name: &str) -> Option<(String, u64)> {
         let stores = self.pd("/pd/api/v1/stores")?;
-        let is = |one: &&Value| one["store"]["address"] == self.nodes[name].client.as_str();
-        let store = stores["stores"].as_array()?.iter().find(is)?.clone();
+        let store = self.store_of(&stores, name)?;
         Some((store["store"]["state_name"].as_str()?.to_owned(), store["status"]["leader_count"].as_u64()?))
+    }
+
+    /// A store in PD's answer.
+    pub fn store_of<'a>(&self, stores: &'a Value, name: &str) -> Option<&'a Value> {
+        let is = |one: &&Value| one["store"]["address"] == self.nodes[name].client.as_str();
+        stores["stores"].as_array()?.iter().find(is)
     }
 
     pub fn wait_healthy(&self) {
@@ -307,11 +343,11 @@ impl Drop for Standin {
     }
 }
 
-/// HTTP by hand: status and body.
-fn get(address: &str, path: &str) -> Option<(u16, String)> {
+/// HTTP by hand, with further lines in the head: status and body.
+fn get(address: &str, path: &str, head: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address.parse().ok()?, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(3))).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{head}\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

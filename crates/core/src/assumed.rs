@@ -93,6 +93,8 @@ pub mod metric {
     pub const REPORT_FAILURE: &str = "tikv_server_report_failure_msg_total";
     /// Gauge, 1 to 100, by `type`: raft, kvdb, network.
     pub const SLOW_SCORE: &str = "tikv_raftstore_slow_score";
+    /// Histogram by `target` and `source`, from 8.5.5, of what took more than 100 ms (components/raftstore/src/store/metrics.rs).
+    pub const INSPECT_NETWORK: &str = "tikv_raftstore_inspect_network_duration_seconds";
     /// Gauge by `type`: capacity, available, used.
     pub const STORE_SIZE: &str = "tikv_store_size_bytes";
     /// Gauge, the start time, by `version`, `hash`.
@@ -102,7 +104,7 @@ pub mod metric {
     pub const PD_CLUSTER_STATUS: &str = "pd_cluster_status";
     pub const RESIDENT: &str = "process_resident_memory_bytes";
 
-    pub const ALL: [&str; 15] = [
+    pub const ALL: [&str; 16] = [
         GRPC_DURATION,
         GRPC_FAILURES,
         ASYNC_REQUESTS,
@@ -114,6 +116,7 @@ pub mod metric {
         SENT_MESSAGES,
         REPORT_FAILURE,
         SLOW_SCORE,
+        INSPECT_NETWORK,
         STORE_SIZE,
         SERVER_INFO,
         PROCESS_START,

@@ -116,10 +116,10 @@ impl Client {
                     self.prefer(route.region, &leader);
                     continue;
                 }
-                Exchange::Reply(Reply::Timeout) if is_put => {
+                Exchange::Reply(Reply::Undetermined) if is_put => {
                     return Outcome::Unknown(format!("{address} does not know"));
                 }
-                Exchange::Reply(reply @ (Reply::DiskFull | Reply::ServerIsBusy)) => {
+                Exchange::Reply(reply @ (Reply::DiskFull | Reply::ReadIndexNotReady)) => {
                     why = format!("{address}: {reply:?}")
                 }
                 Exchange::Reply(reply) => {

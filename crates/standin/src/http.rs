@@ -21,16 +21,25 @@ const BODY_LIMIT: usize = 16 << 20;
 /// A client that sends no request for so long is hung up on.
 const HEADER_LIMIT: Duration = Duration::from_secs(60);
 
+/// By which a PD that does not lead is asked for its own answer (tikv/pd pkg/utils/apiutil/apiutil.go).
+const FOLLOWER_HANDLE: &str = "pd-allow-follower-handle";
+
 /// What was asked.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub method: Method,
     /// With the query.
     pub target: String,
+    /// Whether a PD may answer that does not lead.
+    pub follower_handle: bool,
     pub body: Vec<u8>,
 }
 
 impl Asked {
+    pub fn get(target: &str) -> Self {
+        Self { method: Method::GET, target: target.to_owned(), follower_handle: false, body: vec![] }
+    }
+
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
@@ -89,7 +98,9 @@ where
                 let answer = match Limited::new(body, BODY_LIMIT).collect().await {
                     Ok(body) => {
                         let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-                        answer(Asked { method: head.method, target, body: body.to_bytes().to_vec() }).await
+                        let follower_handle = head.headers.get(FOLLOWER_HANDLE).is_some_and(|value| !value.is_empty());
+                        let body = body.to_bytes().to_vec();
+                        answer(Asked { method: head.method, target, follower_handle, body }).await
                     }
                     Err(error) => Answer::text(400, &error.to_string()),
                 };
@@ -115,13 +126,15 @@ pub async fn ask(address: &str, asked: Asked, limit: Duration) -> io::Result<(u1
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let driver = tokio::spawn(connection);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(asked.method)
             .uri(asked.target)
             .header(header::HOST, address)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(asked.body)))
-            .map_err(io::Error::other)?;
+            .header(header::CONTENT_TYPE, "application/json");
+        if asked.follower_handle {
+            request = request.header(FOLLOWER_HANDLE, "true");
+        }
+        let request = request.body(Full::new(Bytes::from(asked.body))).map_err(io::Error::other)?;
         let answered = async {
             let response = sender.send_request(request).await.map_err(io::Error::other)?;
             let status = response.status().as_u16();
@@ -138,8 +151,7 @@ pub async fn ask(address: &str, asked: Asked, limit: Duration) -> io::Result<(u1
 
 /// Gets JSON.
 pub async fn get<T: serde::de::DeserializeOwned>(address: &str, path: &str, limit: Duration) -> io::Result<T> {
-    let asked = Asked { method: Method::GET, target: path.to_owned(), body: vec![] };
-    let (status, body) = ask(address, asked, limit).await?;
+    let (status, body) = ask(address, Asked::get(path), limit).await?;
     if status != 200 {
         return Err(io::Error::other(format!("{address}{path} answered {status}: {}", String::from_utf8_lossy(&body))));
     }

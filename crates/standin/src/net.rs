@@ -6,7 +6,7 @@
 use std::{collections::HashMap, io, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use slog::{Logger, info, o, warn};
+use slog::{Logger, o};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::pace::Pace;
+use super::{pace::Pace, peer_log::PeerLog};
 
 /// gRPC's keepalive in TiKV (src/server/config.rs): asked after so long, given up after so much more.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ pub async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -
 /// Sends to the other nodes, each through a task of its own.
 pub struct Peers {
     pace: Pace,
-    key: &'static str,
+    words: PeerLog,
     log: Logger,
     hello: Vec<u8>,
     events: mpsc::Sender<PeerEvent>,
@@ -77,15 +77,14 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// `key` is what a peer's id is called in the log.
     pub fn new(
         me: &Hello,
-        key: &'static str,
+        words: PeerLog,
         pace: Pace,
         log: &Logger,
         events: mpsc::Sender<PeerEvent>,
     ) -> io::Result<Self> {
-        Ok(Self { pace, key, log: log.clone(), hello: serde_json::to_vec(me)?, events, links: HashMap::new() })
+        Ok(Self { pace, words, log: log.clone(), hello: serde_json::to_vec(me)?, events, links: HashMap::new() })
     }
 
     /// Queues a frame for a peer; `false` where it was dropped.
@@ -99,7 +98,8 @@ impl Peers {
                     address: address.to_owned(),
                     hello: self.hello.clone(),
                     pace: self.pace,
-                    log: self.log.new(o!(self.key => id, "addr" => address.to_owned())),
+                    words: self.words,
+                    log: self.log.new(o!(self.words.key() => id, "addr" => address.to_owned())),
                 };
                 tokio::spawn(link.run(queue, self.events.clone()));
                 &self.links.entry(id).insert_entry((address.to_owned(), sender)).into_mut().1
@@ -114,6 +114,7 @@ struct Link {
     address: String,
     hello: Vec<u8>,
     pace: Pace,
+    words: PeerLog,
     log: Logger,
 }
 
@@ -124,15 +125,15 @@ impl Link {
         while let Some(frame) = queue.recv().await {
             match timeout(self.pace.patience(KEEPALIVE), self.connect()).await {
                 Ok(Ok(stream)) => {
-                    info!(self.log, "connection established");
+                    self.words.connected(&self.log);
                     backoff = FIRST_BACKOFF;
                     match self.pump(stream, frame, &mut queue).await {
                         Ok(()) => return,
-                        Err(error) => warn!(self.log, "connection aborted"; "reason" => %error),
+                        Err(error) => self.words.lost(&self.log, &error),
                     }
                 }
-                Ok(Err(error)) => warn!(self.log, "connection abort"; "reason" => %error),
-                Err(_) => warn!(self.log, "wait connect timeout"),
+                Ok(Err(error)) => self.words.refused(&self.log, &error),
+                Err(_) => self.words.late(&self.log),
             }
             if events.send(PeerEvent::Unreachable(self.id)).await.is_err() {
                 return;

@@ -75,6 +75,10 @@ pub struct Heartbeat {
     pub space: Space,
     pub usage: DiskUsage,
     pub slow_score: f64,
+    /// How slow other stores are to answer this one, 1 to 100, by store; empty where its version does not tell.
+    pub network_slow_score: BTreeMap<u64, u64>,
+    /// It was asked to end, and waits for its leaders to go.
+    pub is_stopping: bool,
     pub region_count: u64,
     pub pending_peers: u64,
     /// The regions that this store leads.
@@ -148,9 +152,12 @@ pub enum Reply {
     NotLeader(Option<String>),
     RegionNotFound,
     DiskFull,
-    ServerIsBusy,
+    /// A new leader does not know yet what is committed.
+    ReadIndexNotReady,
+    /// Another leader's entry took the place of this one's.
+    StaleCommand,
     /// A put may have been done, or may yet be.
-    Timeout,
+    Undetermined,
 }
 
 /// The keys of the load, `user0000000000` and on; regions are split evenly between them.

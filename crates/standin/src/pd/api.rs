@@ -1,7 +1,7 @@
 //! PD's HTTP API, in real PD's shapes (tikv/pd pkg/response, server/api). Pure: a view of the cluster in, JSON out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
@@ -13,17 +13,22 @@ use super::{
     units::{bytes_size, go_duration},
 };
 use crate::{
-    VERSION,
     http::Answer,
     pace::Pace,
+    settings,
     wire::{DiskUsage, Heartbeat, Led, Region, StoreMeta},
 };
 use tikv_chaos_core::assumed::{self, DISCONNECTED, DISCONNECTED_AFTER, DOWN, DOWN_AFTER, MAX_REPLICAS, UP};
 
-/// `low-space-ratio`: a store with more than this share in use gets nothing more.
+/// `low-space-ratio`: a store with more than this share in use gets nothing more, unless it is young: has few regions and much
+/// room (tikv/pd pkg/core/store.go, IsLowSpace).
 const LOW_SPACE: f64 = 0.8;
+const YOUNG_REGIONS: u64 = 100;
+const YOUNG_ROOM: u64 = 8 << 30;
 /// A slow score from which PD calls a store slow.
 const SLOW: f64 = 80.0;
+/// What PD's metric calls unhealthy: `storeUnhealthyDuration`, pkg/core/store.go.
+const UNHEALTHY_AFTER: Duration = Duration::from_secs(600);
 
 /// A store's last heartbeat.
 #[derive(Debug, Clone)]
@@ -41,9 +46,9 @@ pub struct View<'a> {
     /// For stores that have not beaten since this PD leads.
     pub leading_since: Beat,
     pub leader: u64,
-    /// Members that answer.
-    pub healthy: BTreeSet<u64>,
-    pub pace: Pace,
+    /// A store that ends and gets no more leaders.
+    pub stopping: Option<u64>,
+    pub settings: &'a settings::Pd,
 }
 
 /// PD's word for a store that it last heard of so long ago.
@@ -69,20 +74,19 @@ impl View<'_> {
         }
         Answer::json(&match path {
             assumed::PD_STORES => self.stores(),
-            assumed::PD_HEALTH => self.health(),
-            assumed::PD_MEMBERS => self.members(),
-            "/pd/api/v1/leader" => self.member(self.leader),
+            "/pd/api/v1/leader" => member(self.state, self.leader, &self.settings.play.behaviour.to_string()),
             assumed::PD_CLUSTER_STATUS => self.cluster_status(),
             assumed::PD_REGION_STATS => self.region_stats(),
             assumed::PD_REGIONS => self.regions(),
-            assumed::PD_REPLICATION => json!({
-                "max-replicas": MAX_REPLICAS, "location-labels": "", "strictly-match-label": "false",
-                "enable-placement-rules": "true", "isolation-level": ""
-            }),
-            "/pd/api/v1/config/schedule" => json!({
-                "max-store-down-time": go_duration(self.pace.of(DOWN_AFTER)), "leader-schedule-limit": 1,
-                "region-schedule-limit": 0, "replica-schedule-limit": 0, "low-space-ratio": LOW_SPACE,
-                "high-space-ratio": 0.7
+            assumed::PD_REPLICATION => replication(),
+            "/pd/api/v1/config/rules" => json!([{
+                "group_id": "pd", "id": "default", "start_key": "", "end_key": "", "role": "voter",
+                "is_witness": false, "count": MAX_REPLICAS,
+            }]),
+            "/pd/api/v1/config/schedule" => self.schedule(),
+            "/pd/api/v1/config" => json!({
+                "lease": self.settings.lease.as_secs(), "replication": replication(), "schedule": self.schedule(),
+                "standin": { "speed": self.settings.play.speed },
             }),
             _ => return Answer::text(404, "404 page not found\n"),
         })
@@ -97,7 +101,8 @@ impl View<'_> {
         let fit = self.state.stores.keys().filter(|id| {
             let beat = self.beat(**id);
             let well = beat.said.as_ref().is_some_and(|said| said.usage == DiskUsage::Normal && said.slow_score < SLOW);
-            well && state_name(beat.at.elapsed(), self.pace) == UP && !self.is_low(**id)
+            let up = state_name(beat.at.elapsed(), self.settings.play.pace) == UP;
+            well && up && !self.is_low(**id) && self.stopping != Some(**id)
         });
         fit.copied().collect()
     }
@@ -109,46 +114,38 @@ impl View<'_> {
     }
 
     pub fn is_low(&self, store: u64) -> bool {
-        let space = self.beat(store).said.as_ref().map(|said| said.space);
-        space.is_some_and(|space| (space.available as f64) < (1.0 - LOW_SPACE) * space.capacity as f64)
+        self.beat(store).said.as_ref().is_some_and(|said| {
+            let (space, few) = (said.space, said.region_count < YOUNG_REGIONS);
+            let is_young = few && space.available > YOUNG_ROOM;
+            !is_young && (space.available as f64) < (1.0 - LOW_SPACE) * space.capacity as f64
+        })
     }
 
-    /// The values of `pd_cluster_status`.
-    pub fn counts(&self) -> BTreeMap<&'static str, f64> {
-        let mut counts: BTreeMap<&'static str, f64> = [
-            "store_up_count",
-            "store_disconnected_count",
-            "store_down_count",
-            "store_unhealth_count",
-            "store_offline_count",
-            "store_tombstone_count",
-            "store_low_space_count",
-            "store_slow_count",
-            "region_count",
-            "leader_count",
-            "storage_size",
-            "storage_capacity",
-        ]
-        .map(|name| (name, 0.0))
-        .into();
-        let mut add = |name, value| *counts.entry(name).or_default() += value;
-        for id in self.state.stores.keys() {
-            let beat = self.beat(*id);
-            match state_name(beat.at.elapsed(), self.pace) {
-                UP => add("store_up_count", 1.0),
-                DISCONNECTED => add("store_disconnected_count", 1.0),
-                _ => add("store_down_count", 1.0),
-            }
-            if let Some(said) = &beat.said {
-                add("store_low_space_count", f64::from(self.is_low(*id)));
-                add("store_slow_count", f64::from(said.slow_score >= SLOW));
-                add("storage_capacity", said.space.capacity as f64);
-                add("storage_size", said.space.used as f64);
-                add("region_count", said.region_count as f64);
-            }
-        }
-        add("leader_count", self.state.leaders.len() as f64);
-        counts
+    /// The values of `pd_cluster_status`, by name and store.
+    pub fn counts(&self) -> Vec<(&'static str, u64, f64)> {
+        let of = |id: u64| {
+            let beat = self.beat(id);
+            let state = state_name(beat.at.elapsed(), self.settings.play.pace);
+            let said = beat.said.as_ref();
+            let leads = self.state.leaders.values().filter(|leader| leader.store == id).count();
+            let is = |holds: bool| f64::from(u8::from(holds));
+            [
+                ("store_up_count", is(state == UP)),
+                ("store_disconnected_count", is(state == DISCONNECTED)),
+                ("store_down_count", is(state == DOWN)),
+                ("store_unhealth_count", is(beat.at.elapsed() > self.settings.play.pace.of(UNHEALTHY_AFTER))),
+                ("store_offline_count", 0.0),
+                ("store_tombstone_count", 0.0),
+                ("store_low_space_count", is(self.is_low(id))),
+                ("store_slow_count", is(said.is_some_and(|said| said.slow_score >= SLOW))),
+                ("region_count", said.map_or(0.0, |said| said.region_count as f64)),
+                ("leader_count", leads as f64),
+                ("storage_size", said.map_or(0.0, |said| said.space.used as f64)),
+                ("storage_capacity", said.map_or(0.0, |said| said.space.capacity as f64)),
+            ]
+            .map(|(name, value)| (name, id, value))
+        };
+        self.state.stores.keys().flat_map(|id| of(*id)).collect()
     }
 
     fn led(&self, region: u64) -> Option<&Led> {
@@ -179,6 +176,9 @@ impl View<'_> {
             status["available"] = bytes_size(said.space.available).into();
             status["used_size"] = bytes_size(said.space.used).into();
             status["slow_score"] = said.slow_score.into();
+            if self.settings.play.behaviour.has_network_score() && !said.network_slow_score.is_empty() {
+                status["network_slow_score"] = json!(said.network_slow_score);
+            }
             if said.pending_peers > 0 {
                 status["pending_peer_count"] = said.pending_peers.into();
             }
@@ -195,7 +195,7 @@ impl View<'_> {
                 "id": store.id, "address": store.address, "version": store.version, "peer_address": store.address,
                 "status_address": store.status_address, "git_hash": "", "start_timestamp": store.start_timestamp,
                 "deploy_path": store.deploy_path, "last_heartbeat": beat.time.as_nanosecond() as i64,
-                "node_state": 1, "state_name": state_name(beat.at.elapsed(), self.pace),
+                "node_state": 1, "state_name": state_name(beat.at.elapsed(), self.settings.play.pace),
             },
             "status": status,
         })
@@ -206,30 +206,10 @@ impl View<'_> {
         self.led(region).map_or(1, |led| (led.size >> 20).max(1))
     }
 
-    fn health(&self) -> Value {
-        let members = self.state.members.iter().map(|(id, member)| {
-            json!({
-                "name": member.name, "member_id": id, "client_urls": [url(&member.client)],
-                "health": self.healthy.contains(id),
-            })
-        });
-        members.collect()
-    }
-
-    fn members(&self) -> Value {
-        let members: Vec<Value> = self.state.members.keys().map(|id| self.member(*id)).collect();
-        let leader = self.member(self.leader);
+    fn schedule(&self) -> Value {
         json!({
-            "header": { "cluster_id": self.state.cluster_id },
-            "members": members, "leader": leader, "etcd_leader": leader,
-        })
-    }
-
-    fn member(&self, id: u64) -> Value {
-        let Some(Member { name, client, peer }) = self.state.members.get(&id) else { return json!({}) };
-        json!({
-            "name": name, "member_id": id, "peer_urls": [url(peer)], "client_urls": [url(client)],
-            "deploy_path": "/", "binary_version": VERSION, "git_hash": "",
+            "max-store-down-time": go_duration(DOWN_AFTER), "leader-schedule-limit": 4, "region-schedule-limit": 0,
+            "replica-schedule-limit": 0, "low-space-ratio": LOW_SPACE, "high-space-ratio": 0.7,
         })
     }
 
@@ -290,7 +270,32 @@ impl View<'_> {
     }
 }
 
-fn url(address: &str) -> String {
+fn replication() -> Value {
+    json!({
+        "max-replicas": MAX_REPLICAS, "location-labels": "", "strictly-match-label": "false",
+        "enable-placement-rules": "true", "isolation-level": "",
+    })
+}
+
+/// The answer to `/members`, which a member that does not lead can give, too.
+pub fn members(state: &State, leader: u64, version: &str) -> Value {
+    let members: Vec<Value> = state.members.keys().map(|id| member(state, *id, version)).collect();
+    let leader = member(state, leader, version);
+    json!({
+        "header": { "cluster_id": state.cluster_id },
+        "members": members, "leader": leader, "etcd_leader": leader,
+    })
+}
+
+fn member(state: &State, id: u64, version: &str) -> Value {
+    let Some(Member { name, client, peer }) = state.members.get(&id) else { return json!({}) };
+    json!({
+        "name": name, "member_id": id, "peer_urls": [url(peer)], "client_urls": [url(client)],
+        "deploy_path": "/", "binary_version": version, "git_hash": "",
+    })
+}
+
+pub fn url(address: &str) -> String {
     format!("http://{address}")
 }
 

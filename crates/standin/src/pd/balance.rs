@@ -1,5 +1,5 @@
-//! Where leaders go: as balance-leader does, one at a time, from the store with the most to the one with the least.
-//! Pure.
+//! Where leaders go: as balance-leader does, one at a time, from the store with the most to the one with the least; and all
+//! of a store's that ends. Pure.
 
 use std::collections::BTreeMap;
 
@@ -37,6 +37,27 @@ pub fn transfer(state: &State, fit: &[u64], from: u64, leads: &[Led]) -> Option<
         }
     }
     None
+}
+
+/// Leaderships that a store should give up, `limit` at most: region, peer, and the peer's store. They go to the store with the
+/// fewest.
+pub fn evict(state: &State, fit: &[u64], leads: &[Led], limit: usize) -> Vec<(u64, u64, u64)> {
+    let mut counts: BTreeMap<u64, usize> = fit.iter().map(|id| (*id, 0)).collect();
+    for leader in state.leaders.values() {
+        counts.entry(leader.store).and_modify(|count| *count += 1);
+    }
+    let mut moves = vec![];
+    for led in leads {
+        let Some(region) = state.regions.get(&led.region) else { continue };
+        let well = |peer: u64| !led.down.contains_key(&peer) && !led.pending.contains(&peer);
+        let can = region.peers.iter().filter(|peer| counts.contains_key(&peer.store_id) && well(peer.id));
+        if let Some(peer) = can.min_by_key(|peer| counts[&peer.store_id]) {
+            counts.entry(peer.store_id).and_modify(|count| *count += 1);
+            moves.push((led.region, peer.id, peer.store_id));
+        }
+    }
+    moves.truncate(limit);
+    moves
 }
 
 #[cfg(test)]
@@ -87,5 +108,16 @@ mod tests {
             led.down.insert(10 * led.region + 3, 700);
         }
         assert_eq!(transfer(&state, &[1, 2, 3], 1, &leads), None);
+    }
+
+    #[test]
+    fn store_that_ends_gives_all_up_to_those_that_stay() {
+        let state = state(&[1, 1, 1, 2, 2, 3]);
+        let leads = led_by(&state, 1);
+        let moves = evict(&state, &[2, 3], &leads, 4);
+        assert_eq!(moves.iter().map(|(_, _, to)| *to).collect::<Vec<_>>(), [3, 2, 3]);
+        assert!(moves.iter().all(|(region, peer, to)| *peer == 10 * region + to));
+        assert_eq!(evict(&state, &[2, 3], &leads, 2).len(), 2);
+        assert_eq!(evict(&state, &[], &leads, 4), [], "there is nobody to take them");
     }
 }

@@ -58,15 +58,16 @@ pub struct Timings {
 }
 
 impl Timings {
-    pub fn new() -> prometheus::Result<Self> {
-        let histogram = |name, help| {
-            let buckets = exponential_buckets(0.000_01, 2.0, 26)?;
+    /// `commit_buckets` differ by TiKV's version.
+    pub fn new(commit_buckets: usize) -> prometheus::Result<Self> {
+        let histogram = |name, help, buckets| {
+            let buckets = exponential_buckets(0.000_01, 2.0, buckets)?;
             Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))
         };
         Ok(Self {
-            append: histogram(metric::APPEND_LOG, "Bucketed histogram of peer appending log duration.")?,
-            commit: histogram(metric::COMMIT_LOG, "Bucketed histogram of peer commits logs duration.")?,
-            apply: histogram(metric::APPLY_LOG, "Bucketed histogram of peer applying log duration.")?,
+            append: histogram(metric::APPEND_LOG, "Bucketed histogram of peer appending log duration.", 26)?,
+            commit: histogram(metric::COMMIT_LOG, "Bucketed histogram of peer commits logs duration.", commit_buckets)?,
+            apply: histogram(metric::APPLY_LOG, "Bucketed histogram of peer applying log duration.", 26)?,
         })
     }
 }
@@ -86,6 +87,7 @@ impl<M: Machine> Groups<M> {
     pub fn open(
         folder: &Path,
         ticks: Ticks,
+        timings: Timings,
         log: &Logger,
         peer_of: impl Fn(u64, &[u8]) -> io::Result<u64>,
     ) -> io::Result<Self> {
@@ -106,7 +108,6 @@ impl<M: Machine> Groups<M> {
             }
         })?;
         broken?;
-        let timings = Timings::new().map_err(io::Error::other)?;
         let mut groups = Self { wal, groups: BTreeMap::new(), notes, ticks, timings, log: log.clone() };
         for (id, log) in logs {
             let peer = peer_of(id, groups.notes.get(&id).map(Vec::as_slice).unwrap_or_default())?;
@@ -234,8 +235,8 @@ impl<M: Machine> Groups<M> {
         }
         let before = self.wal.len();
         match self.wal.rewrite(&batch) {
-            Ok(()) => info!(self.log, "compacted raft log"; "before" => before, "after" => self.wal.len()),
-            Err(error) => warn!(self.log, "cannot compact raft log"; "error" => %error),
+            Ok(()) => info!(self.log, "stand-in: compacted raft log"; "before" => before, "after" => self.wal.len()),
+            Err(error) => warn!(self.log, "stand-in: cannot compact raft log"; "error" => %error),
         }
         Ok(())
     }

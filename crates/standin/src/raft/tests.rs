@@ -38,7 +38,8 @@ const ID: u64 = 2;
 
 fn open(folder: &Path, peer: u64) -> Groups<Sum> {
     let log = Logger::root(slog::Discard, o!());
-    Groups::open(folder, Ticks { heartbeat: 2, election: 10 }, &log, |_, _| Ok(peer)).unwrap()
+    let timings = Timings::new(32).unwrap();
+    Groups::open(folder, Ticks { heartbeat: 2, election: 10 }, timings, &log, |_, _| Ok(peer)).unwrap()
 }
 
 impl Cluster {

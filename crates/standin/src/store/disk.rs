@@ -1,4 +1,4 @@
-//! How full the disk is, and what TiKV calls that (src/server/server.rs, init_storage_stats_task).
+//! How full the disk is, and what TiKV calls that (components/server/src/server.rs, init_storage_stats_task).
 
 use std::{io, path::Path};
 
@@ -7,16 +7,25 @@ use nix::sys::statvfs::statvfs;
 use crate::wire::{DiskUsage, Space};
 use tikv_chaos_core::assumed::RESERVE_SHARE;
 
-/// The file system under a folder; `used` is what the store itself has written.
-pub fn space(folder: &Path, used: u64) -> io::Result<Space> {
+/// The file system under a folder, cut to `raftstore.capacity` where that is not 0; `used` is what the store itself has
+/// written.
+pub fn space(folder: &Path, used: u64, capacity: u64) -> io::Result<Space> {
     let stat = statvfs(folder)?;
     let fragment = stat.fragment_size();
     let bytes = |blocks: u64| blocks * fragment;
-    Ok(Space { capacity: bytes(stat.blocks()), available: bytes(stat.blocks_available()), used })
+    Ok(within(Space { capacity: bytes(stat.blocks()), available: bytes(stat.blocks_available()), used }, capacity))
 }
 
-/// `reserve` is `storage.reserve-space`; TiKV keeps a twentieth of the disk at least.
+fn within(disk: Space, capacity: u64) -> Space {
+    let capacity = if capacity == 0 { disk.capacity } else { disk.capacity.min(capacity) };
+    Space { capacity, available: disk.available.min(capacity.saturating_sub(disk.used)), ..disk }
+}
+
+/// `reserve` is `storage.reserve-space`: TiKV keeps a twentieth of the disk at least, and does not look at all where it is 0.
 pub fn usage(space: Space, reserve: u64) -> DiskUsage {
+    if reserve == 0 {
+        return DiskUsage::Normal;
+    }
     let reserve = reserve.max((space.capacity as f64 * RESERVE_SHARE) as u64);
     if space.available <= reserve / 2 {
         DiskUsage::AlreadyFull
@@ -37,8 +46,18 @@ mod tests {
         assert_eq!(of(101, 100), DiskUsage::Normal);
         assert_eq!(of(100, 100), DiskUsage::AlmostFull);
         assert_eq!(of(50, 100), DiskUsage::AlreadyFull);
-        assert_eq!(of(51, 0), DiskUsage::Normal);
-        assert_eq!(of(50, 0), DiskUsage::AlmostFull);
-        assert_eq!(of(25, 0), DiskUsage::AlreadyFull);
+        assert_eq!(of(51, 1), DiskUsage::Normal);
+        assert_eq!(of(50, 1), DiskUsage::AlmostFull);
+        assert_eq!(of(25, 1), DiskUsage::AlreadyFull);
+        assert_eq!(of(0, 0), DiskUsage::Normal, "the check is off");
+    }
+
+    #[test]
+    fn capacity_of_the_configuration_cuts_what_the_disk_has() {
+        let disk = Space { capacity: 1000, available: 900, used: 50 };
+        assert_eq!(within(disk, 0), disk);
+        assert_eq!(within(disk, 5000), disk);
+        assert_eq!(within(disk, 300), Space { capacity: 300, available: 250, used: 50 });
+        assert_eq!(within(disk, 40), Space { capacity: 40, available: 0, used: 50 });
     }
 }

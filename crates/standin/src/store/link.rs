@@ -1,10 +1,12 @@
 //! A store's way to PD: its id, and a heartbeat every ten seconds and whenever something changed.
+//!
+//! One that stops asks for orders more often: real PD sends them by a stream of its own.
 
 use std::{io, time::Duration};
 
 use hyper::Method;
 use serde::{Serialize, de::DeserializeOwned};
-use slog::{Logger, warn};
+use slog::{Logger, error};
 use tokio::{
     sync::{mpsc, watch},
     time::{sleep, timeout},
@@ -15,7 +17,6 @@ use crate::{
     pace::Pace,
     wire::{ALLOC_ID, HEARTBEAT, Heartbeat, Orders},
 };
-use tikv_chaos_core::assumed::STORE_HEARTBEAT;
 
 /// How long one PD has to answer, and how long to wait before all are asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,12 +27,14 @@ pub struct PdLink {
     /// The one that answered last.
     current: usize,
     pace: Pace,
+    /// Between two heartbeats, at TiKV's own pace.
+    every: Duration,
     log: Logger,
 }
 
 impl PdLink {
-    pub fn new(pds: Vec<String>, pace: Pace, log: &Logger) -> Self {
-        Self { pds, current: 0, pace, log: log.clone() }
+    pub fn new(pds: Vec<String>, pace: Pace, every: Duration, log: &Logger) -> Self {
+        Self { pds, current: 0, pace, every, log: log.clone() }
     }
 
     /// Asks one PD after the other. The error of the kind `AlreadyExists` is PD's refusal; others may pass.
@@ -39,8 +42,9 @@ impl PdLink {
         let body = serde_json::to_vec(body)?;
         let mut last = io::Error::other("no PD to ask");
         for _ in 0..self.pds.len() {
-            let asked = Asked { method: Method::POST, target: path.to_owned(), body: body.clone() };
-            match http::ask(&self.pds[self.current], asked, self.pace.patience(PATIENCE)).await {
+            let asked = Asked { method: Method::POST, body: body.clone(), ..Asked::get(path) };
+            let pd = &self.pds[self.current];
+            match http::ask(pd, asked, self.pace.patience(PATIENCE)).await {
                 Ok((200, answer)) => return Ok(serde_json::from_slice(&answer)?),
                 Ok((409, why)) => {
                     let why = String::from_utf8_lossy(&why).into_owned();
@@ -49,7 +53,10 @@ impl PdLink {
                 Ok((status, why)) => {
                     last = io::Error::other(format!("{status} {}", String::from_utf8_lossy(&why).trim_end()));
                 }
-                Err(error) => last = error,
+                Err(error) => {
+                    error!(self.log, "failed to connect to PD member"; "endpoints" => pd, "err" => %error);
+                    last = error;
+                }
             }
             self.current = (self.current + 1) % self.pds.len();
         }
@@ -61,7 +68,7 @@ impl PdLink {
         loop {
             match self.post(ALLOC_ID, &()).await {
                 Ok(id) => return id,
-                Err(error) => warn!(self.log, "failed to connect to PD member"; "error" => %error),
+                Err(error) => error!(self.log, "stand-in: no id from PD yet"; "err" => %error),
             }
             sleep(self.pace.of(AGAIN)).await;
         }
@@ -74,7 +81,7 @@ impl PdLink {
             let wait = match self.post::<Orders>(HEARTBEAT, &report).await {
                 Ok(given) => {
                     // Until PD knows enough stores to make regions, it's asked often.
-                    let wait = if given.regions.is_empty() { AGAIN } else { STORE_HEARTBEAT };
+                    let wait = if given.regions.is_empty() || report.is_stopping { AGAIN } else { self.every };
                     if orders.send(Ok(given)).await.is_err() {
                         return;
                     }
@@ -85,7 +92,7 @@ impl PdLink {
                     return;
                 }
                 Err(error) => {
-                    warn!(self.log, "failed to send heartbeat"; "error" => %error);
+                    error!(self.log, "store heartbeat failed"; "err" => %error);
                     AGAIN
                 }
             };

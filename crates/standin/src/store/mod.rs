@@ -5,7 +5,11 @@ mod disk;
 mod kv;
 mod link;
 mod metrics;
+mod network;
+mod report;
+mod serve;
 mod status;
+mod stop;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,29 +21,30 @@ use std::{
 use kv::Kv;
 use link::PdLink;
 use metrics::Metrics;
-use raft::{StateRole, Storage as _, eraftpb::Message};
+use network::Network;
+use raft::{StateRole, eraftpb::Message};
 use serde::{Deserialize, Serialize};
 use slog::{Logger, crit, info, warn};
+use stop::Eviction;
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{MissedTickBehavior, interval},
 };
 
 use super::{
-    STARTED, VERSION, args, http,
+    STARTED, args, http,
     net::{self, Hello, PeerEvent, Peers},
-    raft::{Group, Groups, Lost, Ticks, decode, encode, metric_name},
-    wire::{DiskUsage, Heartbeat, Led, Op, Orders, Region, Reply, Request, Space, StoreMeta},
+    peer_log::PeerLog,
+    raft::{Groups, Ticks, Timings, decode, encode, metric_name},
+    settings,
+    wire::{DiskUsage, Heartbeat, Orders, Region, Space, StoreMeta},
 };
-use tikv_chaos_core::assumed::{DISK_CHECK, MAX_PEER_DOWN, RAFT_ELECTION_TICKS, RAFT_HEARTBEAT_TICKS, RAFT_TICK};
 
 /// The note that holds the store's own id; no region has this number.
 const IDENT: u64 = 0;
-/// A proposal that was not agreed on by then is forgotten here; the client was told so long before.
-const PROPOSAL: Duration = Duration::from_secs(60);
-/// When a client is told that it isn't known how its request will end.
-const REQUEST: Duration = Duration::from_secs(10);
+/// TiKV keeps a proposal for as long as nothing tells how it ends.
+const PROPOSAL: Duration = Duration::MAX;
 
 /// The note of a region.
 #[derive(Serialize, Deserialize)]
@@ -51,6 +56,7 @@ struct Here {
 
 struct Store {
     args: args::Store,
+    settings: settings::Store,
     meta: StoreMeta,
     groups: Groups<Kv>,
     regions: BTreeMap<u64, Region>,
@@ -63,50 +69,65 @@ struct Store {
     begun: Instant,
     space: Space,
     usage: DiskUsage,
+    /// Where the version has it.
+    network: Option<Network>,
+    /// Since it was told to end.
+    eviction: Option<Eviction>,
     metrics: Metrics,
     reports: watch::Sender<Heartbeat>,
     log: Logger,
 }
 
-/// Until the log can't be written, or PD refuses the store.
-pub async fn run(args: args::Store, log: &Logger) -> io::Result<()> {
-    let pace = args.speed;
-    let ticks = Ticks { heartbeat: RAFT_HEARTBEAT_TICKS as usize, election: RAFT_ELECTION_TICKS as usize };
-    let mut groups = Groups::open(&args.data_dir.join("raft"), ticks, log, |id, note| match id {
+/// Until the log can't be written, PD refuses the store, or it has ended as `stopping` asked for.
+pub async fn run(
+    args: args::Store,
+    settings: settings::Store,
+    mut stopping: watch::Receiver<bool>,
+    log: &Logger,
+) -> io::Result<()> {
+    let started = Instant::now();
+    let (pace, behaviour) = (settings.play.pace, settings.play.behaviour);
+    let ticks = Ticks { heartbeat: settings.heartbeat_ticks as usize, election: settings.election_ticks as usize };
+    let timings = Timings::new(behaviour.commit_buckets).map_err(io::Error::other)?;
+    let mut groups = Groups::open(&args.data_dir.join("raft"), ticks, timings, log, |id, note| match id {
         IDENT => Err(io::Error::other("the store's own note has no log")),
         _ => Ok(serde_json::from_slice::<Here>(note)?.peer),
     })?;
-    let metrics = Metrics::register(&groups.timings).map_err(io::Error::other)?;
-    let config = Arc::new(status::config(&args));
+    let metrics = Metrics::register(&groups.timings, &behaviour).map_err(io::Error::other)?;
+    let config = Arc::new(status::config(&args, &settings));
     let status = TcpListener::bind(args.status_addr).await?;
     tokio::spawn(http::serve(status, move |asked| std::future::ready(status::answer(&asked, &config))));
     let listener = TcpListener::bind(args.addr).await?;
 
-    let mut link = PdLink::new(args.pds.clone(), pace, log);
+    let mut link = PdLink::new(args.pds.clone(), pace, settings.store_heartbeat, log);
     let id = match groups.note(IDENT) {
         Some(ident) => serde_json::from_slice(ident)?,
         None => {
-            let id = link.alloc_id().await;
+            let id = tokio::select! {
+                id = link.alloc_id() => id,
+                _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
+            };
             groups.set_note(IDENT, serde_json::to_vec(&id)?)?;
             id
         }
     };
-    info!(log, "start store"; "store_id" => id, "addr" => &args.advertise_addr, "regions" => groups.groups.len());
+    info!(log, "start store"; "store_id" => id, "region_count" => groups.groups.len(), "takes" => ?started.elapsed());
     let (peer_events, mut from_peers) = mpsc::channel(256);
     let (requests, mut from_clients) = mpsc::channel(256);
     let (orders, mut from_pd) = mpsc::channel(4);
     let (reports, report) = watch::channel(Heartbeat::default());
     let hello = Hello::Peer { id, name: args.advertise_addr.clone(), client_urls: vec![] };
-    let peers = Peers::new(&hello, "store_id", pace, log, peer_events.clone())?;
+    let words = PeerLog::Tikv { connections: behaviour.connections_are_logged };
+    let peers = Peers::new(&hello, words, pace, log, peer_events.clone())?;
     let counted = metrics.clone();
     tokio::spawn(net::accept(listener, pace, peer_events, move |stream| {
-        status::serve_client(stream, requests.clone(), counted.clone(), pace.patience(REQUEST))
+        serve::connection(stream, requests.clone(), counted.clone())
     }));
     let meta = StoreMeta {
         id,
         address: args.advertise_addr.clone(),
         status_address: args.advertise_status_addr.clone(),
-        version: VERSION.to_owned(),
+        version: behaviour.to_string(),
         start_timestamp: *STARTED,
         deploy_path: "/".to_owned(),
     };
@@ -115,6 +136,7 @@ pub async fn run(args: args::Store, log: &Logger) -> io::Result<()> {
     let mut store = Store {
         regions: regions.collect::<io::Result<_>>()?,
         args,
+        settings,
         meta,
         groups,
         peers,
@@ -124,11 +146,14 @@ pub async fn run(args: args::Store, log: &Logger) -> io::Result<()> {
         begun: Instant::now(),
         space: Space::default(),
         usage: DiskUsage::Normal,
+        network: behaviour.has_network_score().then(|| Network::new(id, pace, &metrics)),
+        eviction: None,
         metrics,
         reports,
         log: log.clone(),
     };
     store.check_disk()?;
+    store.refresh_size()?;
     store.report(true);
     tokio::spawn(link.run(report, orders));
 
@@ -137,12 +162,21 @@ pub async fn run(args: args::Store, log: &Logger) -> io::Result<()> {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         timer
     };
-    let (mut tick, mut disk_check) = (every(RAFT_TICK), every(DISK_CHECK));
+    let mut tick = every(store.settings.raft_tick);
+    let (mut disk_check, mut size_refresh) = (every(behaviour.disk_check), every(behaviour.size_refresh));
     loop {
         let mut urgent = false;
         tokio::select! {
             _ = tick.tick() => store.tick(),
             _ = disk_check.tick() => urgent = store.check_disk()?,
+            _ = size_refresh.tick() => store.refresh_size()?,
+            Ok(_) = stopping.wait_for(|stopping| *stopping), if store.eviction.is_none() => {
+                store.eviction = Some(Eviction::begin(&store.settings, store.leaders(), log));
+                urgent = true;
+            }
+            () = stop::look(&mut store.eviction) => if store.may_end() {
+                return Ok(());
+            },
             Some(event) = from_peers.recv() => store.hear(event),
             Some((request, reply)) = from_clients.recv() => store.serve(&request, reply),
             Some(orders) = from_pd.recv() => store.obey(orders?)?,
@@ -160,7 +194,6 @@ pub async fn run(args: args::Store, log: &Logger) -> io::Result<()> {
 impl Store {
     fn tick(&mut self) {
         self.groups.tick(PROPOSAL);
-        let full = self.usage != DiskUsage::Normal;
         for (id, region) in &self.regions {
             let Some(group) = self.groups.groups.get_mut(id) else { continue };
             // The other stores may not have had their orders yet when the first election began.
@@ -169,27 +202,28 @@ impl Store {
             if mine && waits && group.log().is_untouched() {
                 let _ = group.node.campaign();
             }
-            if full && group.is_leader() {
-                let fit = |store: u64| store != self.meta.id && !self.full.contains(&store);
-                let active = |peer: u64| group.node.raft.prs().get(peer).is_some_and(|progress| progress.recent_active);
-                if let Some(peer) = region.peers.iter().find(|peer| fit(peer.store_id) && active(peer.id)).copied() {
-                    info!(self.log, "try to transfer leader because of disk full";
-                        "region_id" => id, "to_store" => peer.store_id);
-                    group.transfer_leader(peer.id);
-                }
-            }
         }
     }
 
-    /// Whether the usage changed.
-    fn check_disk(&mut self) -> io::Result<bool> {
-        self.space = disk::space(&self.args.data_dir, self.groups.size())?;
+    fn measure(&self) -> io::Result<Space> {
+        disk::space(&self.args.data_dir, self.groups.size(), self.settings.capacity)
+    }
+
+    /// What metrics and PD are told.
+    fn refresh_size(&mut self) -> io::Result<()> {
+        self.space = self.measure()?;
         let gauges =
             [("capacity", self.space.capacity), ("available", self.space.available), ("used", self.space.used)];
         for (name, bytes) in gauges {
             self.metrics.size.with_label_values(&[name]).set(bytes as f64);
         }
-        let usage = disk::usage(self.space, self.args.reserve_space);
+        Ok(())
+    }
+
+    /// Whether the usage changed.
+    fn check_disk(&mut self) -> io::Result<bool> {
+        let space = self.measure()?;
+        let usage = disk::usage(space, self.settings.reserve_space);
         let was = std::mem::replace(&mut self.usage, usage);
         if was != usage {
             warn!(
@@ -200,9 +234,9 @@ impl Store {
                 usage,
                 usage,
                 usage,
-                self.space.available,
-                self.space.used,
-                self.space.capacity
+                space.available,
+                space.used,
+                space.capacity
             );
         }
         Ok(was != usage)
@@ -215,7 +249,9 @@ impl Store {
                 self.heard.insert(from, Instant::now());
                 let messages = match decode(&frame) {
                     Ok(messages) => messages,
-                    Err(error) => return warn!(self.log, "invalid raft message"; "from" => from, "error" => %error),
+                    Err(error) => {
+                        return warn!(self.log, "stand-in: invalid raft message"; "from" => from, "error" => %error);
+                    }
                 };
                 for (region, message) in messages {
                     if !self.groups.step(region, message) {
@@ -236,40 +272,11 @@ impl Store {
         }
     }
 
-    fn serve(&mut self, request: &Request, reply: oneshot::Sender<Reply>) {
-        // A client that no longer waits needs no answer.
-        let say = |reply: oneshot::Sender<Reply>, what| drop(reply.send(what));
-        let region = self.regions.get(&request.region).filter(|region| region.holds(request.op.key()));
-        let (Some(region), Some(group)) = (region, self.groups.groups.get_mut(&request.region)) else {
-            return say(reply, Reply::RegionNotFound);
-        };
-        if !group.is_leader() {
-            let leader = region.store_of(group.leader()).and_then(|store| self.addresses.get(&store));
-            return say(reply, Reply::NotLeader(leader.cloned()));
-        }
-        match &request.op {
-            Op::Get { key } => {
-                let key = key.clone();
-                group.read(Box::new(move |kv: Result<&Kv, Lost>| {
-                    say(reply, kv.map_or(Reply::ServerIsBusy, |kv| Reply::Value(kv.get(&key).cloned())));
-                }));
-            }
-            Op::Put { key, value } => {
-                let full = |store: u64| {
-                    if store == self.meta.id { self.usage != DiskUsage::Normal } else { self.full.contains(&store) }
-                };
-                let others = region.peers.iter().filter(|peer| full(peer.store_id)).count();
-                if full(self.meta.id) || 2 * others > region.peers.len() {
-                    return say(reply, Reply::DiskFull);
-                }
-                let tell = move |done: Result<(), Lost>| say(reply, done.map_or(Reply::ServerIsBusy, |()| Reply::Done));
-                group.propose(kv::put(key, value), Box::new(tell));
-            }
-        }
-    }
-
     fn obey(&mut self, orders: Orders) -> io::Result<()> {
         self.addresses = orders.stores;
+        if let Some(network) = &mut self.network {
+            network.watch(&self.addresses);
+        }
         self.full = orders.full;
         for region in orders.regions {
             let Some(peer) = region.peer_on(self.meta.id).filter(|_| !self.regions.contains_key(&region.id)) else {
@@ -305,7 +312,8 @@ impl Store {
             }
         });
         let changed = changed.inspect_err(|error| {
-            crit!(self.log, "store {}: failed to write to raft engine: {}", self.meta.id, error);
+            let id = self.meta.id;
+            crit!(self.log, "store {}: store-writer-{}-0 failed to write to raft engine: {:?}", id, id, error);
         })?;
         for (store, messages) in out {
             let sent = match self.addresses.get(&store) {
@@ -322,48 +330,5 @@ impl Store {
         }
         self.report(changed || urgent);
         Ok(())
-    }
-
-    /// Renews what the next heartbeat says; an urgent one is sent at once.
-    fn report(&self, urgent: bool) {
-        let groups = &self.groups.groups;
-        let leads: Vec<Led> =
-            groups.iter().filter(|(_, group)| group.is_leader()).map(|(id, group)| self.led(*id, group)).collect();
-        self.metrics.regions.with_label_values(&["leader"]).set(leads.len() as f64);
-        self.metrics.regions.with_label_values(&["region"]).set(groups.len() as f64);
-        let heartbeat = Heartbeat {
-            store: self.meta.clone(),
-            space: self.space,
-            usage: self.usage,
-            slow_score: 1.0,
-            region_count: groups.len() as u64,
-            pending_peers: leads.iter().map(|led| led.pending.len() as u64).sum(),
-            leads,
-        };
-        self.reports.send_if_modified(|report| {
-            *report = heartbeat;
-            urgent
-        });
-    }
-
-    fn led(&self, id: u64, group: &Group<Kv>) -> Led {
-        let first = group.log().first_index().unwrap_or_default();
-        let others = self.regions.get(&id).into_iter().flat_map(|region| &region.peers);
-        let others = others.filter(|peer| peer.store_id != self.meta.id);
-        let silent = |store| self.heard.get(&store).unwrap_or(&self.begun).elapsed();
-        let behind = |peer| group.node.raft.prs().get(peer).is_some_and(|progress| progress.matched + 1 < first);
-        Led {
-            region: id,
-            term: group.term(),
-            size: group.machine().bytes(),
-            keys: group.machine().keys(),
-            down: others
-                .clone()
-                .map(|peer| (peer.id, silent(peer.store_id)))
-                .filter(|(_, silent)| *silent > self.args.speed.of(MAX_PEER_DOWN))
-                .map(|(peer, silent)| (peer, silent.as_secs()))
-                .collect(),
-            pending: others.map(|peer| peer.id).filter(|peer| behind(*peer)).collect(),
-        }
     }
 }

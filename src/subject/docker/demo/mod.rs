@@ -3,6 +3,7 @@
 //! What runs inside is `crate::demo`, which knows no Docker.
 
 mod addresses;
+mod file;
 mod spec;
 
 use std::{
@@ -185,10 +186,13 @@ async fn make(
 }
 
 async fn run(docker: &Docker, piece: Piece) -> Result<(), SubjectError> {
-    let Piece { name, body, .. } = piece;
+    let Piece { name, body, file, .. } = piece;
     let port = body.host_config.as_ref().and_then(|host| host.port_bindings.as_ref()).is_some();
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
     let id = client::change("make the container", &name, docker.create_container(Some(options), body)).await?.id;
+    if let Some((path, text)) = file {
+        file::put(docker, &id, &name, path, &text).await?;
+    }
     match client::change("start the container", &name, docker.start_container(&id, None)).await {
         Err(SubjectError::Docker { operation, object, reason }) if port && is_port_taken(&reason) => {
             let reason = format!("{reason}: choose another --pd-port, or leave it out");

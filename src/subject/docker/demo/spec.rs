@@ -6,6 +6,8 @@ use bollard::models::{
     ContainerCreateBody, HostConfig, Ipam, Mount, MountType, NetworkCreateRequest, PortBinding, VolumeCreateRequest,
 };
 
+use tikv_chaos_core::Version;
+
 use super::addresses::Addresses;
 use crate::{
     cluster::assumed::{PD_CLIENT_PORT, PD_PEER_PORT, TIKV_PORT, TIKV_STATUS_PORT},
@@ -23,6 +25,10 @@ const REGIONS_PER_STORE: u16 = 2;
 const DATA: &str = "/data";
 const LOAD: &str = "load";
 
+/// Where the stores and the PDs find their configuration.
+const STORE_FILE: &str = "/etc/tikv.toml";
+const PD_FILE: &str = "/etc/pd.toml";
+
 /// A stand-in cluster as somebody asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DemoSpec {
@@ -30,6 +36,8 @@ pub struct DemoSpec {
     pub name: String,
     /// How many stores.
     pub stores: u16,
+    /// The version that it plays.
+    pub version: Version,
     /// How much faster than TiKV's its clocks run.
     pub speed: f64,
     /// Operations a second of the built-in load; 0 is none.
@@ -43,6 +51,8 @@ pub struct Piece {
     pub host: String,
     pub name: String,
     pub body: ContainerCreateBody,
+    /// A file to put into it before it starts: its path and its text.
+    pub file: Option<(&'static str, String)>,
 }
 
 impl DemoSpec {
@@ -124,16 +134,16 @@ impl DemoSpec {
             format!("--advertise-peer-urls=http://{host}:{PD_PEER_PORT}"),
             format!("--initial-cluster={}", members.join(",")),
             format!("--data-dir={DATA}"),
-            format!("--stores={}", self.stores),
-            format!("--regions={}", self.stores * REGIONS_PER_STORE),
-            format!("--speed={}", self.speed),
+            format!("--config={PD_FILE}"),
         ];
+        let (stores, regions) = (self.stores, self.stores * REGIONS_PER_STORE);
+        let file = format!("{}stores = {stores}\nregions = {regions}\n", self.played());
         let ports = self.pd_port.filter(|_| at == 0).map(|port| {
             let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(port.to_string()) };
             HashMap::from([(format!("{PD_CLIENT_PORT}/tcp"), Some(vec![binding]))])
         });
         let host_config = HostConfig { port_bindings: ports, ..HostConfig::default() };
-        self.piece(image, &host, "pd", args, host_config)
+        Piece { file: Some((PD_FILE, file)), ..self.piece(image, &host, "pd", args, host_config) }
     }
 
     fn store(&self, image: &str, at: u16) -> Piece {
@@ -146,11 +156,17 @@ impl DemoSpec {
             format!("--advertise-status-addr={host}:{TIKV_STATUS_PORT}"),
             format!("--data-dir={DATA}"),
             format!("--pd={}", pd_addresses()),
-            format!("--reserve-space={RESERVE_MIB}MiB"),
-            format!("--speed={}", self.speed),
+            format!("--config={STORE_FILE}"),
         ];
         let mounts = Some(vec![mount(self.volume(at), DATA.to_owned(), false)]);
-        self.piece(image, &host, "tikv", args, HostConfig { mounts, ..HostConfig::default() })
+        let file = format!("[storage]\nreserve-space = \"{RESERVE_MIB}MiB\"\n\n{}", self.played());
+        let piece = self.piece(image, &host, "tikv", args, HostConfig { mounts, ..HostConfig::default() });
+        Piece { file: Some((STORE_FILE, file)), ..piece }
+    }
+
+    /// The table of a configuration that only the stand-in has.
+    fn played(&self) -> String {
+        format!("[standin]\nversion = \"{}\"\nspeed = {}\n", self.version, self.speed)
     }
 
     fn load(&self, image: &str) -> Piece {
@@ -171,7 +187,6 @@ impl DemoSpec {
             entrypoint: Some(vec![PROGRAM.to_owned(), "demo-node".to_owned()]),
             cmd: Some(args),
             labels: Some(self.labels(role)),
-            stop_timeout: Some(5),
             exposed_ports: host_config.port_bindings.as_ref().map(|ports| ports.keys().cloned().collect()),
             host_config: Some(HostConfig {
                 network_mode: Some(self.network()),
@@ -181,7 +196,7 @@ impl DemoSpec {
             }),
             ..ContainerCreateBody::default()
         };
-        Piece { host: host.to_owned(), name: self.container(host), body }
+        Piece { host: host.to_owned(), name: self.container(host), body, file: None }
     }
 }
 
