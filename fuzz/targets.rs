@@ -6,7 +6,7 @@ use tikv_chaos::{
         network::{parse_chains, parse_qdiscs},
         undo_commands,
     },
-    cluster::{metrics::Reading, pd},
+    cluster::{metrics::Reading, node_config, pd},
     holder::protocol::{Reply, Request},
     session::SessionFile,
 };
@@ -48,4 +48,5 @@ pub fn text(bytes: &[u8]) {
     let _ = (pd::health(text), pd::members(text), pd::region_count(text), pd::max_replicas(text), pd::version(text));
     let stores = pd::stores(text).unwrap_or_default();
     let _ = pd::regions_without_quorum(text, &stores);
+    let _ = node_config::parse(text);
 }

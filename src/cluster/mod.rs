@@ -6,13 +6,15 @@
 pub mod http;
 pub mod member;
 pub mod metrics;
+pub mod node_config;
 pub mod pd;
-
 mod reader;
+pub mod space;
 mod state;
 pub mod tls;
 
 pub use tikv_chaos_core::assumed;
 
+pub use node_config::NodeConfig;
 pub use reader::{Reach, Reached, Reader};
 pub use state::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};

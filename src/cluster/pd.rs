@@ -240,7 +240,7 @@ fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializ
 }
 
 /// The answer, or what of it is wrong.
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     // Only what is wrong is worth finding out where.
     if let Ok(parsed) = serde_json::from_str(text) {
         return Ok(parsed);

@@ -68,6 +68,8 @@ pub const DISK_CHECK: Duration = Duration::from_secs(60);
 pub const RESERVE_SHARE: f64 = 0.05;
 /// `storage.reserve-space`.
 pub const RESERVE_SPACE: u64 = 5 << 30;
+/// `storage.reserve-raft-space`, for a Raft log on a disk of its own (src/storage/config.rs).
+pub const RESERVE_RAFT_SPACE: u64 = 1 << 30;
 /// `max-replicas` where PD does not say.
 pub const MAX_REPLICAS: u32 = 3;
 
