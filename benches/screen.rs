@@ -22,7 +22,7 @@ use ratatui::{
 use support::{Program, daemon::Daemon, demo::Demo, docker_is_here, proc, pty::Terminal};
 use tikv_chaos::{
     chaos::{FaultMetadata, InjectionId, Metadata, Signal},
-    cluster::{ClusterState, NodeView, PdView, Quantiles, Read, StoreMetrics, StoreView},
+    cluster::{ClusterState, NodeConfig, NodeView, PdView, Quantiles, Read, StoreMetrics, StoreView},
     session::{History, Injection, Life, Loaded, SCHEMA, Seen, SessionFile, Store},
     subject::docker::{Endpoints, Health, Network, Node, Role, Snapshot, State},
     tui::{Keymap, Live, Message, Model, Options, difference, theme::Theme, update, view},
@@ -320,9 +320,11 @@ fn state(second: i64, nodes: usize) -> ClusterState {
         ..StoreMetrics::default()
     };
     let stores = nodes - 3;
+    let config = NodeConfig { reserve_space: Some(5 << 30), capacity: Some(0), ..NodeConfig::default() };
     let view = |number: usize| NodeView {
         store: Some(store(number)),
         metrics: Read { value: Some(metrics.clone()), at: Some(now), error: None },
+        config: Read { value: Some(config.clone()), at: Some(now), error: None },
         via: None,
     };
     let pd = PdView {
@@ -339,6 +341,7 @@ fn state(second: i64, nodes: usize) -> ClusterState {
         at: now,
         pd: Read { value: Some(pd), at: Some(now), error: None },
         pd_nodes: Vec::new(),
+        pd_config: Read::default(),
         nodes: (0..stores).map(|number| (id(number), view(number))).collect(),
     }
 }

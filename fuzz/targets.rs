@@ -6,7 +6,7 @@ use tikv_chaos::{
         network::{parse_chains, parse_qdiscs},
         undo_commands,
     },
-    cluster::{metrics::Reading, node_config, pd},
+    cluster::{metrics::Reading, node_config, pd, pd_config},
     holder::protocol::{Reply, Request},
     session::SessionFile,
 };
@@ -48,5 +48,5 @@ pub fn text(bytes: &[u8]) {
     let _ = (pd::health(text), pd::members(text), pd::region_count(text), pd::max_replicas(text), pd::version(text));
     let stores = pd::stores(text).unwrap_or_default();
     let _ = pd::regions_without_quorum(text, &stores);
-    let _ = node_config::parse(text);
+    let _ = (node_config::parse(text), pd_config::parse(text));
 }

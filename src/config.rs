@@ -17,7 +17,10 @@ use self::{
     option::{DEFAULT_TTL, parse_ttl},
 };
 use crate::{
-    cluster::tls::{Tls, TlsFileError},
+    cluster::{
+        ConfigCache,
+        tls::{Tls, TlsFileError},
+    },
     safety::Limits,
     session::{JournalError, Store, guard::Launch},
     subject::docker::{Endpoint, EndpointError, Known, Options, Progress, Source, TikvSubject, Wish, client},
@@ -262,7 +265,8 @@ impl Config {
             open.iter().map(|(_, one)| (one.metadata.clone(), one.deadline.map(left))).collect()
         });
         let (project, image, tls) = (self.project.clone(), self.image.clone(), self.tls.clone());
-        TikvSubject::new(Options { project, image, tls, progress, known, read_only: self.read_only })
+        let configs = ConfigCache::under(&self.state_dir);
+        TikvSubject::new(Options { project, image, tls, progress, known, configs, read_only: self.read_only })
     }
 }
 

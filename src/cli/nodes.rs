@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     chaos::human_bytes,
-    cluster::{ClusterState, NodeView, Read, StoreMetrics, StoreView},
+    cluster::{ClusterState, NodeConfig, NodeView, Read, StoreMetrics, StoreView},
     config::Config,
     subject::docker::{Node, Snapshot},
     tui::span,
@@ -44,7 +44,10 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
 
 /// Every node as Docker shows it, with what the cluster says of it beside.
 pub fn rows<'a>(snapshot: &'a Snapshot, states: &'a [ClusterState]) -> Vec<Row<'a>> {
-    let said = |node| view_of(states, node).map(|view| Said { store: view.store.as_ref(), metrics: &view.metrics });
+    let said = |node| {
+        let view = view_of(states, node)?;
+        Some(Said { store: view.store.as_ref(), metrics: &view.metrics, config: &view.config })
+    };
     snapshot.nodes.iter().map(|node| Row { node, said: said(node) }).collect()
 }
 
@@ -60,6 +63,7 @@ pub struct Row<'a> {
 struct Said<'a> {
     store: Option<&'a StoreView>,
     metrics: &'a Read<StoreMetrics>,
+    config: &'a Read<NodeConfig>,
 }
 
 pub fn view_of<'a>(states: &'a [ClusterState], node: &Node) -> Option<&'a NodeView> {

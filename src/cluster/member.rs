@@ -26,6 +26,8 @@ pub struct Member {
     pub id: String,
     pub name: String,
     pub kind: Kind,
+    /// Names its present life: what was read of a former one may not hold.
+    pub life: String,
     /// Why there is no sense in asking it: `is paused`.
     pub silent: Option<String>,
     /// `host:port` by which its cluster knows it.

@@ -1,6 +1,7 @@
 //! Reads a cluster again and again: asks the PD that answered last, the next one where it fails, and every TiKV node
 //! for its metrics, at the same time. Remembers what rates need and what was read before.
 
+mod config_memory;
 mod pd_memory;
 
 use std::{
@@ -14,9 +15,9 @@ use futures_util::{StreamExt as _, future::join_all, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use self::pd_memory::PdMemory;
+use self::{config_memory::ConfigMemory, pd_memory::PdMemory};
 use super::{
-    ClusterState, NodeView, Read, StoreMetrics,
+    ClusterState, ConfigCache, NodeConfig, NodeView, PdConfig, Read, StoreMetrics,
     assumed::METRICS,
     http::Answer,
     member::{Kind, Member, Roster},
@@ -47,11 +48,13 @@ pub struct Reached {
 #[derive(Default)]
 pub struct Reader {
     clusters: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+    configs: ConfigCache,
 }
 
 #[derive(Default)]
 struct Memory {
     pd: PdMemory,
+    pd_config: ConfigMemory<PdConfig>,
     nodes: BTreeMap<String, NodeMemory>,
 }
 
@@ -59,6 +62,7 @@ struct Memory {
 struct NodeMemory {
     last: Option<Last>,
     metrics: Read<StoreMetrics>,
+    config: ConfigMemory<NodeConfig>,
     via: Option<String>,
 }
 
@@ -70,6 +74,15 @@ struct Last {
 }
 
 impl Reader {
+    /// One that keeps the nodes' configurations there.
+    pub fn keeping(configs: ConfigCache) -> Self {
+        Self { configs, ..Self::default() }
+    }
+
+    pub const fn configs(&self) -> &ConfigCache {
+        &self.configs
+    }
+
     /// Asks everything that is due. Whoever else reads the same cluster now waits for this.
     pub async fn read(&self, rosters: &[Roster], reach: &impl Reach) -> Vec<ClusterState> {
         let memories: Vec<_> = {
@@ -79,24 +92,33 @@ impl Reader {
         };
         let all = rosters.iter().zip(memories).map(|(roster, memory)| async move {
             let mut memory = memory.lock().await;
-            memory.read(roster, reach).await;
-            memory.state(roster)
+            let kept = memory.read(roster, reach, &self.configs).await;
+            (memory.state(roster), kept)
         });
-        join_all(all).await
+        let (states, kept): (Vec<_>, Vec<_>) = join_all(all).await.into_iter().unzip();
+        if kept.contains(&true) {
+            let is_there = |id: &str| rosters.iter().flat_map(|roster| &roster.members).any(|member| member.id == id);
+            self.configs.prune(is_there);
+        }
+        states
     }
 }
 
 impl Memory {
-    async fn read(&mut self, roster: &Roster, reach: &impl Reach) {
+    /// Whether a configuration was kept that was not before.
+    async fn read(&mut self, roster: &Roster, reach: &impl Reach, configs: &ConfigCache) -> bool {
         self.nodes.retain(|id, _| roster.members.iter().any(|member| member.id == *id));
         let stores: Vec<(&Member, u16)> =
             roster.of(Kind::Tikv).map(|member| (member, self.status_port(roster, member))).collect();
         let mut asked = Vec::new();
         for (at, (member, port)) in stores.iter().enumerate() {
             let mut memory = self.nodes.remove(&member.id).unwrap_or_default();
+            memory.config.meet(member, configs);
             match &member.silent {
                 Some(silent) => {
-                    memory.metrics.error = Some(format!("{} {silent}", member.label(*port)));
+                    let error = format!("{} {silent}", member.label(*port));
+                    memory.config.miss(&error);
+                    memory.metrics.error = Some(error);
                     self.nodes.insert(member.id.clone(), memory);
                 }
                 None => asked.push((at, memory)),
@@ -105,12 +127,22 @@ impl Memory {
         let stores = &stores;
         let ask = |(at, mut memory): (usize, NodeMemory)| async move {
             let (member, port) = stores[at];
-            memory.read(member, port, reach).await;
-            (member.id.clone(), memory)
+            let kept = memory.read(member, port, reach, configs).await;
+            (member.id.clone(), memory, kept)
         };
-        let metrics = stream::iter(asked).map(ask).buffer_unordered(ASKED_AT_ONCE).collect::<Vec<_>>();
-        let ((), read) = tokio::join!(self.pd.read(roster, reach), metrics);
-        self.nodes.extend(read);
+        let nodes = stream::iter(asked).map(ask).buffer_unordered(ASKED_AT_ONCE).collect::<Vec<_>>();
+        let of_pd = async {
+            self.pd.read(roster, reach).await;
+            let answered = match (&self.pd.view.value, &self.pd.view.error) {
+                (Some(view), None) => roster.of(Kind::Pd).find(|pd| pd.name == view.answered_by).ok_or("it is gone"),
+                (_, error) => Err(error.as_deref().unwrap_or("PD was not read")),
+            };
+            self.pd_config.read_any(roster, answered, reach, configs).await
+        };
+        let (kept, read) = tokio::join!(of_pd, nodes);
+        let kept = kept || read.iter().any(|(_, _, kept)| *kept);
+        self.nodes.extend(read.into_iter().map(|(id, memory, _)| (id, memory)));
+        kept
     }
 
     /// As its command says, else as PD says, else the usual one.
@@ -125,6 +157,7 @@ impl Memory {
             let view = NodeView {
                 store: roster.store_of(member, &self.pd.stores).map(|store| store.view.clone()),
                 metrics: memory.map(|memory| memory.metrics.clone()).unwrap_or_default(),
+                config: memory.map(|memory| memory.config.view.clone()).unwrap_or_default(),
                 via: memory.and_then(|memory| memory.via.clone()),
             };
             (member.id.clone(), view)
@@ -134,18 +167,30 @@ impl Memory {
             at: Timestamp::now(),
             pd: self.pd.view.clone(),
             pd_nodes: self.pd.nodes(roster),
+            pd_config: self.pd_config.view.clone(),
             nodes: nodes.collect(),
         }
     }
 }
 
 impl NodeMemory {
-    async fn read(&mut self, member: &Member, port: u16, reach: &impl Reach) {
-        let label = member.label(port);
+    /// Metrics each time, and the configuration where that is due; whether there was a new one to keep.
+    async fn read(&mut self, member: &Member, port: u16, reach: &impl Reach, configs: &ConfigCache) -> bool {
         let is_fresh = self.metrics.error.is_none();
         if is_fresh && self.last.as_ref().is_some_and(|last| last.at.elapsed() < CLOSEST) {
-            return;
+            return false;
         }
+        if let Err(unreached) = self.read_metrics(member, port, reach).await {
+            self.config.miss(&unreached);
+            return false;
+        }
+        // One after the other, over the same connection.
+        self.config.is_due() && self.config.read(member, port, reach, configs).await
+    }
+
+    /// An error where nobody answered at all.
+    async fn read_metrics(&mut self, member: &Member, port: u16, reach: &impl Reach) -> Result<(), String> {
+        let label = member.label(port);
         let read = match reach.get(&member.id, port, METRICS).await {
             Ok(Reached { via, answer }) => {
                 self.via = Some(via);
@@ -156,7 +201,11 @@ impl NodeMemory {
                 };
                 reading.map(|reading| (reading, answer.body))
             }
-            Err(reason) => Err(reason),
+            Err(reason) => {
+                let error = format!("{label} {reason}");
+                self.metrics.error = Some(error.clone());
+                return Err(error);
+            }
         };
         let now = Instant::now();
         match read {
@@ -168,5 +217,6 @@ impl NodeMemory {
             }
             Err(reason) => self.metrics.error = Some(format!("{label} {reason}")),
         }
+        Ok(())
     }
 }

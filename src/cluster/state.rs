@@ -5,6 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::{
+    NodeConfig, PdConfig,
+    space::{Reserve, Space},
+};
+
 /// The last value that was read, and how the last try to read it went: a value with an error beside it is stale.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Read<T> {
@@ -50,6 +55,8 @@ pub struct ClusterState {
     pub pd: Read<PdView>,
     /// How each PD node answered, by the name of its container.
     pub pd_nodes: Vec<PdNode>,
+    /// What PD said of its own configuration, by now or to an earlier program.
+    pub pd_config: Read<PdConfig>,
     /// By the container's id.
     pub nodes: BTreeMap<String, NodeView>,
 }
@@ -113,6 +120,8 @@ pub struct NodeView {
     /// The node's store as PD sees it; as old as [`ClusterState::pd`].
     pub store: Option<StoreView>,
     pub metrics: Read<StoreMetrics>,
+    /// What it said of its own configuration, by now or to an earlier program.
+    pub config: Read<NodeConfig>,
     /// The way by which its metrics were last read.
     pub via: Option<String>,
 }
@@ -152,15 +161,28 @@ pub struct Quantiles {
     pub p99: f64,
 }
 
+impl NodeView {
+    /// The store's disk as PD says, with what the node keeps free of it; `None` where PD does not say.
+    pub fn space(&self) -> Option<Space> {
+        let store = self.store.as_ref()?;
+        let (capacity, available) = (store.capacity?, store.available?);
+        Some(Space { capacity, available, reserve: Reserve::of_data(self.config.value.as_ref(), capacity) })
+    }
+}
+
 impl ClusterState {
     /// Whether both say the same, whenever they were read.
     pub fn says_the_same(&self, other: &Self) -> bool {
         let node = |one: &NodeView, other: &NodeView| {
-            one.store == other.store && one.via == other.via && one.metrics.says_the_same(&other.metrics)
+            one.store == other.store
+                && one.via == other.via
+                && one.metrics.says_the_same(&other.metrics)
+                && one.config.says_the_same(&other.config)
         };
         self.cluster == other.cluster
             && self.pd.says_the_same(&other.pd)
             && self.pd_nodes == other.pd_nodes
+            && self.pd_config.says_the_same(&other.pd_config)
             && self.nodes.len() == other.nodes.len()
             && self
                 .nodes

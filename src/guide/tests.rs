@@ -40,13 +40,14 @@ fn healthy(tenths: i64) -> ClusterState {
             NodeView {
                 store: Some(store),
                 metrics: Read { value: Some(metrics), at: Some(now), error: None },
+                config: Read::default(),
                 via: None,
             },
         )
     };
     let nodes = (1..=3).map(node).collect();
     let pd = Read { value: Some(PdView::default()), at: Some(now), error: None };
-    ClusterState { cluster: "demo".into(), at: now, pd, pd_nodes: vec![], nodes }
+    ClusterState { cluster: "demo".into(), at: now, pd, pd_nodes: vec![], pd_config: Read::default(), nodes }
 }
 
 fn store(state: &mut ClusterState) -> &mut StoreView {

@@ -1,16 +1,17 @@
 //! What is read from PD and TiKV, and what is said when they answer nonsense: against real HTTP in this process.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
-use support::http::{self, Reply, STORE_IDS, Server, dead_port, healthy_pd, metrics, stores};
+use support::http::{self, Reply, STORE_IDS, Server, config, dead_port, healthy_pd, metrics, stores};
 use tikv_chaos::cluster::{
-    ClusterState, Reach, Reached, Reader,
+    ClusterState, ConfigCache, NodeConfig, Reach, Reached, Read, Reader,
     http::{Client, Place},
     member::{Kind, Member, Roster},
 };
 
 const STORES: &str = "/pd/api/v1/stores";
 const METRICS: &str = "/metrics";
+const CONFIG: &str = "/config";
 
 /// Nodes whose ports are those of servers in this process.
 struct Nodes {
@@ -41,6 +42,15 @@ impl Nodes {
             roster: Roster { cluster: "demo".into(), members: nodes.iter().map(member).collect() },
             reader: Reader::default(),
         }
+    }
+
+    /// As another program would read them, with the same state folder.
+    fn again(&mut self, state_dir: &Path) {
+        self.reader = Reader::keeping(ConfigCache::under(state_dir));
+    }
+
+    async fn config(&self, name: &str) -> Read<NodeConfig> {
+        self.read().await.nodes[name].config.clone()
     }
 
     async fn read(&self) -> ClusterState {
@@ -218,4 +228,110 @@ async fn cluster_reader_does_not_ask_paused_nodes() {
     assert_eq!(state.pd.error.as_deref(), Some("PD at pd0:2379 is paused"));
     assert_eq!(state.nodes["tikv0"].metrics.error.as_deref(), Some("TiKV at tikv0:20180 is paused"));
     assert_eq!((pd0.connections(), tikv0.connections()), (0, 0));
+}
+
+#[tokio::test]
+async fn cluster_reader_asks_for_node_configuration_once_and_keeps_it_for_other_programs() {
+    let state = tempfile::tempdir().unwrap();
+    let tikv0 = tikv(1);
+    tikv0.set(CONFIG, config("256MiB"));
+    let mut nodes = Nodes::new(&[("tikv0", tikv0.port)]);
+    nodes.roster.members[0].life = "monday".into();
+    nodes.again(state.path());
+    let first = nodes.config("tikv0").await;
+    assert_eq!((first.value.as_ref().and_then(|one| one.reserve_space), first.error.as_ref()), (Some(256 << 20), None));
+    assert!(first.at.is_some());
+    let before = tikv0.times_asked(METRICS);
+    while tikv0.times_asked(METRICS) == before {
+        nodes.read().await;
+    }
+    nodes.again(state.path());
+    assert_eq!(nodes.config("tikv0").await, first);
+    assert_eq!(tikv0.times_asked(CONFIG), 1);
+
+    // Killed, and known to a program that never met it.
+    nodes.roster.members[0].silent = Some("is exited".into());
+    nodes.again(state.path());
+    assert_eq!(nodes.config("tikv0").await.value, first.value);
+    // Started again with another configuration: what was kept is of a former life.
+    nodes.roster.members[0].silent = None;
+    nodes.roster.members[0].life = "tuesday".into();
+    tikv0.set(CONFIG, Reply::Hang);
+    let unread = nodes.config("tikv0").await;
+    assert_eq!((unread.value, unread.error.as_deref()), (None, Some("TiKV at tikv0:20180 did not answer within 1 s")));
+    tikv0.set(CONFIG, config("1GiB"));
+    nodes.again(state.path());
+    assert_eq!(nodes.config("tikv0").await.value.unwrap().reserve_space, Some(1 << 30));
+}
+
+#[tokio::test]
+async fn cluster_reader_says_why_node_configuration_is_not_known() {
+    let Reply::Json(whole) = config("256MiB") else { unreachable!() };
+    let half = whole[..whole.len() / 2].to_owned();
+    let cases = [
+        (Reply::Status("404 Not Found", "text/plain", "path not found".into()), "answered 404 Not Found"),
+        (Reply::Status("200 OK", "text/html", "<html></html>".into()), "answered HTML, not a configuration"),
+        (Reply::Json(half), "answered half a JSON document"),
+        (Reply::Json(r#"{"storage":7}"#.into()), "wrong at storage"),
+        (Reply::Json("{}".into()), "answered no configuration of TiKV"),
+        (Reply::Json(String::new()), "answered nothing"),
+        (
+            Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"storage\":".to_vec()),
+            "broke off in the middle",
+        ),
+        (Reply::Raw(vec![0x15, 3, 1, 0, 2, 2, 22]), "speaks TLS: give --pd-ca"),
+    ];
+    for (reply, expected) in cases {
+        let tikv0 = tikv(1);
+        tikv0.set(CONFIG, reply);
+        let state = Nodes::new(&[("tikv0", tikv0.port)]).read().await;
+        let view = &state.nodes["tikv0"];
+        let error = view.config.error.clone().unwrap_or_default();
+        assert!(error.starts_with("TiKV at tikv0:20180 ") && error.contains(expected), "{expected}: {error}");
+        assert_eq!(view.config.value, None, "{expected}");
+        assert!(view.metrics.value.is_some(), "{expected}: the rest does not live on");
+    }
+    let dead = Nodes::new(&[("tikv0", dead_port())]).config("tikv0").await;
+    assert!(dead.error.is_some_and(|error| error.ends_with("Connection refused")));
+}
+
+#[tokio::test]
+async fn cluster_reader_ignores_kept_configuration_that_is_broken() {
+    let state = tempfile::tempdir().unwrap();
+    let folder = state.path().join("node-config");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("tikv0.json"), "{\"schema\": 1, \"conta").unwrap();
+    let tikv0 = tikv(1);
+    tikv0.set(CONFIG, config("64MiB"));
+    let mut nodes = Nodes::new(&[("tikv0", tikv0.port)]);
+    nodes.again(state.path());
+    assert_eq!(nodes.config("tikv0").await.value.unwrap().reserve_space, Some(64 << 20));
+    // And it is whole again for the next one.
+    nodes.roster.members[0].silent = Some("is paused".into());
+    nodes.again(state.path());
+    assert_eq!(nodes.config("tikv0").await.value.unwrap().reserve_space, Some(64 << 20));
+}
+
+#[tokio::test]
+async fn cluster_reader_keeps_configuration_of_pd_for_when_it_is_silent() {
+    const PD_CONFIG: &str = "/pd/api/v1/config";
+    let state = tempfile::tempdir().unwrap();
+    let pd0 = Server::start(healthy_pd());
+    pd0.set(PD_CONFIG, Reply::Json(r#"{"schedule":{"max-store-down-time":"1h0m0s"}}"#.into()));
+    let mut nodes = Nodes::new(&[("pd0", pd0.port), ("pd1", dead_port())]);
+    nodes.again(state.path());
+    let first = nodes.read().await.pd_config;
+    assert_eq!(first.value.as_ref().and_then(|config| config.max_store_down_time_ms), Some(3_600_000));
+    for member in &mut nodes.roster.members {
+        member.silent = Some("is exited".into());
+    }
+    nodes.again(state.path());
+    assert_eq!(nodes.read().await.pd_config, first);
+    assert_eq!(pd0.times_asked(PD_CONFIG), 1);
+
+    let unlike = Server::start(healthy_pd());
+    unlike.set(PD_CONFIG, Reply::Json("{}".into()));
+    let state = Nodes::new(&[("pd0", unlike.port)]).read().await;
+    assert_eq!(state.pd_config.error.as_deref(), Some("PD at pd0:2379 answered no configuration of PD"));
+    assert!(state.pd.value.is_some());
 }

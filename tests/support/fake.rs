@@ -5,7 +5,7 @@ use std::{path::Path, sync::OnceLock};
 
 use super::{
     cluster::{LABEL, import, install},
-    http::{Answers, Server, healthy_pd, metrics},
+    http::{Answers, Server, config, healthy_pd, metrics},
     run, try_run, unique,
 };
 
@@ -25,7 +25,8 @@ impl Fake {
         let mut fake =
             Self { project: format!("fake{run_id}"), run: run_id, pds: vec![], tikvs: vec![], names: vec![] };
         for node in 0..tikvs {
-            let server = Server::start(Answers::from([("/metrics".to_owned(), metrics(0))]));
+            let answers = [("/metrics".to_owned(), metrics(0)), ("/config".to_owned(), config("5GiB"))];
+            let server = Server::start(Answers::from(answers));
             let advertised = format!("--advertise-addr=tikv{node}:20160");
             let status = format!("--status-addr=0.0.0.0:{}", server.port);
             fake.add("tikv", node, &[], &[&advertised, &status]);

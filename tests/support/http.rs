@@ -176,3 +176,12 @@ pub fn metrics(reads: u64) -> Reply {
     );
     Reply::Status("200 OK", "text/plain", text)
 }
+
+/// What a TiKV says of its configuration that keeps so much of its disk free, such as `5GiB`.
+pub fn config(reserve: &str) -> Reply {
+    Reply::Json(format!(
+        r#"{{"server":{{"graceful-shutdown-timeout":"20s"}},"raftstore":{{"capacity":"0KiB"}},
+        "storage":{{"data-dir":"/data","reserve-space":"{reserve}","reserve-raft-space":"1GiB"}},
+        "raft-engine":{{"enable":true,"dir":"/data/raft-engine"}}}}"#
+    ))
+}

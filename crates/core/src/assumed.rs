@@ -32,6 +32,7 @@ pub const PD_REGION_STATS: &str = "/pd/api/v1/stats/region";
 pub const PD_REGIONS: &str = "/pd/api/v1/regions";
 pub const PD_REPLICATION: &str = "/pd/api/v1/config/replicate";
 pub const PD_VERSION: &str = "/pd/api/v1/version";
+pub const PD_CONFIG: &str = "/pd/api/v1/config";
 
 /// tikv/tikv src/server/status_server/mod.rs.
 pub const STATUS: &str = "/status";

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     chaos::{DataMount, Evidence, FaultMetadata, InjectionId, Metadata, network::Flavour},
-    cluster::{ClusterState, tls::Tls},
+    cluster::{ClusterState, ConfigCache, NodeConfig, tls::Tls},
     holder::protocol::{Adoption, Answer, Ask, Disk},
     step::{Step, step},
     subject::SubjectError,
@@ -50,6 +50,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     pub progress: Progress,
     pub known: Known,
+    /// Where the nodes' configurations are kept.
+    pub configs: ConfigCache,
     /// Nothing may be changed or made.
     pub read_only: bool,
 }
@@ -78,7 +80,7 @@ pub struct TikvSubject {
 
 impl TikvSubject {
     pub fn new(options: Options) -> Self {
-        let readings = Readings::new(options.tls.clone());
+        let readings = Readings::new(options.tls.clone(), options.configs.clone());
         Self {
             options,
             engine: Mutex::default(),
@@ -277,8 +279,14 @@ impl TikvSubject {
 
     /// The file system of a running node's data directory, and why its fill would be felt elsewhere.
     pub async fn data_disk(&self, snapshot: &Snapshot, node: &Node) -> Result<Disk, SubjectError> {
-        let folder = node.data_dir.as_deref().unwrap_or(DEFAULT_DATA_DIR);
-        self.disk_at(snapshot, node, folder).await.map(|(_, found)| found)
+        self.disk_at(snapshot, node, &self.data_dir(node)).await.map(|(_, found)| found)
+    }
+
+    /// Where a node keeps its data: as its command says, else as it said itself, else where the contract's stack does.
+    pub(super) fn data_dir(&self, node: &Node) -> String {
+        let kept = || self.readings.configs().load::<NodeConfig>(&node.id, &node.started_at);
+        let said = || kept()?.0.data_dir.filter(|folder| folder.starts_with('/'));
+        node.data_dir.clone().or_else(said).unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned())
     }
 
     /// The mount under a folder of a running node, and the file system there.

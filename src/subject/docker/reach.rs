@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        self, ClusterState, Reached, Reader,
+        self, ClusterState, ConfigCache, Reached, Reader,
         http::{Answer, Client, HttpError, Place},
         member::{Kind, Member, Roster},
         pd::host_and_port,
@@ -52,8 +52,12 @@ struct Known {
 }
 
 impl Readings {
-    pub fn new(tls: Option<Tls>) -> Self {
-        Self { client: Client::new(tls), reader: Reader::default(), known: Mutex::default() }
+    pub fn new(tls: Option<Tls>, configs: ConfigCache) -> Self {
+        Self { client: Client::new(tls), reader: Reader::keeping(configs), known: Mutex::default() }
+    }
+
+    pub const fn configs(&self) -> &ConfigCache {
+        self.reader.configs()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -154,6 +158,7 @@ fn member(node: &Node) -> Member {
             Role::Tikv => Kind::Tikv,
             Role::Pd => Kind::Pd,
         },
+        life: node.started_at.clone(),
         silent: (node.state != State::Running).then(|| format!("is {}", node.state)),
         advertised: node.endpoints.advertised.clone(),
         hosts: hosts.chain(node.ips().map(|ip| ip.to_string())).collect(),

@@ -15,7 +15,7 @@ use super::{
     engine::Engine,
     helpers::{self, Listed},
     holder::Holder,
-    host::{DEFAULT_DATA_DIR, TikvSubject},
+    host::TikvSubject,
     node::{Node, Snapshot},
     watch,
 };
@@ -109,7 +109,7 @@ impl TikvSubject {
     }
 
     async fn survey_node(&self, node: &Node) -> Result<Survey, SubjectError> {
-        surveyed(&node.name, self.ask(node, Ask::Survey { folders: folders(node) }).await?)
+        surveyed(&node.name, self.ask(node, Ask::Survey { folders: self.folders(node) }).await?)
     }
 
     /// Through a holder beside the volume alone.
@@ -118,7 +118,7 @@ impl TikvSubject {
             return Err(SubjectError::Holder { target: node.name.clone(), reason: "its volume is gone".into() });
         }
         let beside = Beside::Mount { mount: mount.clone(), name: node.name.clone() };
-        surveyed(&node.name, self.ask_alone(&beside, Ask::Survey { folders: folders(node) }).await?)
+        surveyed(&node.name, self.ask_alone(&beside, Ask::Survey { folders: self.folders(node) }).await?)
     }
 
     /// A holder that is beside no living node of ours, unless that is for somebody else to look at or it is idle.
@@ -159,6 +159,12 @@ impl TikvSubject {
         Ok(Some(Some(survey)))
     }
 
+    /// Where fill files of ours may be: the data folder, and the top of each volume.
+    fn folders(&self, node: &Node) -> Vec<String> {
+        let tops = node.mounts.iter().map(|mount| mount.destination.clone());
+        std::iter::once(self.data_dir(node)).chain(tops).collect()
+    }
+
     /// Undoes a mark.
     pub(super) async fn clear_mark(&self, mark: &Marked) -> Result<Cleaned, SubjectError> {
         match mark {
@@ -181,12 +187,6 @@ fn surveyed(target: &str, answer: Answer) -> Result<Survey, SubjectError> {
 /// Whether a holder whose target cannot be asked any more belongs to the cluster that is looked at.
 fn is_in(listed: &Listed, project: Option<&str>) -> bool {
     project.is_none_or(|project| listed.cluster.as_deref() == Some(project))
-}
-
-/// Where fill files of ours may be: the data folder, and the top of each volume.
-fn folders(node: &Node) -> Vec<String> {
-    let data = node.data_dir.as_deref().unwrap_or(DEFAULT_DATA_DIR);
-    std::iter::once(data).chain(node.mounts.iter().map(|mount| mount.destination.as_str())).map(str::to_owned).collect()
 }
 
 /// The volumes that no living node shows, each with one of the nodes that have it.

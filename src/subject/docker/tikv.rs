@@ -6,7 +6,7 @@ use super::{
     act::{is_alive, unexpected},
     beside::Beside,
     client, helpers,
-    host::{DEFAULT_DATA_DIR, TikvSubject},
+    host::TikvSubject,
     judge::{self, Knowledge},
     node::{Node, Role, Snapshot},
     plan::{Cutting, Planned, plan_kill, plan_pause, plan_stop},
@@ -335,8 +335,12 @@ impl TikvSubject {
             }
             Fault::NetworkPartition { .. } => Err(SubjectError::NoPeers { target: node.name.clone() }),
             Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
-                let folder = target_path.as_deref().or(node.data_dir.as_deref()).unwrap_or(DEFAULT_DATA_DIR);
-                self.plan_disk(snapshot, node, *fill_percent, folder, *fill_shared).await
+                if target_path.is_none() && node.data_dir.is_none() {
+                    // It says itself where that is, if it was not asked before.
+                    self.heard_of(snapshot, node).await;
+                }
+                let folder = target_path.clone().unwrap_or_else(|| self.data_dir(node));
+                self.plan_disk(snapshot, node, *fill_percent, &folder, *fill_shared).await
             }
         }
     }

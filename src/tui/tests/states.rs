@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fixtures::*;
 use crate::{
-    cluster::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView},
+    cluster::{ClusterState, NodeConfig, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView},
     session::{Injection, Life},
     tui::Message,
 };
@@ -42,10 +42,13 @@ pub fn state(seconds: i64) -> ClusterState {
         capacity: Some(21 * GIB),
         ..StoreMetrics::default()
     };
+    // TiKV's defaults.
+    let config = NodeConfig { reserve_space: Some(5 * GIB), capacity: Some(0), ..NodeConfig::default() };
     let node = |number: u64| {
         let view = NodeView {
             store: Some(store(number)),
             metrics: Read { value: Some(metrics(number)), at: Some(now), error: None },
+            config: Read { value: Some(config.clone()), at: Some(now), error: None },
             via: None,
         };
         (format!("demo-demo-tikv{number}-1-id"), view)
@@ -74,6 +77,7 @@ pub fn state(seconds: i64) -> ClusterState {
         at: now,
         pd: Read { value: Some(view), at: Some(now), error: None },
         pd_nodes: (0..3).map(pd).collect(),
+        pd_config: Read::default(),
         nodes: BTreeMap::from_iter((0..3).map(node)),
     }
 }

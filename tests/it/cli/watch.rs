@@ -16,7 +16,10 @@ use support::{
     fake::Fake,
     http::{Reply, metrics, stores},
 };
-use tikv_chaos::subject::docker::{Options, Source, TikvSubject, read_on};
+use tikv_chaos::{
+    cluster::ConfigCache,
+    subject::docker::{Options, Source, TikvSubject, read_on},
+};
 use tokio::sync::{mpsc, watch};
 
 use super::{STORES, start};
@@ -102,6 +105,7 @@ async fn screen_reader_polls_only_on_demand_and_ends_with_receiver() {
         tls: None,
         progress: Arc::new(|_| {}),
         known: Arc::new(Vec::new),
+        configs: ConfigCache::default(),
         read_only: false,
     };
     let subject = Arc::new(TikvSubject::new(options));
