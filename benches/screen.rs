@@ -292,7 +292,6 @@ fn node(number: usize, nodes: usize) -> Node {
         network_mode: "lab".into(),
         auto_remove: false,
         data_dir: Some("/data".into()),
-        reserve_space: None,
         mounts: Vec::new(),
         endpoints: Endpoints::default(),
     }

@@ -1,13 +1,19 @@
 //! Judgement before an injection: what will be left of the cluster, and whether that is what somebody wants. Pure:
 //! a situation in, a verdict with its reasons out.
 
+mod disks;
 mod groups;
 mod limits;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+pub use disks::Disk;
 pub use groups::Reach;
 pub use limits::{Asked, Limits};
+
+use crate::cluster::space::{Level, Space};
 
 /// How an injection is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -92,8 +98,8 @@ pub struct MemberBefore {
     pub name: String,
     /// Why it does not serve already, if so: `is paused`, `PD calls it Disconnected`.
     pub out: Option<String>,
-    /// Why it takes no writes already although it serves: its disk is full.
-    pub full: Option<String>,
+    /// Why it takes no writes already although it serves, or may take none.
+    pub disk: Option<Disk>,
     /// A member of PD that no store reaches already.
     pub apart: bool,
 }
@@ -108,8 +114,8 @@ pub enum Effect {
     Cut { from: Vec<usize>, others: usize, apart: bool },
     /// It answers later, by so many milliseconds at most.
     Slow { most_ms: u64 },
-    /// So much is left of its disk, in bytes.
-    Full { left: u64, capacity: u64, reserve: u64, shared: Option<String> },
+    /// So much is left of its disk.
+    Full { space: Space, shared: Option<String> },
 }
 
 /// The cluster before the injection, and what is asked for.
@@ -122,6 +128,8 @@ pub struct Situation {
     pub cuts: Vec<(usize, usize)>,
     /// `max-replicas`; more than there are stores counts as all of them. Of PD's one group, all its members.
     pub replicas: usize,
+    /// PD's `max-store-down-time`.
+    pub down_after: Duration,
     /// The place of the target among them.
     pub target: usize,
     pub effect: Effect,
@@ -130,8 +138,12 @@ pub struct Situation {
 /// Judges one injection by what it leaves of the quorums.
 pub fn judge(situation: &Situation) -> Verdict {
     let mut reasons = Vec::new();
-    let consequence = quorum(situation, &mut reasons);
+    let mut consequence = quorum(situation, &mut reasons);
+    if reasons.iter().all(|(grade, _)| *grade < Grade::Refused) {
+        consequence.push_str(&situation.whether_they_write());
+    }
     reasons.extend(on_the_side(situation));
+    reasons.extend(situation.unknown_reserves());
     Verdict { grade: Grade::Fine, consequence, reasons: Vec::new(), voters: situation.voters }.with(reasons)
 }
 
@@ -181,7 +193,7 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
         Effect::Out => after.take_out(situation.target),
         Effect::Slow { most_ms } if *most_ms >= voters.as_good_as_out_ms() => after.take_out(situation.target),
         Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
-        Effect::Full { left, reserve, .. } if left <= reserve => after.fill(situation.target),
+        Effect::Full { space, .. } if space.level().is_some_and(Level::is_full) => after.fill(situation.target),
         Effect::Slow { .. } | Effect::Full { .. } => {}
     }
     // Members of PD whom no store reaches are no PD, however well they reach one another.
@@ -231,34 +243,36 @@ fn on_the_side(situation: &Situation) -> Vec<Reason> {
             reasons.push((Grade::Careful, text));
         }
         Effect::Cut { others: 1.., .. } => {
-            let text = format!("{} cannot reach PD: after 30 min PD moves its replicas elsewhere", target.name);
+            let after = in_minutes(situation.down_after);
+            let text = format!("{} cannot reach PD: after {after} PD moves its replicas elsewhere", target.name);
             reasons.push((Grade::Careful, text));
         }
-        Effect::Full { shared: Some(shared), .. } => {
-            reasons.push((Grade::Careful, format!("the file system is shared: {shared}")));
-        }
-        Effect::Full { left, reserve, .. } if left <= reserve && situation.voters == Voters::Pd => {
-            reasons.push((Grade::Careful, format!("nothing is left: {} cannot write its log any more", target.name)));
-        }
-        Effect::Full { left, capacity, reserve, .. } if left <= reserve => {
-            let level = if *left <= reserve / 2 { "AlreadyFull" } else { "AlmostFull" };
-            let (left, reserve) = (crate::chaos::human_bytes(*left), crate::chaos::human_bytes(*reserve));
-            let of = crate::chaos::human_bytes(*capacity);
-            let text = format!(
-                "{left} of {of} are left, under TiKV's reserve of {reserve}: {} becomes {level} and its leaders refuse writes",
-                target.name
-            );
-            reasons.push((Grade::Careful, text));
+        Effect::Full { space, shared } => {
+            let shared = shared.as_ref().map(|shared| format!("the file system is shared: {shared}"));
+            let after = disks::after_fill(&target.name, situation.voters, *space);
+            reasons.extend(shared.into_iter().chain(after).map(|text| (Grade::Careful, text)));
         }
         _ => {}
     }
     reasons
 }
 
+/// `30 min`, and to the second what is no whole number of them.
+fn in_minutes(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
 impl MemberBefore {
     fn trouble(&self) -> Option<String> {
         let apart = self.apart.then_some("is cut off from the stores");
-        let why = self.out.as_deref().or(self.full.as_deref()).or(apart)?;
+        let full = self.disk.and_then(Disk::full).map(|level| match level {
+            Level::AlmostFull => "has an almost full disk",
+            _ => "has a full disk",
+        });
+        let why = self.out.as_deref().or(full).or(apart)?;
         Some(format!("{} {why}", self.name))
     }
 }
@@ -275,7 +289,7 @@ impl Situation {
             if store.out.is_some() {
                 reach.take_out(at);
             }
-            if store.full.is_some() {
+            if store.disk.and_then(Disk::full).is_some() {
                 reach.fill(at);
             }
         }

@@ -1,14 +1,13 @@
 //! Verdicts over all small clusters, against a reckoning that lays out every region by hand.
 
-use std::time::Duration;
-
 use super::*;
+use crate::cluster::{assumed::DOWN_AFTER, space::Reserve};
 
 fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
     let store = |at: usize| MemberBefore {
         name: format!("tikv{at}"),
         out: out.contains(&at).then(|| "is exited".to_owned()),
-        full: None,
+        disk: None,
         apart: false,
     };
     Situation {
@@ -16,6 +15,7 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
         members: (0..stores).map(store).collect(),
         cuts: vec![],
         replicas: 3,
+        down_after: DOWN_AFTER,
         target: 0,
         effect,
     }
@@ -81,10 +81,8 @@ fn a_partition_is_judged_by_the_groups_it_makes() {
 
 #[test]
 fn a_disk_is_judged_by_tikvs_reserve_and_by_who_shares_it() {
-    let full = |left, shared: Option<&str>| Effect::Full {
-        left,
-        capacity: 1000,
-        reserve: 100,
+    let full = |available, shared: Option<&str>| Effect::Full {
+        space: Space { capacity: 1000, available, reserve: Reserve::Bytes(100) },
         shared: shared.map(str::to_owned),
     };
     assert_eq!(verdict(&cluster(3, &[], full(200, None))).grade, Grade::Fine);
@@ -207,7 +205,8 @@ fn a_member_of_pd_is_judged_by_pds_quorum() {
             )
         );
     }
-    let full = pd(&[], Effect::Full { left: 0, capacity: 100, reserve: 0, shared: None });
+    let nothing = Space { capacity: 100, available: 0, reserve: Reserve::Bytes(0) };
+    let full = pd(&[], Effect::Full { space: nothing, shared: None });
     assert_eq!(
         (full.grade, full.reasons.as_slice()),
         (Grade::Careful, &["nothing is left: tikv0 cannot write its log any more".to_owned()][..])
@@ -232,4 +231,16 @@ fn an_act_on_stores_and_on_pd_is_judged_by_the_quorums_of_both() {
     let all = Verdict::together(&[&store, &second, &pd, &second_pd]).unwrap();
     assert_eq!(all.reasons, [&second.reasons[..], &second_pd.reasons].concat());
     assert_eq!(Verdict::together(&[&store, &second]), Some(second));
+}
+
+#[test]
+fn store_without_pd_is_told_when_pd_gives_it_up_by_pds_own_configuration() {
+    let cut = Effect::Cut { from: vec![], others: 3, apart: false };
+    let after = |seconds| {
+        let situation = Situation { down_after: Duration::from_secs(seconds), ..cluster(3, &[], cut.clone()) };
+        verdict(&situation).reasons.remove(0)
+    };
+    assert_eq!(after(1800), "tikv0 cannot reach PD: after 30 min PD moves its replicas elsewhere");
+    assert!(after(3600).contains("after 60 min PD"), "{}", after(3600));
+    assert!(after(90).contains("after 90 s PD"), "{}", after(90));
 }

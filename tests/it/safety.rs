@@ -1,8 +1,10 @@
 //! What is refused before it happens, and that a refusal changes nothing.
 
+use serde_json::{Value, json};
 use support::{
     Program,
     cluster::{Cluster, Options},
+    demo::Demo,
     docker_is_here, run,
 };
 
@@ -94,4 +96,38 @@ fn max_ttl_max_active_and_read_only_prevent_any_change() {
     program.run(&["nodes", "--read-only"]).ok();
     program.run(&["revert", "--all"]).ok();
     cluster.assert_clean();
+}
+
+/// What a store keeps free stands in its configuration, and on no command line of TiKV's.
+#[test]
+fn reserve_is_asked_of_the_node_and_known_while_it_is_silent() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--rate", "0"]);
+    let target = demo.container("tikv0");
+    let verdict = |program: &Program| {
+        let args = ["inject", "node_kill", "--dry-run", "--json", "--target", &target];
+        program.run(&args).ok().json()["verdict"].clone()
+    };
+    let first = verdict(&demo.program);
+    assert_eq!(first["grade"], "fine", "{first}");
+    assert!(first["consequence"].as_str().unwrap().starts_with("this leaves 2 of 3 stores reachable: "), "{first}");
+    assert!(!first.to_string().contains("full disk"), "{first}");
+    let nodes = demo.program.run(&["nodes", "--json"]).ok().json();
+    let node = |name: &str| nodes["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).unwrap();
+    let config = &node(&target)["config"];
+    assert_eq!((&config["value"]["reserve_space"], &config["error"]), (&json!(64 << 20), &Value::Null), "{config}");
+
+    // Frozen, it runs to Docker and is Up to PD for a while, and answers nobody.
+    run("docker", &["kill", "--signal", "STOP", &target]);
+    let silent = verdict(&demo.program);
+    assert_eq!((&silent["grade"], &silent["consequence"]), (&first["grade"], &first["consequence"]), "{silent}");
+    // A program that never met it knows what it does not know.
+    let stranger = Program::new(Some(&demo.project));
+    let unknown = verdict(&stranger);
+    assert_eq!(unknown["grade"], "careful", "{unknown}");
+    let words = format!("storage.reserve-space of {target} is not known: at TiKV's default of 5.0 GiB");
+    assert!(unknown["reasons"].to_string().contains(&words), "{unknown}");
+    run("docker", &["kill", "--signal", "CONT", &target]);
 }

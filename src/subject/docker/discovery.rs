@@ -117,7 +117,6 @@ pub fn node(role: Role, inspect: &ContainerInspectResponse) -> Option<Node> {
         network_mode: inspect.host_config.as_ref().and_then(|host| host.network_mode.clone()).unwrap_or_default(),
         auto_remove: inspect.host_config.as_ref().and_then(|host| host.auto_remove).unwrap_or(false),
         data_dir: flag(args, assumed::DATA_DIR_FLAG).or_else(|| flag(args, "-s").filter(|_| role == Role::Tikv)),
-        reserve_space: flag(args, "--reserve-space").and_then(|text| size(&text)),
         mounts: inspect.mounts.iter().flatten().filter_map(mount).collect(),
         endpoints: endpoints(role, args, inspect.network_settings.as_ref()),
     })
@@ -219,21 +218,6 @@ fn flag(args: &[String], name: &str) -> Option<String> {
         Some(rest) => rest.strip_prefix('=').map(str::to_owned),
         None => None,
     })
-}
-
-/// Bytes, of a size as TiKV's configuration spells it: `5GiB`, `512MB`, both binary (tikv_util config.rs).
-fn size(text: &str) -> Option<u64> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.trim().to_ascii_uppercase().trim_end_matches('B').trim_end_matches('I') {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        "T" => 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// Puts every node in its cluster and in the order of the screen. Nodes without a Compose project belong together
@@ -366,14 +350,6 @@ mod tests {
         assert_eq!(flag(&args(&["--data-dir-x=/y", "--data-dir"]), "--data-dir"), None);
     }
 
-    #[test]
-    fn sizes_are_read_as_tikv_spells_them() {
-        let cases = [("64MiB", Some(64 << 20)), ("5GB", Some(5 << 30)), ("1024", Some(1024)), ("0", Some(0))];
-        for (text, expected) in cases.into_iter().chain([("x", None), ("5XB", None), ("99999999999999TB", None)]) {
-            assert_eq!(size(text), expected, "{text}");
-        }
-    }
-
     fn bare(name: &str, project: Option<&str>, networks: &[&str]) -> Node {
         Node {
             id: name.into(),
@@ -393,7 +369,6 @@ mod tests {
             network_mode: String::new(),
             auto_remove: false,
             data_dir: None,
-            reserve_space: None,
             mounts: vec![],
             endpoints: Endpoints::default(),
         }

@@ -1,6 +1,8 @@
 //! The situation before an injection, put together from what Docker shows, what the journals say and what PD says.
 //! Pure; `safety` judges it.
 
+mod disks;
+
 use std::net::IpAddr;
 
 use super::node::{Node, Role, Snapshot};
@@ -10,8 +12,8 @@ use crate::{
         network::{Direction, Loss, Ppm},
     },
     cluster::{
-        ClusterState,
-        assumed::{MAX_REPLICAS, RESERVE_SHARE, RESERVE_SPACE, UP},
+        ClusterState, NodeView,
+        assumed::{DOWN_AFTER, MAX_REPLICAS, UP},
     },
     safety::{Effect, MemberBefore, Situation, Voters},
 };
@@ -30,6 +32,12 @@ pub(super) struct Knowledge<'a> {
     pub open: &'a [Metadata],
     /// The cluster's own words, if it was asked.
     pub cluster: Option<&'a ClusterState>,
+}
+
+impl<'a> Knowledge<'a> {
+    fn view(&self, node: &Node) -> Option<&'a NodeView> {
+        self.cluster?.nodes.get(&node.id)
+    }
 }
 
 /// The situation in which `fault` would hit `node`; `disk` for a fill. A member of PD is judged by PD's own quorum.
@@ -52,11 +60,15 @@ pub(super) fn situation(
     Situation {
         voters,
         target,
+        down_after: known
+            .cluster
+            .and_then(|cluster| cluster.pd_config.value.as_ref()?.max_store_down_time())
+            .unwrap_or(DOWN_AFTER),
         replicas: match voters {
             Voters::Stores => usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
             Voters::Pd => members.len(),
         },
-        effect: effect(node, (fault, disk), (&cluster, &members), known.open),
+        effect: effect(node, (fault, disk), (&cluster, &members), known),
         cuts: known.open.iter().flat_map(|one| cuts(one, &members)).collect(),
         members: members.iter().map(|member| before(member, voters, &cluster, known)).collect(),
     }
@@ -66,7 +78,7 @@ fn effect(
     node: &Node,
     (fault, disk): (&FaultMetadata, Option<&DiskBefore>),
     (cluster, members): (&[&Node], &[&Node]),
-    open: &[Metadata],
+    known: &Knowledge,
 ) -> Effect {
     match fault {
         FaultMetadata::NodeKill { .. } | FaultMetadata::NodePause { .. } | FaultMetadata::NodeStop { .. } => {
@@ -79,7 +91,7 @@ fn effect(
                 Effect::Cut {
                     from: members.iter().enumerate().filter(|(_, member)| hit(member)).map(|(at, _)| at).collect(),
                     others: cluster.iter().copied().filter(|other| other.role != node.role && hit(other)).count(),
-                    apart: node.role == Role::Pd && is_apart(node, cluster, open, Some(fault)),
+                    apart: node.role == Role::Pd && is_apart(node, cluster, known.open, Some(fault)),
                 }
             }
             None => Effect::Slow { most_ms: 0 },
@@ -90,15 +102,10 @@ fn effect(
         FaultMetadata::PacketDuplicate(_) | FaultMetadata::PacketCorrupt(_) | FaultMetadata::Bandwidth(_) => {
             Effect::Slow { most_ms: 0 }
         }
-        FaultMetadata::DiskPressure { fill_bytes, .. } => {
-            let (total, available) = disk.map_or((0, 0), |disk| (disk.total, disk.available));
-            Effect::Full {
-                left: available.saturating_sub(*fill_bytes),
-                capacity: total,
-                reserve: if node.role == Role::Pd { 0 } else { reserve(node, total) },
-                shared: disk.and_then(|disk| disk.shared.clone()),
-            }
-        }
+        FaultMetadata::DiskPressure { fill_bytes, mount, .. } => Effect::Full {
+            space: disks::after_fill(node, known.view(node), (*fill_bytes, mount), disk),
+            shared: disk.and_then(|disk| disk.shared.clone()),
+        },
     }
 }
 
@@ -121,16 +128,9 @@ fn unreachable(fault: &FaultMetadata) -> Option<Box<dyn Fn(IpAddr) -> bool + '_>
     }
 }
 
-/// What TiKV keeps free: a share of the capacity, and no less than `storage.reserve-space`
-/// (tikv server/src/common.rs).
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
-fn reserve(node: &Node, capacity: u64) -> u64 {
-    let share = (capacity as f64 * RESERVE_SHARE) as u64;
-    share.max(node.reserve_space.unwrap_or(RESERVE_SPACE))
-}
-
 fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> MemberBefore {
-    let seen = known.cluster.and_then(|cluster| cluster.nodes.get(&node.id)?.store.as_ref());
+    let view = known.view(node);
+    let seen = view.and_then(|view| view.store.as_ref());
     let unhealthy = || {
         let member = known.cluster?.pd_nodes.iter().find(|member| member.container_id == node.id)?;
         (member.healthy == Some(false)).then(|| "is not healthy in PD".to_owned())
@@ -156,19 +156,10 @@ fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> 
         how.map(str::to_owned).next_back()
     };
     let docker = (!node.is_running()).then(|| format!("is {}", node.state)).or_else(taken_out);
-    // PD keeps no reserve: it stops where nothing is left.
-    let is_full = |fault: &FaultMetadata| match fault {
-        FaultMetadata::DiskPressure { whole, fill_percent, .. } => {
-            voters == Voters::Stores || *whole && *fill_percent == 100
-        }
-        _ => false,
-    };
-    let filled = known.open.iter().any(|one| one.container_id == node.id && is_full(&one.fault));
-    let little = seen.and_then(|one| Some(one.available? <= reserve(node, one.capacity?))).unwrap_or(false);
     MemberBefore {
         name: node.name.clone(),
         out: docker.or_else(disconnected).or_else(unhealthy).or_else(delayed),
-        full: (filled || little).then(|| "has a full disk".to_owned()),
+        disk: disks::before(node, view, known.open),
         apart: voters == Voters::Pd && is_apart(node, cluster, known.open, None),
     }
 }
@@ -191,3 +182,6 @@ fn cuts(open: &Metadata, members: &[&Node]) -> Vec<(usize, usize)> {
     let hit = |member: &&Node| member.id != open.container_id && member.ips().any(&hit);
     members.iter().enumerate().filter(|(_, member)| hit(member)).map(|(at, _)| (target, at)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,8 +80,6 @@ pub struct Node {
     pub auto_remove: bool,
     /// `--data-dir` of its command.
     pub data_dir: Option<String>,
-    /// `--reserve-space` of its command, in bytes: what it keeps free of its disk.
-    pub reserve_space: Option<u64>,
     pub mounts: Vec<DataMount>,
     pub endpoints: Endpoints,
 }

@@ -335,7 +335,6 @@ mod tests {
             network_mode: String::new(),
             auto_remove: false,
             data_dir: None,
-            reserve_space: None,
             mounts: vec![],
             endpoints: Endpoints {
                 published: published

@@ -4,7 +4,7 @@ use ratatui::crossterm::event::KeyCode;
 
 use super::{fixtures::*, states::*};
 use crate::{
-    cluster::ClusterState,
+    cluster::{ClusterState, NodeConfig},
     session::Life,
     tui::{
         Effect, Live, Message,
@@ -76,11 +76,36 @@ fn a_late_heartbeat_is_marked_before_pd_has_another_word() {
 fn space_that_runs_out_is_marked_and_takes_the_place_of_other_figures() {
     let mut screen = loaded(80, 24);
     assert!(!screen.text().contains("AVAILABLE"));
-    let mut full = state(1);
-    let store = full.nodes.get_mut("demo-demo-tikv1-1-id").and_then(|node| node.store.as_mut()).unwrap();
-    store.available = Some(2 << 30);
-    screen.send(Message::Cluster(vec![full]));
-    assert!(row(&screen, "demo-tikv1-1").contains("2.0/21.0G!"), "{}", screen.text());
+    let mut with = |gib: u64| {
+        let mut full = state(1);
+        let store = full.nodes.get_mut("demo-demo-tikv1-1-id").and_then(|node| node.store.as_mut()).unwrap();
+        store.available = Some(gib << 30);
+        screen.send(Message::Cluster(vec![full]));
+        row(&screen, "demo-tikv1-1")
+    };
+    let almost = with(4);
+    assert!(almost.contains("4.0/21.0G!") && !almost.contains("!!"), "{almost}");
+    let full = with(2);
+    assert!(full.contains("2.0/21.0G!!"), "{full}");
+}
+
+#[test]
+fn space_is_marked_by_the_reserve_of_the_node_and_questioned_where_that_is_not_known() {
+    let shown = |reserve: Option<u64>| {
+        let mut small = state(1);
+        let node = small.nodes.get_mut("demo-demo-tikv1-1-id").unwrap();
+        let store = node.store.as_mut().unwrap();
+        (store.capacity, store.available) = (Some(1 << 30), Some(900 << 20));
+        node.config.value = reserve.map(|bytes| NodeConfig { reserve_space: Some(bytes), ..NodeConfig::default() });
+        let mut screen = loaded(160, 40);
+        screen.send(Message::Cluster(vec![small]));
+        let row = row(&screen, "demo-tikv1-1");
+        row.split_once("/1024M").unwrap().1.chars().take(2).collect::<String>()
+    };
+    assert_eq!(shown(Some(256 << 20)).trim_end(), "");
+    assert_eq!(shown(Some(5 << 30)), "!!");
+    assert_eq!(shown(None).trim_end(), "?");
+    assert_eq!(shown(Some(0)).trim_end(), "");
 }
 
 #[test]

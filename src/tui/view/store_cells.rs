@@ -8,7 +8,7 @@ use ratatui::style::Style;
 
 use super::node_table::{Cell, Column};
 use crate::{
-    cluster::{ClusterState, NodeView, PdNode, Read, StoreMetrics, StoreView, assumed},
+    cluster::{ClusterState, NodeView, PdNode, Read, StoreMetrics, StoreView, assumed, space::Level},
     subject::docker::{Node, Role},
     tui::{
         Model,
@@ -31,7 +31,7 @@ pub fn fill(model: &Model, node: &Node, mut put: impl FnMut(Column, String, Styl
         Role::Tikv => {
             let view = state.nodes.get(&node.id)?;
             if let Some(store) = &view.store {
-                of_pd(model, node, state, store, &mut put);
+                of_pd(model, node, state, (view, store), &mut put);
             }
             of_metrics(model, view, &mut put);
             None
@@ -73,7 +73,7 @@ fn of_pd(
     model: &Model,
     node: &Node,
     state: &ClusterState,
-    store: &StoreView,
+    (view, store): (&NodeView, &StoreView),
     put: &mut impl FnMut(Column, String, Style),
 ) {
     let theme = model.theme;
@@ -105,25 +105,19 @@ fn of_pd(
     if let Some(score) = store.slow_score.filter(|score| *score > 1.0) {
         put(Column::Slow, format!("{score:.0}"), fresh(if score >= 80.0 { theme.bad() } else { theme.warn() }));
     }
-    if let (Some(available), Some(capacity)) = (store.available, store.capacity) {
-        let (mark, style) = space_sign(theme, available, capacity);
-        put(Column::Available, share_of(available, capacity) + mark, fresh(style));
+    if let Some(space) = view.space() {
+        let (mark, style) = space_sign(theme, space.level());
+        put(Column::Available, share_of(space.available, space.capacity) + mark, fresh(style));
     }
 }
 
-/// TiKV keeps a part of its space for itself; near it, writes are refused.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of bytes"
-)]
-fn space_sign(theme: Theme, available: u64, capacity: u64) -> (&'static str, Style) {
-    let reserve = ((capacity as f64 * assumed::RESERVE_SHARE) as u64).max(assumed::RESERVE_SPACE.min(capacity / 4));
-    match available {
-        left if left <= reserve => ("!", theme.bad()),
-        left if left <= reserve.saturating_mul(2) => ("!", theme.warn()),
-        _ => ("", theme.plain()),
+/// What TiKV calls the disk, where that is known.
+fn space_sign(theme: Theme, level: Option<Level>) -> (&'static str, Style) {
+    match level {
+        Some(Level::Normal) => ("", theme.plain()),
+        Some(Level::AlmostFull) => ("!", theme.warn()),
+        Some(Level::AlreadyFull) => ("!!", theme.bad()),
+        None => ("?", theme.plain()),
     }
 }
 

@@ -1,0 +1,189 @@
+//! Verdicts on clusters put together from values: what PD and the nodes say, and what is injected already.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::node::{Endpoints, Health, Node, Role, Snapshot, State},
+    *,
+};
+use crate::{
+    chaos::{DataMount, InjectionId, MountKind, Signal},
+    cluster::{NodeConfig, NodeView, PdConfig, PdView, Read, StoreView, node_config},
+    safety::{self, Grade, Verdict},
+};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+fn mount(volume: &str, destination: &str) -> DataMount {
+    DataMount { kind: MountKind::Volume, source: volume.into(), destination: destination.into() }
+}
+
+fn node(number: u8) -> Node {
+    let name = format!("tikv{number}");
+    Node {
+        id: format!("{name}-id"),
+        role: Role::Tikv,
+        cluster: "demo".into(),
+        project: None,
+        service: None,
+        image: String::new(),
+        state: State::Running,
+        health: Health::None,
+        exit_code: None,
+        restart_count: 0,
+        started_at: "then".into(),
+        up_since: None,
+        networks: vec![],
+        network_mode: "demo".into(),
+        auto_remove: false,
+        data_dir: None,
+        mounts: vec![mount(&name, "/data"), mount("logs", "/raft")],
+        endpoints: Endpoints::default(),
+        name,
+    }
+}
+
+fn read<T>(value: Option<T>) -> Read<T> {
+    Read { value, at: None, error: None }
+}
+
+/// Three stores with so much room, of which so much is available, and the configuration that they gave.
+fn cluster(capacity: u64, available: u64, config: Option<&NodeConfig>) -> (Snapshot, ClusterState) {
+    let nodes: Vec<Node> = (0..3).map(node).collect();
+    let view = |node: &Node| {
+        let store = StoreView {
+            state_name: UP.into(),
+            capacity: Some(capacity),
+            available: Some(available),
+            ..StoreView::default()
+        };
+        (node.id.clone(), NodeView { store: Some(store), config: read(config.cloned()), ..NodeView::default() })
+    };
+    let pd = PdView { max_replicas: Some(3), ..PdView::default() };
+    let state = ClusterState {
+        cluster: "demo".into(),
+        pd: read(Some(pd)),
+        nodes: nodes.iter().map(view).collect::<BTreeMap<_, _>>(),
+        ..ClusterState::default()
+    };
+    (Snapshot { nodes, ..Snapshot::default() }, state)
+}
+
+fn verdict(
+    (snapshot, state): &(Snapshot, ClusterState),
+    fault: &FaultMetadata,
+    disk: Option<&DiskBefore>,
+    open: &[Metadata],
+) -> Verdict {
+    let known = Knowledge { open, cluster: Some(state) };
+    safety::judge(&situation(snapshot, &snapshot.nodes[0], fault, disk, &known))
+}
+
+fn kill() -> FaultMetadata {
+    FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill }
+}
+
+fn fill(bytes: u64, mount: DataMount) -> FaultMetadata {
+    let fill_file = format!("{}/chaos-fill-1769999400000.tmp", mount.destination);
+    let target_container = "tikv0".into();
+    FaultMetadata::DiskPressure { whole: true, target_container, fill_percent: 80, fill_file, fill_bytes: bytes, mount }
+}
+
+fn open(node: &Node, fault: FaultMetadata) -> Metadata {
+    Metadata {
+        fault,
+        id: InjectionId::from_number(1),
+        container_id: node.id.clone(),
+        container_started_at: node.started_at.clone(),
+        daemon_id: None,
+        group: None,
+        holder_image: None,
+    }
+}
+
+/// As the status port gives what this program's own compose file gives to TiKV.
+fn of_the_compose_file() -> NodeConfig {
+    let file: toml::Table = include_str!("../../../../compose/tikv.toml").parse().unwrap();
+    let reserve = file["storage"]["reserve-space"].as_str().and_then(node_config::size).unwrap();
+    assert_eq!(reserve, 256 * MIB);
+    let answer = format!(
+        r#"{{"storage":{{"data-dir":"/data","reserve-space":"{}MiB","reserve-raft-space":"1GiB"}},
+        "raftstore":{{"capacity":"0KiB"}},"raft-engine":{{"enable":true,"dir":"/data/raft-engine"}}}}"#,
+        reserve / MIB
+    );
+    node_config::parse(&answer).unwrap()
+}
+
+#[test]
+fn killing_one_of_three_of_the_compose_file_is_fine() {
+    let config = of_the_compose_file();
+    let roomy = verdict(&cluster(GIB, 900 * MIB, Some(&config)), &kill(), None, &[]);
+    assert_eq!(roomy.grade, Grade::Fine, "{roomy:?}");
+    assert!(roomy.consequence.starts_with("this leaves 2 of 3 stores reachable: every region keeps its quorum"));
+    // At its reserve each of them refuses writes, and TiKV's default on the same disk would leave none.
+    let by_default = NodeConfig { reserve_space: Some(5 * GIB), ..config.clone() };
+    for (available, config) in [(256 * MIB, &config), (900 * MIB, &by_default)] {
+        let full = verdict(&cluster(GIB, available, Some(config)), &kill(), None, &[]);
+        assert_eq!(full.grade, Grade::Refused);
+        assert!(full.reasons[0].starts_with("quorums are lost already"), "{full:?}");
+    }
+    let unread = verdict(&cluster(GIB, 900 * MIB, None), &kill(), None, &[]);
+    assert_eq!(unread.grade, Grade::Careful, "{unread:?}");
+    assert!(!unread.consequence.contains("full disk"), "{unread:?}");
+    assert!(unread.reasons[0].starts_with("storage.reserve-space of tikv0, tikv1 and tikv2 is not known"));
+    let off = NodeConfig { reserve_space: Some(0), ..config };
+    assert_eq!(verdict(&cluster(GIB, MIB, Some(&off)), &kill(), None, &[]).grade, Grade::Fine);
+}
+
+#[test]
+fn fill_is_judged_by_the_reserve_of_the_disk_that_it_is_on() {
+    let config = NodeConfig { raft_dir: Some("/raft/engine".into()), ..of_the_compose_file() };
+    let before = cluster(GIB, 900 * MIB, Some(&config));
+    let disk = |total: u64| DiskBefore { total, available: total, shared: None };
+    let reason = |bytes: u64, on: DataMount, total: u64| {
+        let verdict = verdict(&before, &fill(bytes, on), Some(&disk(total)), &[]);
+        (verdict.grade, verdict.reasons.into_iter().next().unwrap_or_default())
+    };
+    assert_eq!(reason(700 * MIB, mount("tikv0", "/data"), GIB).0, Grade::Fine);
+    let (grade, data) = reason(800 * MIB, mount("tikv0", "/data"), GIB);
+    assert_eq!(grade, Grade::Careful);
+    assert!(data.contains("under TiKV's reserve of 256.0 MiB: tikv0 becomes AlmostFull"), "{data}");
+    assert_eq!(reason(8 * GIB, mount("logs", "/raft"), 10 * GIB).0, Grade::Fine);
+    let (_, raft) = reason(10 * GIB - 100 * MIB, mount("logs", "/raft"), 10 * GIB);
+    assert!(raft.contains("under TiKV's reserve of 1.0 GiB: tikv0 becomes AlreadyFull"), "{raft}");
+    // Of a disk that TiKV may use a part of, that part counts.
+    let limited = NodeConfig { capacity: Some(GIB), ..of_the_compose_file() };
+    let before = cluster(GIB, 900 * MIB, Some(&limited));
+    let one = verdict(&before, &fill(MIB, mount("tikv0", "/data")), Some(&disk(100 * GIB)), &[]);
+    assert_eq!(one.grade, Grade::Fine, "{one:?}");
+}
+
+#[test]
+fn fill_that_holds_counts_by_what_it_leaves() {
+    let config = of_the_compose_file();
+    let before = cluster(GIB, 900 * MIB, Some(&config));
+    let with = |bytes: u64, on: DataMount, before: &(Snapshot, ClusterState)| {
+        verdict(before, &kill(), None, &[open(&before.0.nodes[1], fill(bytes, on))])
+    };
+    assert_eq!(with(90 * MIB, mount("tikv1", "/data"), &before).grade, Grade::Fine);
+    let full = with(800 * MIB, mount("tikv1", "/data"), &before);
+    assert_eq!(full.grade, Grade::Refused);
+    assert!(full.consequence.contains("(tikv1 has a full disk)"), "{full:?}");
+    // Where nobody says how much is left, a disk that was filled counts as full.
+    let mut silent = cluster(GIB, 900 * MIB, None);
+    silent.1.nodes.clear();
+    assert_eq!(with(90 * MIB, mount("tikv1", "/data"), &silent).grade, Grade::Refused);
+}
+
+#[test]
+fn store_that_cannot_reach_pd_is_given_up_when_pd_says() {
+    let mut before = cluster(GIB, 900 * MIB, Some(&of_the_compose_file()));
+    let at = |minutes: Option<u64>, before: &mut (Snapshot, ClusterState)| {
+        let config = minutes.map(|minutes| PdConfig { max_store_down_time_ms: Some(minutes * 60_000) });
+        before.1.pd_config = read(config);
+        let known = Knowledge { open: &[], cluster: Some(&before.1) };
+        situation(&before.0, &before.0.nodes[0], &kill(), None, &known).down_after.as_secs() / 60
+    };
+    assert_eq!((at(Some(60), &mut before), at(None, &mut before)), (60, 30));
+}
