@@ -31,6 +31,8 @@ pub enum Beside {
     Mount { mount: DataMount, name: String },
     /// A network of a cluster: a relay, which holds nothing.
     Network { name: String },
+    /// The network of one running node, for a port that listens on its loopback alone: a relay too.
+    Inside { id: String, name: String, started_at: String, network: String },
     /// Nothing: a namespace of its own, to find out what the kernel can do.
     Nothing,
 }
@@ -46,17 +48,28 @@ impl Beside {
         }
     }
 
+    pub fn inside(node: &Node) -> Self {
+        // A container's network that is another's is named by that one.
+        let of_another = node.network_mode.starts_with("container:");
+        let network = if of_another { node.network_mode.clone() } else { format!("container:{}", node.id) };
+        Self::Inside { id: node.id.clone(), name: node.name.clone(), started_at: node.started_at.clone(), network }
+    }
+
     /// The name of the thing, for messages.
     pub fn name(&self) -> &str {
         match self {
-            Self::Node { name, .. } | Self::Mount { name, .. } | Self::Network { name } => name,
+            Self::Node { name, .. } | Self::Mount { name, .. } | Self::Network { name } | Self::Inside { name, .. } => {
+                name
+            }
             Self::Nothing => "this Docker host",
         }
     }
 
     /// A target that was restarted just now has put the new holder beside its new life, under the old one's name.
     pub async fn still_lives(&self, docker: &Docker) -> Result<(), SubjectError> {
-        let Self::Node { id, name, started_at, .. } = self else { return Ok(()) };
+        let (Self::Node { id, name, started_at, .. } | Self::Inside { id, name, started_at, .. }) = self else {
+            return Ok(());
+        };
         let found = client::container(docker, id).await?;
         let now = found.and_then(|found| found.state?.started_at);
         if now.as_ref() == Some(started_at) {
@@ -68,7 +81,11 @@ impl Beside {
 
     /// What says that a step came. What only reads is on the way of nothing.
     pub fn step(&self) -> fn(Step) {
-        if matches!(self, Self::Network { .. }) { |_| () } else { step }
+        if self.is_relay() { |_| () } else { step }
+    }
+
+    const fn is_relay(&self) -> bool {
+        matches!(self, Self::Network { .. } | Self::Inside { .. })
     }
 
     /// The same for every program, so that only one of them can make it.
@@ -78,11 +95,13 @@ impl Beside {
             value(&mut hasher);
             hasher.finish()
         };
+        let life = |id: &str, started_at: &str| {
+            let life = hash(&|hasher| started_at.hash(hasher)) & 0xffff_ffff;
+            format!("{}-{life:08x}", &id[..id.len().min(12)])
+        };
         match self {
-            Self::Node { id, started_at, .. } => {
-                let life = hash(&|hasher| started_at.hash(hasher)) & 0xffff_ffff;
-                format!("tikv-chaos-holder-{}-{life:08x}", &id[..id.len().min(12)])
-            }
+            Self::Node { id, started_at, .. } => format!("tikv-chaos-holder-{}", life(id, started_at)),
+            Self::Inside { id, started_at, .. } => format!("tikv-chaos-relay-{}", life(id, started_at)),
             Self::Mount { mount, .. } => {
                 let place = hash(&|hasher| (&mount.source, &mount.destination).hash(hasher));
                 format!("tikv-chaos-holder-volume-{place:016x}")
@@ -109,9 +128,10 @@ impl Beside {
             }
             Self::Mount { mount, .. } => ("none".to_owned(), None, Some(vec![docker_mount(mount)])),
             Self::Network { name } => (name.clone(), None, None),
+            Self::Inside { network, .. } => (network.clone(), None, None),
             Self::Nothing => ("none".to_owned(), None, None),
         };
-        let is_relay = matches!(self, Self::Network { .. });
+        let is_relay = self.is_relay();
         // NET_RAW is for iptables-legacy, DAC_OVERRIDE for a data folder that belongs to another user.
         let capabilities = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"].map(str::to_owned).to_vec();
         // iptables-legacy keeps its lock in /run.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use bollard::models::{
@@ -144,10 +144,20 @@ fn endpoints(role: Role, args: &[String], settings: Option<&NetworkSettings>) ->
             Role::Tikv => port(address(&[assumed::STATUS_ADDR_FLAG, assumed::ADVERTISE_STATUS_ADDR_FLAG])),
             Role::Pd => port(address(&[assumed::CLIENT_URLS_FLAG])),
         },
+        loopback: address(&[assumed::STATUS_ADDR_FLAG])
+            .and_then(|address| loopback(&address))
+            .filter(|_| role == Role::Tikv),
         member: flag(args, assumed::NAME_FLAG).filter(|_| role == Role::Pd),
         aliases,
         published: settings.and_then(|settings| settings.ports.as_ref()).map(published).unwrap_or_default(),
     }
+}
+
+/// The address that is listened on, where only the node's own namespace reaches it.
+fn loopback(address: &str) -> Option<IpAddr> {
+    let (host, _) = host_and_port(address)?;
+    let ip = if host == "localhost" { Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { host.parse::<IpAddr>() };
+    ip.ok().filter(IpAddr::is_loopback)
 }
 
 fn published(ports: &PortMap) -> Vec<Published> {
@@ -340,6 +350,23 @@ mod tests {
         assert_eq!((found.advertised.as_deref(), found.http_port), (Some("pd0:2381"), Some(2381)));
         assert_eq!(found.member.as_deref(), Some("pd0"));
         assert_eq!(endpoints(Role::Pd, &[], None), Endpoints::default());
+    }
+
+    #[test]
+    fn status_port_of_the_namespace_alone_is_told_by_its_address() {
+        let of = |role, flag: &str| endpoints(role, &[flag.to_owned()], None).loopback.map(|ip| ip.to_string());
+        let cases = [
+            ("--status-addr=127.0.0.1:20180", Some("127.0.0.1")),
+            ("--status-addr=localhost:20180", Some("127.0.0.1")),
+            ("--status-addr=[::1]:20180", Some("::1")),
+            ("--status-addr=0.0.0.0:20180", None),
+            ("--status-addr=tikv0:20180", None),
+            ("--advertise-status-addr=127.0.0.1:20180", None),
+        ];
+        for (flag, expected) in cases {
+            assert_eq!(of(Role::Tikv, flag).as_deref(), expected, "{flag}");
+            assert_eq!(of(Role::Pd, flag), None);
+        }
     }
 
     #[test]

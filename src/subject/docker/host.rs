@@ -69,7 +69,7 @@ pub struct TikvSubject {
     next_id: std::sync::Mutex<InjectionId>,
     /// By the id of the container and its start: one for each life.
     holders: Mutex<HashMap<(String, String), Slot>>,
-    /// By the network's name.
+    /// By the container's name.
     relays: Mutex<HashMap<String, Slot>>,
     /// No more helpers are made.
     ended: AtomicBool,
@@ -198,16 +198,15 @@ impl TikvSubject {
     }
 
     /// The relay in a network: the one we talk to, else the one that is there, else a new one.
-    pub(super) async fn relay(&self, network: &str) -> Result<Arc<Holder>, SubjectError> {
-        let slot = Arc::clone(self.relays.lock().await.entry(network.to_owned()).or_default());
+    pub(super) async fn relay(&self, beside: &Beside) -> Result<Arc<Holder>, SubjectError> {
+        let slot = Arc::clone(self.relays.lock().await.entry(beside.container_name()).or_default());
         let mut slot = slot.lock().await;
         if let Some(relay) = slot.as_ref().filter(|relay| relay.is_alive()) {
             return Ok(Arc::clone(relay));
         }
-        self.may_make(network)?;
+        self.may_make(beside.name())?;
         let (engine, image) = (self.engine().await?, self.image().await?);
-        let beside = Beside::Network { name: network.to_owned() };
-        let opened = Arc::new(Holder::open(&engine, image, &beside).await?);
+        let opened = Arc::new(Holder::open(&engine, image, beside).await?);
         *slot = Some(Arc::clone(&opened));
         Ok(opened)
     }

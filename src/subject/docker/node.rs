@@ -93,6 +93,8 @@ pub struct Endpoints {
     pub port: Option<u16>,
     /// Where it answers HTTP: TiKV's status port, PD's client port.
     pub http_port: Option<u16>,
+    /// The loopback address of TiKV's status port, where that listens on none that others reach.
+    pub loopback: Option<IpAddr>,
     /// PD's `--name`.
     pub member: Option<String>,
     /// Its names on its networks, beside the container's own.

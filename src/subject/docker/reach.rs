@@ -12,6 +12,7 @@ use std::{
 use tokio::time::{Instant, timeout};
 
 use super::{
+    beside::Beside,
     client,
     endpoint::authority,
     host::TikvSubject,
@@ -47,7 +48,7 @@ struct Known {
     ways: HashMap<(String, String, u16), Way>,
     /// Networks in which this host reaches containers by their own addresses.
     direct: HashSet<String>,
-    /// Relays that could not be made, by network.
+    /// Relays that could not be made, by the container's name.
     failed: HashMap<String, (Instant, String)>,
 }
 
@@ -98,6 +99,8 @@ enum Way {
     Direct { network: String, address: SocketAddr },
     /// The same, asked from inside.
     Relay { network: String, address: SocketAddr },
+    /// A loopback address in the node's own network, asked from inside that.
+    Inside(SocketAddr),
 }
 
 impl fmt::Display for Way {
@@ -106,6 +109,7 @@ impl fmt::Display for Way {
             Self::Host(address) => write!(f, "port {address} of the Docker host"),
             Self::Direct { network, address } => write!(f, "{address} in {network}"),
             Self::Relay { network, address } => write!(f, "{address} through a relay in {network}"),
+            Self::Inside(address) => write!(f, "{address} through a relay in the container's own network"),
         }
     }
 }
@@ -116,6 +120,11 @@ fn ways(node: &Node, port: u16, daemon: &Daemon) -> Vec<Way> {
         Ok(IpAddr::V6(address)) => Way::Host(format!("[{address}]:{port}")),
         _ => Way::Host(format!("{address}:{port}")),
     };
+    // Of the host's own network it is the host's loopback.
+    let loopback = node.endpoints.loopback.filter(|_| node.endpoints.http_port == Some(port));
+    if let Some(ip) = loopback.filter(|_| node.network_mode != "host") {
+        return vec![Way::Inside(SocketAddr::new(ip, port))];
+    }
     let mut ways = Vec::new();
     for published in node.endpoints.published.iter().filter(|one| one.container_port == port) {
         let everywhere = published.address.is_unspecified();
@@ -264,25 +273,29 @@ impl Reach<'_> {
                 })
             }
             // Boxed: it is large, and most nodes are asked in another way.
-            Way::Relay { network, address } => Box::pin(self.relay(network, place(address.to_string()), path)).await,
+            Way::Relay { network, address } => {
+                let beside = Beside::Network { name: network.clone() };
+                Box::pin(self.relay(&beside, place(address.to_string()), path)).await
+            }
+            Way::Inside(address) => Box::pin(self.relay(&Beside::inside(node), place(address.to_string()), path)).await,
         }
     }
 
-    async fn relay(&self, network: &str, place: Place, path: &str) -> Result<Answer, Trouble> {
-        let readings = &self.subject.readings;
-        if let Some((at, reason)) = readings.known().failed.get(network)
+    async fn relay(&self, beside: &Beside, place: Place, path: &str) -> Result<Answer, Trouble> {
+        let (readings, name) = (&self.subject.readings, beside.container_name());
+        if let Some((at, reason)) = readings.known().failed.get(&name)
             && at.elapsed() < RELAY_AGAIN
         {
             return Err(Trouble::NoWay(reason.clone()));
         }
         let ask = Ask::Fetch { place, path: path.to_owned(), tls: readings.client.tls().map(|tls| tls.pem.clone()) };
-        match self.subject.ask_relay(network, ask).await {
+        match self.subject.ask_relay(beside, ask).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Trouble::Answer(error.to_string())),
             Err(error) => {
-                let reason = format!("no relay in {network}: {error}");
-                tracing::warn!(network, %error, "no relay");
-                readings.known().failed.insert(network.to_owned(), (Instant::now(), reason.clone()));
+                let reason = format!("no relay in {}: {error}", beside.name());
+                tracing::warn!(network = beside.name(), %error, "no relay");
+                readings.known().failed.insert(name, (Instant::now(), reason.clone()));
                 Err(Trouble::NoWay(reason))
             }
         }
@@ -291,10 +304,10 @@ impl Reach<'_> {
 
 impl TikvSubject {
     /// Asks the relay of a network, or its successor where that one quit meanwhile.
-    async fn ask_relay(&self, network: &str, ask: Ask) -> Result<Result<Answer, HttpError>, SubjectError> {
-        let failed = |reason: String| SubjectError::Holder { target: network.to_owned(), reason };
+    async fn ask_relay(&self, beside: &Beside, ask: Ask) -> Result<Result<Answer, HttpError>, SubjectError> {
+        let failed = |reason: String| SubjectError::Holder { target: beside.name().to_owned(), reason };
         for _ in 0..3 {
-            let relay = self.relay(network).await?;
+            let relay = self.relay(beside).await?;
             let answer = timeout(RELAY_PATIENCE, relay.ask(ask.clone())).await;
             return match answer {
                 Err(_) => Err(failed(format!("it did not answer within {} s", RELAY_PATIENCE.as_secs()))),
@@ -374,6 +387,22 @@ mod tests {
         ];
         assert_eq!(said(&node, "tcp://192.0.2.1:2375"), expected);
         assert!(said(&node, "tcp://[fd00::1]:2375")[0].contains("[fd00::1]:12379"));
+    }
+
+    #[test]
+    fn status_port_on_loopback_is_asked_from_inside() {
+        let mut node = node(&[("127.0.0.1", 12379)], &[("demo", "172.18.0.2")]);
+        node.role = Role::Tikv;
+        node.endpoints.loopback = Some([127, 0, 0, 1].into());
+        node.endpoints.http_port = Some(2379);
+        let expected = ["127.0.0.1:2379 through a relay in the container's own network"];
+        assert_eq!(
+            (said(&node, HERE), said(&node, "tcp://192.0.2.1:2375")),
+            (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
+        );
+        assert_eq!(ways(&node, 2380, &Daemon::Here).len(), 2, "another port is where it was");
+        node.network_mode = "host".into();
+        assert!(said(&node, HERE).iter().all(|way| way.ends_with("of the Docker host") || way.contains("172.18.0.2")));
     }
 
     #[test]
