@@ -279,7 +279,6 @@ async fn cluster_reader_says_why_node_configuration_is_not_known() {
             Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"storage\":".to_vec()),
             "broke off in the middle",
         ),
-        (Reply::Raw(vec![0x15, 3, 1, 0, 2, 2, 22]), "speaks TLS: give --pd-ca"),
     ];
     for (reply, expected) in cases {
         let tikv0 = tikv(1);
@@ -291,6 +290,10 @@ async fn cluster_reader_says_why_node_configuration_is_not_known() {
         assert_eq!(view.config.value, None, "{expected}");
         assert!(view.metrics.value.is_some(), "{expected}: the rest does not live on");
     }
+    let over_tls = tikv(1);
+    over_tls.set_all(&Reply::Raw(vec![0x15, 3, 1, 0, 2, 2, 22]));
+    let unread = Nodes::new(&[("tikv0", over_tls.port)]).config("tikv0").await;
+    assert!(unread.error.is_some_and(|error| error.contains("speaks TLS: give --pd-ca")));
     let dead = Nodes::new(&[("tikv0", dead_port())]).config("tikv0").await;
     assert!(dead.error.is_some_and(|error| error.ends_with("Connection refused")));
 }

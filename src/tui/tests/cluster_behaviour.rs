@@ -74,9 +74,9 @@ fn a_late_heartbeat_is_marked_before_pd_has_another_word() {
 
 #[test]
 fn space_that_runs_out_is_marked_and_takes_the_place_of_other_figures() {
-    let mut screen = loaded(80, 24);
-    assert!(!screen.text().contains("AVAILABLE"));
-    let mut with = |gib: u64| {
+    let with = |gib: u64| {
+        let mut screen = loaded(80, 24);
+        assert!(!screen.text().contains("AVAILABLE"));
         let mut full = state(1);
         let store = full.nodes.get_mut("demo-demo-tikv1-1-id").and_then(|node| node.store.as_mut()).unwrap();
         store.available = Some(gib << 30);
@@ -100,7 +100,7 @@ fn space_is_marked_by_the_reserve_of_the_node_and_questioned_where_that_is_not_k
         let mut screen = loaded(160, 40);
         screen.send(Message::Cluster(vec![small]));
         let row = row(&screen, "demo-tikv1-1");
-        row.split_once("/1024M").unwrap().1.chars().take(2).collect::<String>()
+        row.split_once("0.9/1.0G").unwrap().1.chars().take(2).collect::<String>()
     };
     assert_eq!(shown(Some(256 << 20)).trim_end(), "");
     assert_eq!(shown(Some(5 << 30)), "!!");
