@@ -15,7 +15,7 @@ use hyper::{
     Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
     client::conn::http1::{SendRequest, handshake},
-    header::{CONTENT_TYPE, HOST, LOCATION},
+    header::{CONTENT_TYPE, HOST},
 };
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::tls::Tls;
+use super::{
+    assumed::{PD_FOLLOWER_HANDLE, PD_VERSION},
+    tls::Tls,
+};
 
 /// How long one question may take, from the connection to the last byte.
 pub const LIMIT: Duration = Duration::from_secs(1);
@@ -52,8 +55,6 @@ pub struct Place {
 pub struct Answer {
     pub status: u16,
     pub content_type: String,
-    /// Where a redirect leads.
-    pub location: Option<String>,
     pub body: String,
 }
 
@@ -157,8 +158,12 @@ impl Client {
 
     async fn exchange(&self, mut connection: Connection, place: &Place, path: &str) -> Result<Answer, HttpError> {
         let port = place.address.rsplit(':').next().unwrap_or_default();
-        let request = Request::get(path).header(HOST, format!("{}:{port}", place.name)).body(Empty::new());
-        let request = request.map_err(|error| place.unreachable(error.to_string(), false))?;
+        let mut request = Request::get(path).header(HOST, format!("{}:{port}", place.name));
+        if path == PD_VERSION {
+            // Of itself: what a member that does not lead says of anything else may be old.
+            request = request.header(PD_FOLLOWER_HANDLE, "true");
+        }
+        let request = request.body(Empty::new()).map_err(|error| place.unreachable(error.to_string(), false))?;
         connection.ready().await.map_err(|error| explain(&error))?;
         let response = connection.send_request(request).await.map_err(|error| explain(&error))?;
         let answer = read(response).await?;
@@ -217,7 +222,7 @@ async fn shake_hands(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'stati
 
 async fn read(response: Response<Incoming>) -> Result<Answer, HttpError> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (status, location) = (response.status().as_u16(), header(LOCATION));
+    let status = response.status().as_u16();
     let content_type = header(CONTENT_TYPE).unwrap_or_default();
     let mut incoming = response.into_body();
     let expected = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
@@ -237,7 +242,7 @@ async fn read(response: Response<Incoming>) -> Result<Answer, HttpError> {
         body.extend_from_slice(&data);
     }
     let body = String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Ok(Answer { status, content_type, location, body })
+    Ok(Answer { status, content_type, body })
 }
 
 fn explain(error: &hyper::Error) -> HttpError {

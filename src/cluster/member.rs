@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn store(id: u64, address: &str) -> Store {
-        Store { view: StoreView { id, address: address.into(), ..StoreView::default() }, status_address: String::new() }
+        Store { view: StoreView { id, address: address.into(), ..StoreView::default() }, ..Store::default() }
     }
 
     fn joined(member: &Member, others: &[Member], stores: &[Store]) -> Option<u64> {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_leads_only_to_a_pd_that_is_known() {
+    fn url_leads_only_to_known_pd() {
         let pd =
             |name: &str| Member { kind: Kind::Pd, hosts: vec![], ..member(name, Some(&format!("{name}:2379")), None) };
         let roster =

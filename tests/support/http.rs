@@ -17,8 +17,6 @@ pub enum Reply {
     Json(String),
     /// Status line and type, body.
     Status(&'static str, &'static str, String),
-    /// 307 to this place.
-    Redirect(String),
     /// These bytes, and the end of the connection.
     Raw(Vec<u8>),
     /// Nothing, with the connection open.
@@ -27,12 +25,18 @@ pub enum Reply {
 
 pub type Answers = HashMap<String, Reply>;
 
+struct Asked {
+    path: String,
+    /// A member of PD is to answer by itself.
+    of_itself: bool,
+}
+
 /// Answers by path; what has no answer is 404. Ends with the process.
 pub struct Server {
     pub port: u16,
     answers: Arc<Mutex<Answers>>,
-    /// Every path that was asked for, in order.
-    asked: Arc<Mutex<Vec<String>>>,
+    /// Every request, in order.
+    asked: Arc<Mutex<Vec<Asked>>>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -67,7 +71,13 @@ impl Server {
     }
 
     pub fn times_asked(&self, path: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|asked| *asked == path).count()
+        self.asked.lock().unwrap().iter().filter(|asked| asked.path == path).count()
+    }
+
+    /// The paths that were asked for with the header by which a member of PD answers by itself.
+    pub fn asked_of_itself(&self) -> Vec<String> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|asked| asked.of_itself).map(|asked| asked.path.clone()).collect()
     }
 
     pub fn connections(&self) -> usize {
@@ -79,7 +89,7 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, answers: &Mutex<Answers>, asked: &Mutex<Vec<String>>) {
+fn serve(stream: TcpStream, answers: &Mutex<Answers>, asked: &Mutex<Vec<Asked>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     loop {
@@ -90,21 +100,19 @@ fn serve(stream: TcpStream, answers: &Mutex<Answers>, asked: &Mutex<Vec<String>>
             // No text: as Go and hyper answer a client that speaks TLS.
             Err(_) => return drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n400 Bad Request")),
         }
-        let mut line = String::new();
+        let (mut line, mut of_itself) = (String::new(), false);
         while reader.read_line(&mut line).unwrap_or(0) > 2 {
+            of_itself |= line.to_ascii_lowercase().starts_with("pd-allow-follower-handle: true");
             line.clear();
         }
         let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
         let reply = answers.lock().unwrap().get(&path).cloned();
-        asked.lock().unwrap().push(path);
+        asked.lock().unwrap().push(Asked { path, of_itself });
         let reply =
             reply.unwrap_or_else(|| Reply::Status("404 Not Found", "text/plain", "404 page not found\n".into()));
-        let (status, kind, extra, body) = match reply {
-            Reply::Json(body) => ("200 OK", "application/json", String::new(), body),
-            Reply::Status(status, kind, body) => (status, kind, String::new(), body),
-            Reply::Redirect(to) => {
-                ("307 Temporary Redirect", "text/html", format!("Location: {to}\r\n"), String::new())
-            }
+        let (status, kind, body) = match reply {
+            Reply::Json(body) => ("200 OK", "application/json", body),
+            Reply::Status(status, kind, body) => (status, kind, body),
             Reply::Raw(bytes) => return drop(stream.write_all(&bytes)),
             Reply::Hang => {
                 // Until the other side gives up.
@@ -112,8 +120,7 @@ fn serve(stream: TcpStream, answers: &Mutex<Answers>, asked: &Mutex<Vec<String>>
                 return;
             }
         };
-        let head =
-            format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{extra}Content-Length: {}\r\n\r\n", body.len());
+        let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
         if stream.write_all(format!("{head}{body}").as_bytes()).is_err() {
             return;
         }

@@ -34,6 +34,10 @@ pub const PD_REPLICATION: &str = "/pd/api/v1/config/replicate";
 pub const PD_VERSION: &str = "/pd/api/v1/version";
 pub const PD_CONFIG: &str = "/pd/api/v1/config";
 
+/// The header with which a PD member that does not lead answers by itself; without it, it asks the leader, or has no
+/// answer while there is none (pkg/utils/apiutil, 6.5.12 server/apiv2/middlewares; all versions).
+pub const PD_FOLLOWER_HANDLE: &str = "PD-Allow-follower-handle";
+
 /// tikv/tikv src/server/status_server/mod.rs.
 pub const STATUS: &str = "/status";
 pub const METRICS: &str = "/metrics";

@@ -18,8 +18,6 @@ use crate::cluster::{
 const SLOW: Duration = Duration::from_secs(5);
 /// So many regions are asked for one by one; more are too long an answer.
 const MOST_REGIONS: u64 = 2000;
-/// A PD may send on to another, which may have ceased to be the leader meanwhile.
-const MOST_REDIRECTS: usize = 3;
 
 #[derive(Default)]
 pub struct PdMemory {
@@ -72,7 +70,7 @@ impl PdMemory {
                 true => Ok(None),
                 false => pd::stores(text).map(|stores| Some((text.to_owned(), stores))),
             };
-            match ask(roster, reach, pd, PD_STORES, parse).await {
+            match ask(reach, pd, PD_STORES, parse).await {
                 Ok((fresh, via)) => {
                     self.note(pd, Ok(via));
                     self.last = Some(pd.id.clone());
@@ -80,7 +78,7 @@ impl PdMemory {
                         (self.stores_text, self.stores) = (Some(text), stores);
                     }
                     if slow {
-                        self.read_slow(roster, reach, pd).await;
+                        self.read_slow(reach, pd).await;
                         self.slow_at = Some(Instant::now());
                     }
                     let view = self.compose(pd);
@@ -100,21 +98,21 @@ impl PdMemory {
         self.view.error = Some(errors.into_iter().reduce(|all, one| format!("{all}; {one}")).unwrap_or_else(none));
     }
 
-    fn note(&mut self, pd: &Member, went: Result<Option<String>, String>) {
+    fn note(&mut self, pd: &Member, went: Result<String, String>) {
         let asked = self.asked.entry(pd.id.clone()).or_default();
         match went {
             Ok(via) => {
                 asked.error = None;
-                asked.via = via.or_else(|| asked.via.take());
+                asked.via = Some(via);
             }
             Err(error) => asked.error = Some(error),
         }
     }
 
-    /// Asks every PD something that it knows by itself, so that one that came back, or went, is seen.
+    /// Asks every PD something that it answers by itself, so that one that came back, or went, is seen.
     async fn greet(&mut self, roster: &Roster, reach: &impl Reach) {
         let living: Vec<&Member> = roster.of(Kind::Pd).filter(|pd| pd.silent.is_none()).collect();
-        let asked = join_all(living.iter().map(|pd| ask(roster, reach, pd, PD_VERSION, pd::version))).await;
+        let asked = join_all(living.iter().map(|pd| ask(reach, pd, PD_VERSION, pd::version))).await;
         for (pd, answer) in living.into_iter().zip(asked) {
             let (version, went) = match answer {
                 Ok((version, via)) => (Some(version), Ok(via)),
@@ -137,12 +135,12 @@ impl PdMemory {
         order
     }
 
-    async fn read_slow(&mut self, roster: &Roster, reach: &impl Reach, pd: &Member) {
+    async fn read_slow(&mut self, reach: &impl Reach, pd: &Member) {
         let (members, health, replicas, regions) = tokio::join!(
-            ask(roster, reach, pd, PD_MEMBERS, pd::members),
-            ask(roster, reach, pd, PD_HEALTH, pd::health),
-            ask(roster, reach, pd, PD_REPLICATION, pd::max_replicas),
-            ask(roster, reach, pd, PD_REGION_STATS, pd::region_count),
+            ask(reach, pd, PD_MEMBERS, pd::members),
+            ask(reach, pd, PD_HEALTH, pd::health),
+            ask(reach, pd, PD_REPLICATION, pd::max_replicas),
+            ask(reach, pd, PD_REGION_STATS, pd::region_count),
         );
         let slow = &mut self.slow;
         // A leader that is not confirmed is none; the rest is as good as it was.
@@ -160,7 +158,7 @@ impl PdMemory {
             Some(count) if count <= MOST_REGIONS => {
                 let stores = &self.stores;
                 let parse = |text: &str| pd::regions_without_quorum(text, stores);
-                known(ask(roster, reach, pd, PD_REGIONS, parse).await)
+                known(ask(reach, pd, PD_REGIONS, parse).await)
             }
             _ => None,
         };
@@ -204,34 +202,20 @@ impl PdMemory {
 }
 
 /// What a lesser question gave; why it gave nothing is for the log.
-fn known<T>(answer: Result<(T, Option<String>), String>) -> Option<T> {
+fn known<T>(answer: Result<(T, String), String>) -> Option<T> {
     answer.map(|(value, _)| value).inspect_err(|error| tracing::debug!(error, "a lesser question to PD")).ok()
 }
 
-/// Asks a PD and whomever it sends on to, and gives the way to it unless another answered in its place.
+/// Asks a PD, and gives the way to it with the answer. One that does not lead asks the leader itself and never sends us there.
 async fn ask<T>(
-    roster: &Roster,
     reach: &impl Reach,
     pd: &Member,
     path: &str,
     parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<(T, Option<String>), String> {
-    let mut asked = pd;
-    for _ in 0..=MOST_REDIRECTS {
-        let port = asked.http_port();
-        let label = asked.label(port);
-        let Reached { via, answer } = reach.get(&asked.id, port, path).await.map_err(|why| format!("{label} {why}"))?;
-        match answer.location.as_deref().filter(|_| (300..400).contains(&answer.status)) {
-            Some(location) => {
-                let unknown =
-                    || format!("{label} sends us on to {location}, which is no PD of this cluster that we know");
-                asked = roster.pd_at(location).ok_or_else(unknown)?;
-            }
-            None => {
-                let value = answer.text("JSON").and_then(parse).map_err(|why| format!("{label} {why} ({path})"))?;
-                return Ok((value, (asked.id == pd.id).then_some(via)));
-            }
-        }
-    }
-    Err(format!("{} sends us on and on", pd.label(pd.http_port())))
+) -> Result<(T, String), String> {
+    let port = pd.http_port();
+    let label = pd.label(port);
+    let Reached { via, answer } = reach.get(&pd.id, port, path).await.map_err(|why| format!("{label} {why}"))?;
+    let value = answer.text("JSON").and_then(parse).map_err(|why| format!("{label} {why} ({path})"))?;
+    Ok((value, via))
 }
