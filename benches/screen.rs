@@ -334,6 +334,7 @@ fn state(second: i64, nodes: usize) -> ClusterState {
         region_count: Some(6),
         regions_without_quorum: Some(0),
         stores: (0..stores).map(store).collect(),
+        ..PdView::default()
     };
     ClusterState {
         cluster: "lab".into(),

@@ -46,7 +46,8 @@ pub fn text(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let _ = (parse_qdiscs(text), parse_chains(text), Reading::parse(text));
     let _ = (pd::health(text), pd::members(text), pd::region_count(text), pd::max_replicas(text), pd::version(text));
-    let stores = pd::stores(text).unwrap_or_default();
-    let _ = pd::regions_without_quorum(text, &stores);
-    let _ = (node_config::parse(text), pd_config::parse(text));
+    let _ = (pd::stores(text), pd::voter_counts(text), node_config::parse(text), pd_config::parse(text));
+    if let Ok(regions) = pd::regions(text) {
+        regions.without_quorum(|store| store % 2 == 0);
+    }
 }

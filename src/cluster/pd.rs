@@ -3,7 +3,10 @@
 //!
 //! Shapes: tikv/pd pkg/response/{store,region}.go, server/api/{health,member}.go; older ones from reports of users.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod regions;
+mod rules;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -13,10 +16,15 @@ use super::{
     state::StoreView,
 };
 
+pub use regions::{RegionVoters, Regions, regions, serves};
+pub use rules::voter_counts;
+
 /// A store, and where its status port is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Store {
     pub view: StoreView,
+    /// It is TiFlash, whose replicas are learners.
+    pub is_tiflash: bool,
     /// `--advertise-status-addr`; empty where PD does not say.
     pub status_address: String,
 }
@@ -77,23 +85,6 @@ pub fn version(text: &str) -> Result<String, String> {
     answer.version.filter(|version| !version.is_empty()).ok_or_else(|| "has no `version`".to_owned())
 }
 
-/// `/regions`: how many of them have most of their voters on stores that are not `Up`.
-pub fn regions_without_quorum(text: &str, stores: &[Store]) -> Result<u64, String> {
-    let answer: RegionsAnswer = parse(text)?;
-    let up: BTreeSet<u64> =
-        stores.iter().filter(|store| store.view.state_name == UP).map(|store| store.view.id).collect();
-    let lost = answer.regions.iter().filter(|region| {
-        let voters = region.peers.iter().filter(|peer| !peer.is_learner && peer.role_name != "Learner");
-        let (mut all, mut alive) = (0, 0);
-        for peer in voters {
-            all += 1;
-            alive += usize::from(up.contains(&peer.store_id));
-        }
-        all > 0 && alive * 2 <= all
-    });
-    Ok(lost.count() as u64)
-}
-
 #[derive(Deserialize)]
 struct StoresAnswer {
     // An answer without it is none: an error document is JSON too.
@@ -119,9 +110,18 @@ struct StoreMeta {
     status_address: String,
     #[serde(default)]
     state_name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    labels: Vec<Label>,
     /// In nanoseconds since 1970.
     #[serde(default)]
     last_heartbeat: Option<i64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Label {
+    key: String,
+    value: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -153,7 +153,9 @@ impl From<StoreAnswer> for Store {
             capacity: status.capacity.map(|size| size.0),
             available: status.available.map(|size| size.0),
         };
-        Self { view, status_address: store.status_address }
+        // tikv/pd pkg/core/store.go, IsTiFlash.
+        let is_tiflash = store.labels.iter().any(|label| label.key == "engine" && label.value.starts_with("tiflash"));
+        Self { view, is_tiflash, status_address: store.status_address }
     }
 }
 
@@ -179,26 +181,6 @@ struct Replication {
 #[derive(Deserialize)]
 struct Version {
     version: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RegionsAnswer {
-    #[serde(deserialize_with = "nullable")]
-    regions: Vec<Region>,
-}
-
-#[derive(Deserialize)]
-struct Region {
-    #[serde(default, deserialize_with = "nullable")]
-    peers: Vec<Peer>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Peer {
-    store_id: u64,
-    is_learner: bool,
-    role_name: String,
 }
 
 /// Bytes: a number, or go-units' text such as `854GiB`, in older versions `854 GiB`.

@@ -1,12 +1,17 @@
 //! What was read, and how fresh it is. Plain values, shown by screens and printed as JSON.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     NodeConfig, PdConfig,
+    pd::Regions,
     space::{Reserve, Space},
 };
 
@@ -86,12 +91,21 @@ pub struct PdView {
     pub version: Option<String>,
     /// The name of PD's leader; none while it elects one.
     pub leader: Option<String>,
-    /// `max-replicas`; `None` where PD does not say.
+    /// `max-replicas`; `None` where PD does not say. Not what regions have where placement rules say otherwise.
     pub max_replicas: Option<u32>,
+    /// Every number of voters that placement rules may give a region; empty where they are off or not known.
+    pub voter_counts: Vec<u32>,
+    /// Why the rules are not known, if they are on.
+    pub rules_error: Option<String>,
     pub region_count: Option<u64>,
-    /// Regions of which most peers are on stores that PD does not call `Up`; `None` where there are too many regions
-    /// to ask for.
+    /// Where regions have their voters; `None` where there are too many to ask for.
+    #[serde(skip)]
+    pub regions: Option<Arc<Regions>>,
+    /// Regions without a quorum on the stores that serve; `None` where that is not known.
     pub regions_without_quorum: Option<u64>,
+    /// The ids of stores that have no voters: TiFlash.
+    #[serde(skip)]
+    pub tiflash: BTreeSet<u64>,
     pub stores: Vec<StoreView>,
 }
 

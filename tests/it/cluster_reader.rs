@@ -10,6 +10,8 @@ use tikv_chaos::cluster::{
 };
 
 const STORES: &str = "/pd/api/v1/stores";
+const REGIONS: &str = "/pd/api/v1/regions";
+const RULES: &str = "/pd/api/v1/config/rules";
 const VERSION: &str = "/pd/api/v1/version";
 const METRICS: &str = "/metrics";
 const CONFIG: &str = "/config";
@@ -74,8 +76,10 @@ async fn cluster_reader_collects_state_from_pd_and_every_node() {
         ("pd0", Some("v8.5.5"), Some("pd0"))
     );
     assert_eq!((pd.max_replicas, pd.region_count, pd.regions_without_quorum), (Some(3), Some(20), Some(0)));
+    assert_eq!((&pd.voter_counts[..], &pd.rules_error), (&[3][..], &None));
     assert_eq!(pd.stores.iter().map(|store| store.id).collect::<Vec<_>>(), STORE_IDS);
-    assert_eq!(pd0.times_asked("/pd/api/v1/regions"), 0, "every store is up");
+    assert_eq!(pd.regions.as_ref().map(|regions| regions.without_quorum(|store| store == 1)), Some(1));
+    assert_eq!((pd0.times_asked(REGIONS), pd1.times_asked(REGIONS)), (1, 0));
     // Of itself each is asked, of the cluster the one that answered.
     assert_eq!((pd0.asked_of_itself(), pd1.asked_of_itself()), (vec![VERSION.to_owned()], vec![VERSION.to_owned()]));
     let leaders: Vec<_> = state.pd_nodes.iter().map(|one| (one.answered, one.is_leader, one.healthy)).collect();
@@ -109,17 +113,54 @@ async fn cluster_reader_reuses_connections_and_polls_members_rarely() {
 }
 
 #[tokio::test]
-async fn cluster_reader_checks_region_quorum_when_store_is_not_up() {
+async fn cluster_reader_counts_regions_without_quorum() {
     let pd0 = Server::start(healthy_pd());
     pd0.set(STORES, stores(&["Up", "Disconnected", "Down"]));
     let nodes = Nodes::new(&[("pd0", pd0.port)]);
     assert_eq!(nodes.read().await.pd.value.unwrap().regions_without_quorum, Some(1));
+    // As soon as PD says so, and not when regions are read next.
+    pd0.set(STORES, stores(&["Up", "Offline", "Down"]));
+    assert_eq!(nodes.read().await.pd.value.unwrap().regions_without_quorum, Some(0));
     let many = Server::start(healthy_pd());
     many.set(STORES, stores(&["Up", "Disconnected", "Down"]));
     many.set("/pd/api/v1/stats/region", Reply::Json(r#"{"count":2001}"#.into()));
     let nodes = Nodes::new(&[("pd0", many.port)]);
     assert_eq!(nodes.read().await.pd.value.unwrap().regions_without_quorum, None);
-    assert_eq!(many.times_asked("/pd/api/v1/regions"), 0);
+    assert_eq!(many.times_asked(REGIONS), 0);
+}
+
+#[tokio::test]
+async fn cluster_reader_says_what_it_does_not_know_of_regions() {
+    for (regions, without) in [
+        (r#"{"count":1,"regions":[{"id":2,"peers":[{"store_id":1,"role_name":"Emperor"}]}]}"#, None),
+        (r#"{"count":0,"regions":[]}"#, None),
+        (r#"{"count":2,"regions":[{"id":2,"peers":[{"store_id":1}]}]}"#, None),
+        (r#"{"count":1,"regions":[{"id":2,"peers":[{"store_id":1}]}]}"#, Some(0)),
+    ] {
+        let pd0 = Server::start(healthy_pd());
+        pd0.set(STORES, stores(&["Up", "Disconnected"]));
+        pd0.set(REGIONS, Reply::Json(regions.into()));
+        let pd = Nodes::new(&[("pd0", pd0.port)]).read().await.pd.value.unwrap();
+        assert_eq!((pd.regions_without_quorum, pd.regions.is_some()), (without, without.is_some()), "{regions}");
+    }
+    let off =
+        Reply::Status("412 Precondition Failed", "application/json", r#""placement rules feature is disabled""#.into());
+    let old = Reply::Status("404 Not Found", "text/plain", "404 page not found\n".into());
+    let odd = Reply::Json(r#"[{"group_id":"pd","start_key":"","end_key":"","role":"emperor","count":3}]"#.into());
+    for (reply, expected) in
+        [(off, None), (old, None), (odd, Some("PD at pd0:2379 answered a document that is wrong at"))]
+    {
+        let pd0 = Server::start(healthy_pd());
+        pd0.set(RULES, reply);
+        let nodes = Nodes::new(&[("pd0", pd0.port)]);
+        let pd = nodes.read().await.pd.value.unwrap();
+        assert_eq!((&pd.voter_counts[..], pd.max_replicas), (&[][..], Some(3)));
+        let said = pd.rules_error.as_deref();
+        assert!(
+            said.is_some() == expected.is_some() && said.unwrap_or("").starts_with(expected.unwrap_or("")),
+            "{said:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,10 @@ pub fn healthy_pd() -> Answers {
         ("/pd/api/v1/members".to_owned(), members("pd0")),
         ("/pd/api/v1/health".to_owned(), json(r#"[{"name":"pd0","health":true},{"name":"pd1","health":true}]"#.into())),
         ("/pd/api/v1/config/replicate".to_owned(), json(r#"{"max-replicas":3}"#.into())),
+        (
+            "/pd/api/v1/config/rules".to_owned(),
+            json(r#"[{"group_id":"pd","id":"default","start_key":"","end_key":"","role":"voter","count":3}]"#.into()),
+        ),
         ("/pd/api/v1/stats/region".to_owned(), json(r#"{"count":20}"#.into())),
         (
             "/pd/api/v1/regions".to_owned(),

@@ -33,6 +33,8 @@ pub const PD_REGIONS: &str = "/pd/api/v1/regions";
 pub const PD_REPLICATION: &str = "/pd/api/v1/config/replicate";
 pub const PD_VERSION: &str = "/pd/api/v1/version";
 pub const PD_CONFIG: &str = "/pd/api/v1/config";
+/// Placement rules; 412 where they are off (server/api/rule.go).
+pub const PD_RULES: &str = "/pd/api/v1/config/rules";
 
 /// The header with which a PD member that does not lead answers by itself; without it, it asks the leader, or has no
 /// answer while there is none (pkg/utils/apiutil, 6.5.12 server/apiv2/middlewares; all versions).

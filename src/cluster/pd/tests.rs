@@ -52,14 +52,6 @@ fn a_leader_is_named_or_there_is_none() {
 }
 
 #[test]
-fn a_region_without_quorum_has_most_voters_on_stores_that_are_not_up() {
-    let regions = include_str!("../../../tests/data/pd/v8.5.5/regions.json");
-    // Region 2: one of three voters. Region 8: its one voter, the learner does not count. Region 11: one of two.
-    assert_eq!(regions_without_quorum(regions, &stores(V8).unwrap()), Ok(2));
-    assert_eq!(regions_without_quorum(r#"{"count":0,"regions":null}"#, &[]), Ok(0));
-}
-
-#[test]
 fn the_small_answers_are_read() {
     assert_eq!(region_count(include_str!("../../../tests/data/pd/v8.5.5/region-stats.json")), Ok(31));
     assert_eq!(max_replicas(include_str!("../../../tests/data/pd/v8.5.5/replication.json")), Ok(Some(3)));
@@ -127,7 +119,7 @@ proptest! {
         let half = V8.get(..cut).unwrap_or_default();
         for text in [text.as_str(), half, &format!(r#"{{"stores":[{{"store":{{"id":1}},"status":{{"capacity":{text:?}}}}}]}}"#)] {
             let _ = (stores(text), members(text), health(text), version(text), region_count(text));
-            let _ = regions_without_quorum(text, &[]);
+            let _ = (regions(text), voter_counts(text));
         }
     }
 }

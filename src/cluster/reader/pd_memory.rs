@@ -1,6 +1,10 @@
 //! The questions to PD: which PD is asked, what is asked each time and what only now and then, and what is kept.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -8,16 +12,19 @@ use tokio::time::Instant;
 
 use super::{Reach, Reached};
 use crate::cluster::{
-    PdNode, PdView, Read,
-    assumed::{PD_HEALTH, PD_MEMBERS, PD_REGION_STATS, PD_REGIONS, PD_REPLICATION, PD_STORES, PD_VERSION, UP},
+    PdNode, PdView, Read, StoreView,
+    assumed::{PD_HEALTH, PD_MEMBERS, PD_REGION_STATS, PD_REGIONS, PD_REPLICATION, PD_RULES, PD_STORES, PD_VERSION},
+    http::Answer,
     member::{Kind, Member, Roster},
-    pd::{self, Store},
+    pd::{self, Regions, Store},
 };
 
 /// How often what moves slowly is asked for, and every PD whether it answers.
 const SLOW: Duration = Duration::from_secs(5);
 /// So many regions are asked for one by one; more are too long an answer.
 const MOST_REGIONS: u64 = 2000;
+/// Placement rules are off, or not known to a PD so old (tikv/pd server/api/rule.go).
+const NO_RULES: [u16; 2] = [412, 404];
 
 #[derive(Default)]
 pub struct PdMemory {
@@ -48,8 +55,11 @@ struct Slow {
     health: Vec<pd::Member>,
     leader: Option<String>,
     max_replicas: Option<u32>,
+    /// The numbers of voters that they give, none where they are off; or why they are not known.
+    rules: Option<Result<Vec<u32>, String>>,
     region_count: Option<u64>,
-    regions_without_quorum: Option<u64>,
+    /// Only of the last time.
+    regions: Option<Arc<Regions>>,
 }
 
 impl PdMemory {
@@ -136,10 +146,15 @@ impl PdMemory {
     }
 
     async fn read_slow(&mut self, reach: &impl Reach, pd: &Member) {
-        let (members, health, replicas, regions) = tokio::join!(
+        let rules = |answer: &Answer| match answer.status {
+            status if NO_RULES.contains(&status) => Ok(Vec::new()),
+            _ => answer.text("JSON").and_then(pd::voter_counts),
+        };
+        let (members, health, replicas, rules, regions) = tokio::join!(
             ask(reach, pd, PD_MEMBERS, pd::members),
             ask(reach, pd, PD_HEALTH, pd::health),
             ask(reach, pd, PD_REPLICATION, pd::max_replicas),
+            question(reach, pd, PD_RULES, rules),
             ask(reach, pd, PD_REGION_STATS, pd::region_count),
         );
         let slow = &mut self.slow;
@@ -152,28 +167,41 @@ impl PdMemory {
         slow.health = known(health).unwrap_or_default();
         slow.max_replicas = known(replicas).unwrap_or(slow.max_replicas);
         slow.region_count = known(regions).or(slow.region_count);
-        let all_up = self.stores.iter().all(|store| store.view.state_name == UP);
-        slow.regions_without_quorum = match slow.region_count {
-            _ if all_up => Some(0),
-            Some(count) if count <= MOST_REGIONS => {
-                let stores = &self.stores;
-                let parse = |text: &str| pd::regions_without_quorum(text, stores);
-                known(ask(reach, pd, PD_REGIONS, parse).await)
-            }
+        match rules {
+            Ok((counts, _)) => slow.rules = Some(Ok(counts)),
+            Err(error) if !matches!(slow.rules, Some(Ok(_))) => slow.rules = Some(Err(error)),
+            Err(error) => tracing::debug!(error, "placement rules stay as they were"),
+        }
+        slow.regions = match slow.region_count {
+            Some(count) if count <= MOST_REGIONS => known(ask(reach, pd, PD_REGIONS, pd::regions).await),
             _ => None,
-        };
+        }
+        // A PD that has just become the leader may not have heard of any yet.
+        .filter(|regions| !regions.is_empty())
+        .map(Arc::new);
     }
 
     fn compose(&self, pd: &Member) -> PdView {
         let slow = &self.slow;
+        let stores: Vec<StoreView> = self.stores.iter().map(|store| store.view.clone()).collect();
+        let now = Timestamp::now();
+        let serving: BTreeSet<u64> =
+            stores.iter().filter(|store| pd::serves(store, &stores, now)).map(|store| store.id).collect();
+        let all_serve = serving.len() == stores.len();
+        let without_quorum = slow.regions.as_ref().map(|regions| regions.without_quorum(|id| serving.contains(&id)));
+        let rules = slow.rules.as_ref();
         PdView {
             answered_by: pd.name.clone(),
             version: self.asked.get(&pd.id).and_then(|asked| asked.version.clone()),
             leader: slow.leader.clone(),
             max_replicas: slow.max_replicas,
+            voter_counts: rules.and_then(|rules| rules.clone().ok()).unwrap_or_default(),
+            rules_error: rules.and_then(|rules| rules.clone().err()),
             region_count: slow.region_count,
-            regions_without_quorum: slow.regions_without_quorum,
-            stores: self.stores.iter().map(|store| store.view.clone()).collect(),
+            regions: slow.regions.clone(),
+            regions_without_quorum: without_quorum.or(all_serve.then_some(0)),
+            tiflash: self.stores.iter().filter(|store| store.is_tiflash).map(|store| store.view.id).collect(),
+            stores,
         }
     }
 
@@ -213,9 +241,18 @@ async fn ask<T>(
     path: &str,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<(T, String), String> {
+    question(reach, pd, path, |answer| answer.text("JSON").and_then(&parse)).await
+}
+
+async fn question<T>(
+    reach: &impl Reach,
+    pd: &Member,
+    path: &str,
+    read: impl Fn(&Answer) -> Result<T, String>,
+) -> Result<(T, String), String> {
     let port = pd.http_port();
     let label = pd.label(port);
     let Reached { via, answer } = reach.get(&pd.id, port, path).await.map_err(|why| format!("{label} {why}"))?;
-    let value = answer.text("JSON").and_then(parse).map_err(|why| format!("{label} {why} ({path})"))?;
+    let value = read(&answer).map_err(|why| format!("{label} {why} ({path})"))?;
     Ok((value, via))
 }

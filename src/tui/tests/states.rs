@@ -71,6 +71,7 @@ pub fn state(seconds: i64) -> ClusterState {
         region_count: Some(6),
         regions_without_quorum: Some(0),
         stores: (0..3).map(store).collect(),
+        ..PdView::default()
     };
     ClusterState {
         cluster: "demo".into(),

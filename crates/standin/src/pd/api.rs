@@ -79,12 +79,12 @@ impl View<'_> {
             assumed::PD_REGION_STATS => self.region_stats(),
             assumed::PD_REGIONS => self.regions(),
             assumed::PD_REPLICATION => replication(),
-            "/pd/api/v1/config/rules" => json!([{
+            assumed::PD_RULES => json!([{
                 "group_id": "pd", "id": "default", "start_key": "", "end_key": "", "role": "voter",
                 "is_witness": false, "count": MAX_REPLICAS,
             }]),
             "/pd/api/v1/config/schedule" => self.schedule(),
-            "/pd/api/v1/config" => json!({
+            assumed::PD_CONFIG => json!({
                 "lease": self.settings.lease.as_secs(), "replication": replication(), "schedule": self.schedule(),
                 "standin": { "speed": self.settings.play.speed },
             }),
