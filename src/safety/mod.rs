@@ -4,14 +4,16 @@
 mod disks;
 mod groups;
 mod limits;
+mod placement;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 pub use disks::Disk;
-pub use groups::Reach;
+pub use groups::{Quorums, Reach};
 pub use limits::{Asked, Limits};
+pub use placement::{Known, Placement};
 
 use crate::cluster::space::{Level, Space};
 
@@ -126,8 +128,8 @@ pub struct Situation {
     pub members: Vec<MemberBefore>,
     /// Pairs of them that partitions cut already.
     pub cuts: Vec<(usize, usize)>,
-    /// `max-replicas`; more than there are stores counts as all of them. Of PD's one group, all its members.
-    pub replicas: usize,
+    /// Of the regions; of PD's one group, all its members.
+    pub placement: Placement,
     /// PD's `max-store-down-time`.
     pub down_after: Duration,
     /// The place of the target among them.
@@ -200,28 +202,37 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     let becomes_apart = matches!(situation.effect, Effect::Cut { apart: true, .. });
     before.without_the_useless(|at| situation.members[at].apart);
     after.without_the_useless(|at| situation.members[at].apart || (becomes_apart && at == situation.target));
-    let (stores, replicas) = (situation.members.len(), situation.replicas.min(situation.members.len()));
+    let (stores, placement) = (situation.members.len(), &situation.placement);
     let (was, is) = (before.writing(), after.writing());
     let verb = if matches!(situation.effect, Effect::Full { .. }) { "able to write" } else { "reachable" };
     let left = format!("this leaves {is} of {stores} {} {verb}", voters.noun());
     let impaired: Vec<String> = situation.members.iter().filter_map(MemberBefore::trouble).collect();
     let because = if impaired.is_empty() { String::new() } else { format!(" ({})", impaired.join("; ")) };
-    if after.keeps_every_quorum(replicas) {
-        let spare = after.survives_one_more(replicas);
-        let and = if is == was && was == stores && situation.is_cut_from_stores() {
-            return format!("the {stores} PD members stay with one another: {}", voters.keeps());
-        } else if is == was && was == stores {
-            return format!("all {stores} {} stay {verb}: {}", voters.noun(), voters.keeps());
-        } else if spare {
-            String::new()
-        } else {
-            format!(", and {}", voters.one_more())
-        };
-        return format!("{left}{because}: {}{and}", voters.keeps());
+    let basis = if voters == Voters::Stores { format!(" ({})", placement.basis()) } else { String::new() };
+    let quorums = after.quorums(placement);
+    if is < stores {
+        reasons.extend(placement.doubt().map(|doubt| (Grade::Careful, doubt)));
     }
-    let stop = if after.keeps_no_quorum(replicas) { voters.stop() } else { "writes to some regions stop" };
-    let sentence = format!("{left}{because}: {stop}");
-    if before.keeps_every_quorum(replicas) {
+    let stop = match quorums {
+        Quorums::All => {
+            let spare = after.survives_one_more(placement);
+            let and = if is == was && was == stores && situation.is_cut_from_stores() {
+                return format!("the {stores} PD members stay with one another: {}", voters.keeps());
+            } else if is == was && was == stores {
+                return format!("all {stores} {} stay {verb}: {}", voters.noun(), voters.keeps());
+            } else if spare {
+                String::new()
+            } else {
+                format!(", and {}", voters.one_more())
+            };
+            return format!("{left}{because}: {}{and}{basis}", voters.keeps());
+        }
+        Quorums::Some { lost: Some((lost, all)) } => format!("writes to {lost} of {all} regions stop"),
+        Quorums::Some { lost: None } => "writes to some regions stop".to_owned(),
+        Quorums::None => voters.stop().to_owned(),
+    };
+    let sentence = format!("{left}{because}: {stop}{basis}");
+    if before.quorums(placement) == Quorums::All {
         reasons.push((Grade::Refused, sentence.clone()));
     } else {
         reasons.push((Grade::Refused, format!("quorums are lost already: {sentence}")));

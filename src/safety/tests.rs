@@ -1,5 +1,9 @@
 //! Verdicts over all small clusters, against a reckoning that lays out every region by hand.
 
+mod regions;
+
+use std::time::Duration;
+
 use super::*;
 use crate::cluster::{assumed::DOWN_AFTER, space::Reserve};
 
@@ -14,11 +18,20 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
         voters: Voters::Stores,
         members: (0..stores).map(store).collect(),
         cuts: vec![],
-        replicas: 3,
         down_after: DOWN_AFTER,
+        placement: anywhere(&[3]),
         target: 0,
         effect,
     }
+}
+
+fn anywhere(counts: &[usize]) -> Placement {
+    Placement::Any { counts: counts.to_vec(), known: Known::Rules }
+}
+
+/// The members of PD in the stores' place.
+fn of_pd(stores: usize, out: &[usize], effect: Effect) -> Situation {
+    Situation { voters: Voters::Pd, placement: Placement::of_all(stores), ..cluster(stores, out, effect) }
 }
 
 fn verdict(situation: &Situation) -> Verdict {
@@ -31,7 +44,8 @@ fn one_of_three_is_fine_and_says_what_is_left() {
     assert_eq!(one.grade, Grade::Fine);
     assert_eq!(
         one.consequence,
-        "this leaves 2 of 3 stores reachable: every region keeps its quorum, and one more failure stops writes"
+        "this leaves 2 of 3 stores reachable: every region keeps its quorum, and one more failure stops writes (for every \
+         placement that the rules allow)"
     );
     assert!(one.reasons.is_empty());
 }
@@ -40,7 +54,10 @@ fn one_of_three_is_fine_and_says_what_is_left() {
 fn the_second_of_three_is_refused_and_names_the_first() {
     let two = verdict(&cluster(3, &[2], Effect::Out));
     assert_eq!(two.grade, Grade::Refused);
-    assert_eq!(two.consequence, "this leaves 1 of 3 stores reachable (tikv2 is exited): writes stop");
+    assert_eq!(
+        two.consequence,
+        "this leaves 1 of 3 stores reachable (tikv2 is exited): writes stop (for every placement that the rules allow)"
+    );
     assert_eq!(two.reasons, [two.consequence]);
 }
 
@@ -50,17 +67,41 @@ fn two_of_five_with_three_replicas_stop_some_regions() {
     assert_eq!(some.grade, Grade::Refused);
     assert!(
         some.consequence
-            .ends_with("this leaves 3 of 5 stores reachable (tikv3 is exited): writes to some regions stop")
+            .starts_with("this leaves 3 of 5 stores reachable (tikv3 is exited): writes to some regions stop")
     );
     let mut five_replicas = cluster(5, &[3], Effect::Out);
-    five_replicas.replicas = 5;
+    five_replicas.placement = anywhere(&[5]);
     assert_eq!(verdict(&five_replicas).grade, Grade::Fine);
+    // Some ranges have three all the same.
+    five_replicas.placement = anywhere(&[3, 5]);
+    assert_eq!(verdict(&five_replicas).grade, Grade::Refused);
 }
 
 #[test]
 fn a_delay_counts_from_where_heartbeats_come_too_late() {
     assert_eq!(verdict(&cluster(3, &[1], Effect::Slow { most_ms: 500 })).grade, Grade::Fine);
     assert_eq!(verdict(&cluster(3, &[1], Effect::Slow { most_ms: 9_000 })).grade, Grade::Refused);
+}
+
+#[test]
+fn placement_that_is_not_known_is_said_and_judged_with_care() {
+    let one = |known: Known, effect| {
+        let mut situation = cluster(3, &[], effect);
+        situation.placement = Placement::Any { counts: vec![3], known };
+        verdict(&situation)
+    };
+    let said = |known| one(known, Effect::Out).consequence;
+    assert!(said(Known::MaxReplicas).ends_with("(for every placement of 3 replicas)"));
+    assert!(said(Known::Not).ends_with("(for every placement of 3 replicas; PD does not say how many)"));
+    let instead = || Known::Instead("PD at pd0:2379 answered half a JSON document".to_owned());
+    let careful = one(instead(), Effect::Out);
+    assert_eq!(careful.grade, Grade::Careful);
+    assert_eq!(
+        careful.reasons,
+        ["placement rules are not known (PD at pd0:2379 answered half a JSON document): judged for 3 replicas"]
+    );
+    // All stay reachable, wherever regions are.
+    assert_eq!(one(instead(), Effect::Slow { most_ms: 100 }).grade, Grade::Fine);
 }
 
 #[test]
@@ -120,24 +161,25 @@ fn has_quorum(region: &[usize], able: &dyn Fn(usize) -> bool, linked: &dyn Fn(us
     })
 }
 
-/// Every cluster of up to five stores, every set of them out, every partition of the target, three and five replicas:
+/// Every cluster of up to five stores, every set of them out, every partition of the target, several numbers of voters:
 /// what is refused is exactly what leaves a region without a quorum.
 #[test]
 fn every_small_cluster_is_refused_exactly_where_a_region_loses_its_quorum() {
     let mut cases = 0;
     for stores in 1usize..=5 {
-        for replicas in [1, 3, 5] {
+        for counts in [&[1][..], &[3], &[5], &[2, 4], &[3, 5]] {
             for out in 0u32..1 << stores {
                 for cut in 0u32..1 << stores {
                     let set = |bits: u32| (0..stores).filter(|at| bits >> at & 1 == 1).collect::<Vec<_>>();
                     let from: Vec<usize> = set(cut).into_iter().filter(|other| *other != 0).collect();
                     let mut situation =
                         cluster(stores, &set(out), Effect::Cut { from: from.clone(), others: 0, apart: false });
-                    situation.replicas = replicas;
+                    situation.placement = anywhere(counts);
                     let able = |store: usize| out >> store & 1 == 0;
                     let linked = |a: usize, b: usize| !(a == 0 && from.contains(&b) || b == 0 && from.contains(&a));
-                    let size = replicas.min(stores);
-                    let mut regions = (0u32..1 << stores).filter(|bits| bits.count_ones() as usize == size).map(set);
+                    let has_size =
+                        |bits: &u32| counts.iter().any(|count| bits.count_ones() as usize == (*count).min(stores));
+                    let mut regions = (0u32..1 << stores).filter(has_size).map(set);
                     let lost = regions.any(|region| !has_quorum(&region, &able, &linked));
                     assert_eq!(verdict(&situation).grade == Grade::Refused, lost, "{situation:?}");
                     cases += 1;
@@ -150,11 +192,7 @@ fn every_small_cluster_is_refused_exactly_where_a_region_loses_its_quorum() {
 
 #[test]
 fn a_member_of_pd_is_judged_by_pds_quorum() {
-    let pd = |out: &[usize], effect| {
-        let mut situation = cluster(3, out, effect);
-        situation.voters = Voters::Pd;
-        verdict(&situation)
-    };
+    let pd = |out: &[usize], effect| verdict(&of_pd(3, out, effect));
     let one = pd(&[], Effect::Out);
     assert_eq!(
         (one.grade, one.consequence.as_str()),
@@ -181,8 +219,7 @@ fn a_member_of_pd_is_judged_by_pds_quorum() {
     );
     assert_eq!(cut(&[1, 2]).grade, Grade::Refused);
     let apart = |others: &[usize], effect| {
-        let mut situation = cluster(3, &[], effect);
-        situation.voters = Voters::Pd;
+        let mut situation = of_pd(3, &[], effect);
         others.iter().for_each(|at| situation.members[*at].apart = true);
         verdict(&situation)
     };
@@ -216,9 +253,8 @@ fn a_member_of_pd_is_judged_by_pds_quorum() {
 #[test]
 fn an_act_on_stores_and_on_pd_is_judged_by_the_quorums_of_both() {
     let one = |voters, out: &[usize]| {
-        let mut situation = cluster(3, out, Effect::Out);
-        situation.voters = voters;
-        verdict(&situation)
+        let of = if voters == Voters::Pd { of_pd } else { cluster };
+        verdict(&of(3, out, Effect::Out))
     };
     let (store, second) = (one(Voters::Stores, &[]), one(Voters::Stores, &[1]));
     let (pd, second_pd) = (one(Voters::Pd, &[]), one(Voters::Pd, &[1]));

@@ -5,17 +5,17 @@ mod disks;
 
 use std::net::IpAddr;
 
-use super::node::{Node, Role, Snapshot};
+use super::{
+    node::{Node, Role, Snapshot},
+    quorum,
+};
 use crate::{
     chaos::{
         Evidence, FaultMetadata, Metadata, Shaped,
         network::{Direction, Loss, Ppm},
     },
-    cluster::{
-        ClusterState, NodeView,
-        assumed::{DOWN_AFTER, MAX_REPLICAS, UP},
-    },
-    safety::{Effect, MemberBefore, Situation, Voters},
+    cluster::{ClusterState, NodeView, assumed::DOWN_AFTER},
+    safety::{Effect, MemberBefore, Placement, Situation, Voters},
 };
 
 /// The disk under a fill, before it, in bytes.
@@ -56,7 +56,13 @@ pub(super) fn situation(
         members.len() - 1
     });
     let voters = if node.role == Role::Pd { Voters::Pd } else { Voters::Stores };
-    let replicas = known.cluster.and_then(|cluster| cluster.pd.value.as_ref()?.max_replicas).unwrap_or(MAX_REPLICAS);
+    let (placement, elsewhere) = match voters {
+        Voters::Stores => {
+            let ids: Vec<&str> = members.iter().map(|member| member.id.as_str()).collect();
+            quorum::of_stores(&ids, known.cluster)
+        }
+        Voters::Pd => (Placement::of_all(members.len()), Vec::new()),
+    };
     Situation {
         voters,
         target,
@@ -64,13 +70,10 @@ pub(super) fn situation(
             .cluster
             .and_then(|cluster| cluster.pd_config.value.as_ref()?.max_store_down_time())
             .unwrap_or(DOWN_AFTER),
-        replicas: match voters {
-            Voters::Stores => usize::try_from(replicas).unwrap_or(usize::MAX).max(1),
-            Voters::Pd => members.len(),
-        },
+        placement,
         effect: effect(node, (fault, disk), (&cluster, &members), known),
         cuts: known.open.iter().flat_map(|one| cuts(one, &members)).collect(),
-        members: members.iter().map(|member| before(member, voters, &cluster, known)).collect(),
+        members: members.iter().map(|member| before(member, voters, &cluster, known)).chain(elsewhere).collect(),
     }
 }
 
@@ -135,7 +138,7 @@ fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> 
         let member = known.cluster?.pd_nodes.iter().find(|member| member.container_id == node.id)?;
         (member.healthy == Some(false)).then(|| "is not healthy in PD".to_owned())
     };
-    let disconnected = || seen.filter(|one| one.state_name != UP).map(|one| format!("is {} in PD", one.state_name));
+    let disconnected = || quorum::not_serving(seen?, known.cluster?);
     let delayed = || {
         let open = known.open.iter().filter(|one| one.container_id == node.id);
         let slow = open.filter_map(|one| match &one.fault {

@@ -17,6 +17,7 @@ mod judge;
 mod measure;
 mod node;
 mod plan;
+mod quorum;
 mod reach;
 mod reading;
 mod scan;
