@@ -112,7 +112,7 @@ fn in_words(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{MemberBefore, judge},
+        super::{Known, MemberBefore, Placement, judge},
         *,
     };
     use crate::cluster::assumed::DOWN_AFTER;
@@ -121,10 +121,12 @@ mod tests {
 
     fn cluster(disks: [Option<Disk>; 3], effect: Effect) -> Situation {
         let members = disks.into_iter().enumerate();
-        let member = |(at, disk)| MemberBefore { name: format!("tikv{at}"), out: None, disk, apart: false };
+        let member =
+            |(at, disk)| MemberBefore { name: format!("tikv{at}"), out: None, disk, apart: false, late_ms: 0 };
         let members = members.map(member).collect();
         let down_after = DOWN_AFTER;
-        Situation { voters: Voters::Stores, members, cuts: vec![], replicas: 3, down_after, target: 0, effect }
+        let placement = Placement::Any { counts: vec![3], known: Known::Rules };
+        Situation { voters: Voters::Stores, members, cuts: vec![], placement, down_after, target: 0, effect }
     }
 
     fn unknown(at_default: Level) -> Option<Disk> {

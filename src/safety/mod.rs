@@ -15,7 +15,10 @@ pub use groups::{Quorums, Reach};
 pub use limits::{Asked, Limits};
 pub use placement::{Known, Placement};
 
-use crate::cluster::space::{Level, Space};
+use crate::cluster::{
+    assumed::{GRPC_KEEPALIVE_TIMEOUT, RAFT_CLIENT_MAX_BACKOFF},
+    space::{Level, Space},
+};
 
 /// How an injection is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -83,13 +86,21 @@ impl Voters {
         }
     }
 
-    /// From this delay on heartbeats come too late for the election timeout, in milliseconds.
+    /// From this round trip on a member counts as out, in milliseconds.
     pub const fn as_good_as_out_ms(self) -> u64 {
         match self {
-            // 10 s (tikv raftstore config.rs), with room for the way back.
-            Self::Stores => 8_000,
+            // A connection that takes longer to be made is given up.
+            Self::Stores => RAFT_CLIENT_MAX_BACKOFF.as_secs() * 1000,
             // 3 s (pd server/config, election-interval), as much of it.
             Self::Pd => 2_400,
+        }
+    }
+
+    /// From this round trip on connections are closed for their silence, in milliseconds.
+    const fn too_late_ms(self) -> u64 {
+        match self {
+            Self::Stores => GRPC_KEEPALIVE_TIMEOUT.as_secs() * 1000,
+            Self::Pd => u64::MAX,
         }
     }
 }
@@ -104,6 +115,8 @@ pub struct MemberBefore {
     pub disk: Option<Disk>,
     /// A member of PD that no store reaches already.
     pub apart: bool,
+    /// How much longer a round trip to it takes already, in milliseconds.
+    pub late_ms: u64,
 }
 
 /// What the injection would do to quorums, whatever its type.
@@ -114,7 +127,7 @@ pub enum Effect {
     /// It is cut off from these of its kind, by their places, and from so many of the other kind, PD members or stores.
     /// `apart`: it is a member of PD that no store reaches any more.
     Cut { from: Vec<usize>, others: usize, apart: bool },
-    /// It answers later, by so many milliseconds at most.
+    /// A round trip to it takes so many milliseconds more, at most.
     Slow { most_ms: u64 },
     /// So much is left of its disk.
     Full { space: Space, shared: Option<String> },
@@ -194,9 +207,10 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     match &situation.effect {
         Effect::Out => after.take_out(situation.target),
         Effect::Slow { most_ms } if *most_ms >= voters.as_good_as_out_ms() => after.take_out(situation.target),
+        Effect::Slow { .. } => situation.too_far().for_each(|other| after.cut(situation.target, other)),
         Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
         Effect::Full { space, .. } if space.level().is_some_and(Level::is_full) => after.fill(situation.target),
-        Effect::Slow { .. } | Effect::Full { .. } => {}
+        Effect::Full { .. } => {}
     }
     // Members of PD whom no store reaches are no PD, however well they reach one another.
     let becomes_apart = matches!(situation.effect, Effect::Cut { apart: true, .. });
@@ -248,6 +262,16 @@ fn on_the_side(situation: &Situation) -> Vec<Reason> {
         reasons.push((Grade::Careful, format!("{} {why} already", target.name)));
     }
     match &situation.effect {
+        Effect::Slow { most_ms: 1.. } if situation.latest_ms() >= situation.voters.too_late_ms() => {
+            let late = situation.latest_ms();
+            let then = if late >= situation.voters.as_good_as_out_ms() {
+                "from 5 s on connections between stores may never be made"
+            } else {
+                "from 3 s on stores close their connections again and again"
+            };
+            let text = format!("round trips of {} take up to {late} ms longer: {then}", target.name);
+            reasons.push((Grade::Careful, text));
+        }
         Effect::Cut { others: others @ 1.., .. } if situation.voters == Voters::Pd => {
             let text =
                 format!("{others} stores cannot reach {}: while it leads PD, they get no timestamps", target.name);
@@ -293,6 +317,22 @@ impl Situation {
         self.voters == Voters::Pd && matches!(self.effect, Effect::Cut { others: 1.., .. })
     }
 
+    /// The greatest round trip between the target, which gets slow, and another that serves.
+    fn latest_ms(&self) -> u64 {
+        let Effect::Slow { most_ms } = self.effect else { return 0 };
+        let target = most_ms + self.members[self.target].late_ms;
+        let others = self.members.iter().enumerate().filter(|(at, one)| *at != self.target && one.out.is_none());
+        target + others.map(|(_, one)| one.late_ms).max().unwrap_or(0)
+    }
+
+    /// The members to which a round trip from the target, which gets slow, takes too long.
+    fn too_far(&self) -> impl Iterator<Item = usize> {
+        let more = if let Effect::Slow { most_ms } = self.effect { most_ms } else { 0 };
+        let late = move |at: usize| self.members[at].late_ms + self.members[self.target].late_ms + more;
+        let others = (0..self.members.len()).filter(|at| *at != self.target);
+        others.filter(move |at| late(*at) >= self.voters.as_good_as_out_ms())
+    }
+
     /// Who reaches whom before the injection.
     fn reach(&self) -> Reach {
         let mut reach = Reach::full(self.members.len());
@@ -305,6 +345,12 @@ impl Situation {
             }
         }
         self.cuts.iter().for_each(|(a, b)| reach.cut(*a, *b));
+        let slow = || self.members.iter().enumerate().filter(|(_, one)| one.late_ms > 0);
+        for ((a, one), (b, other)) in slow().flat_map(|a| slow().map(move |b| (a, b))) {
+            if a < b && one.late_ms + other.late_ms >= self.voters.as_good_as_out_ms() {
+                reach.cut(a, b);
+            }
+        }
         reach
     }
 }

@@ -13,6 +13,7 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
         out: out.contains(&at).then(|| "is exited".to_owned()),
         disk: None,
         apart: false,
+        late_ms: 0,
     };
     Situation {
         voters: Voters::Stores,
@@ -78,9 +79,39 @@ fn two_of_five_with_three_replicas_stop_some_regions() {
 }
 
 #[test]
-fn a_delay_counts_from_where_heartbeats_come_too_late() {
-    assert_eq!(verdict(&cluster(3, &[1], Effect::Slow { most_ms: 500 })).grade, Grade::Fine);
-    assert_eq!(verdict(&cluster(3, &[1], Effect::Slow { most_ms: 9_000 })).grade, Grade::Refused);
+fn round_trip_counts_from_keepalive_and_from_connection_timeout() {
+    let slow = |out: &[usize], most_ms| verdict(&cluster(3, out, Effect::Slow { most_ms }));
+    let graded: Vec<Grade> = [2_999, 3_000, 4_999, 5_000].map(|ms| slow(&[], ms).grade).into();
+    assert_eq!(graded, [Grade::Fine, Grade::Careful, Grade::Careful, Grade::Careful]);
+    assert_eq!(
+        slow(&[], 3_000).reasons,
+        ["round trips of tikv0 take up to 3000 ms longer: from 3 s on stores close their connections again and again"]
+    );
+    assert!(slow(&[], 5_000).reasons[0].ends_with("from 5 s on connections between stores may never be made"));
+    assert!(slow(&[], 4_999).consequence.starts_with("all 3 stores stay reachable"));
+    assert!(slow(&[], 5_000).consequence.starts_with("this leaves 2 of 3 stores reachable"));
+    assert_eq!([500, 4_999, 5_000].map(|ms| slow(&[1], ms).grade), [Grade::Fine, Grade::Careful, Grade::Refused]);
+}
+
+#[test]
+fn delays_of_two_stores_add_up_between_them() {
+    let beside = |late_ms, most_ms| {
+        let mut situation = cluster(3, &[], Effect::Slow { most_ms });
+        situation.members[1].late_ms = late_ms;
+        verdict(&situation)
+    };
+    assert_eq!(beside(1_000, 1_000).grade, Grade::Fine);
+    let close = beside(2_000, 1_500);
+    assert_eq!((close.grade, close.consequence.starts_with("all 3 stores")), (Grade::Careful, true));
+    assert!(close.reasons[0].contains("up to 3500 ms longer"), "{close:?}");
+    // Either end still has a majority with the third.
+    assert!(beside(2_500, 2_500).consequence.starts_with("this leaves 2 of 3 stores reachable"));
+    let mut all = cluster(3, &[], Effect::Slow { most_ms: 2_500 });
+    all.members[1].late_ms = 2_500;
+    all.members[2].late_ms = 2_500;
+    assert_eq!(verdict(&all).grade, Grade::Refused);
+    // What makes no round trip longer is not blamed for another delay.
+    assert_eq!(beside(4_000, 0).grade, Grade::Fine);
 }
 
 #[test]

@@ -64,6 +64,11 @@ pub const DOWN_AFTER: Duration = Duration::from_secs(30 * 60);
 pub const RAFT_TICK: Duration = Duration::from_secs(1);
 pub const RAFT_HEARTBEAT_TICKS: u32 = 2;
 pub const RAFT_ELECTION_TICKS: u32 = 10;
+/// `grpc-keepalive-time`, `grpc-keepalive-timeout`, `raft-client-max-backoff`: a connection between stores is closed where
+/// a ping is not answered in time, and a new one is given up after the last (src/server/config.rs, src/server/raft_client.rs).
+pub const GRPC_KEEPALIVE: Duration = Duration::from_secs(10);
+pub const GRPC_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+pub const RAFT_CLIENT_MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// `max-peer-down-duration`: a leader reports a peer that is silent for longer (tikv raftstore config.rs).
 pub const MAX_PEER_DOWN: Duration = Duration::from_secs(10 * 60);
 /// PD's `tick-interval`, and its `election-interval` in ticks (tikv/pd server/config/config.go).

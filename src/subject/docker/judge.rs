@@ -87,7 +87,7 @@ fn effect(
         FaultMetadata::NodeKill { .. } | FaultMetadata::NodePause { .. } | FaultMetadata::NodeStop { .. } => {
             Effect::Out
         }
-        FaultMetadata::Latency { max_ms, shaped, .. } => Effect::Slow { most_ms: late(*max_ms, shaped) },
+        FaultMetadata::Latency { .. } | FaultMetadata::PacketReorder(_) => Effect::Slow { most_ms: slowed_by(fault) },
         FaultMetadata::NetworkPartition { .. } | FaultMetadata::PacketLoss(_) => match unreachable(fault) {
             Some(hit) => {
                 let hit = |other: &&Node| other.id != node.id && other.ips().any(&hit);
@@ -99,9 +99,6 @@ fn effect(
             }
             None => Effect::Slow { most_ms: 0 },
         },
-        FaultMetadata::PacketReorder(Shaped { shape, .. }) => {
-            Effect::Slow { most_ms: shape.impairment.delay.map_or(0, |delay| delay.mean_us / 1000) }
-        }
         FaultMetadata::PacketDuplicate(_) | FaultMetadata::PacketCorrupt(_) | FaultMetadata::Bandwidth(_) => {
             Effect::Slow { most_ms: 0 }
         }
@@ -112,9 +109,17 @@ fn effect(
     }
 }
 
-/// The greatest delay of a round trip: both ways of one packet's are two.
-fn late(max_ms: u64, shaped: &Shaped) -> u64 {
-    if shaped.shape.direction == Direction::Both { 2 * max_ms } else { max_ms }
+/// How many milliseconds longer a round trip takes at most: packets that are delayed in both directions are so twice.
+fn slowed_by(fault: &FaultMetadata) -> u64 {
+    let (most_ms, shaped) = match fault {
+        FaultMetadata::Latency { max_ms, shaped, .. } => (*max_ms, shaped),
+        FaultMetadata::PacketReorder(shaped) => {
+            let delay = shaped.shape.impairment.delay;
+            (delay.map_or(0, |delay| (delay.mean_us + delay.jitter_us) / 1000), shaped)
+        }
+        _ => return 0,
+    };
+    if shaped.shape.direction == Direction::Both { 2 * most_ms } else { most_ms }
 }
 
 /// Which addresses the fault leaves no way to, if any: a partition's, and those whose packets are all lost.
@@ -139,15 +144,8 @@ fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> 
         (member.healthy == Some(false)).then(|| "is not healthy in PD".to_owned())
     };
     let disconnected = || quorum::not_serving(seen?, known.cluster?);
-    let delayed = || {
-        let open = known.open.iter().filter(|one| one.container_id == node.id);
-        let slow = open.filter_map(|one| match &one.fault {
-            FaultMetadata::Latency { max_ms, shaped, .. } => Some(late(*max_ms, shaped)),
-            _ => None,
-        });
-        let slow = slow.filter(|most| *most >= voters.as_good_as_out_ms());
-        slow.max().map(|most| format!("answers {most} ms late"))
-    };
+    let late_ms = known.open.iter().filter(|one| one.container_id == node.id).map(|one| slowed_by(&one.fault)).sum();
+    let delayed = || (late_ms >= voters.as_good_as_out_ms()).then(|| format!("answers {late_ms} ms late"));
     // One that is being taken out together with the target still runs.
     let taken_out = || {
         let open = known.open.iter().filter(|one| one.container_id == node.id && one.evidence() == Evidence::State);
@@ -164,6 +162,7 @@ fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> 
         out: docker.or_else(disconnected).or_else(unhealthy).or_else(delayed),
         disk: disks::before(node, view, known.open),
         apart: voters == Voters::Pd && is_apart(node, cluster, known.open, None),
+        late_ms,
     }
 }
 

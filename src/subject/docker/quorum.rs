@@ -67,8 +67,9 @@ fn without_container(id: u64, pd: &PdView, cluster: &ClusterState) -> MemberBefo
             Some(store) => not_serving(store, cluster),
             None => Some("is not in PD's list of stores".to_owned()),
         },
-        full: None,
+        disk: None,
         apart: false,
+        late_ms: 0,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     chaos::{DataMount, InjectionId, MountKind, Signal},
-    cluster::{NodeConfig, NodeView, PdConfig, PdView, Read, StoreView, node_config},
+    cluster::{NodeConfig, NodeView, PdConfig, PdView, Read, StoreView, assumed::UP, node_config},
     safety::{self, Grade, Verdict},
 };
 
