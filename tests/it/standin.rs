@@ -95,6 +95,7 @@ fn standin_starts_healthy_and_serves_pd_and_store_status() {
     assert_eq!(regions["count"], 6);
     assert_eq!(regions["regions"][0]["peers"].as_array().unwrap().len(), 3);
     assert_eq!(cluster.pd("/pd/api/v1/config/replicate").unwrap()["max-replicas"], 3);
+    assert_eq!(cluster.pd("/pd/api/v1/config/rules").unwrap()[0]["count"], 3);
     let version = cluster.pd("/pd/api/v1/version").unwrap();
     assert_eq!(version["version"], "8.5.5-standin");
     // Whichever member is asked, the leader answers.
