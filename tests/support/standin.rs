@@ -137,22 +137,17 @@ fn address() -> String {
 
 impl Standin {
     pub fn start() -> Self {
-        Self::start_as(&[])
-    }
-
-    /// Some nodes play other versions than the rest.
-    pub fn start_as(versions: &[(&str, &str)]) -> Self {
         let mut cluster = Self::prepare();
-        for (name, version) in versions {
-            cluster.play(name, version);
-        }
-        for name in PDS.into_iter().chain(STORES) {
-            cluster.start_node(name);
-        }
+        cluster.start_all();
         cluster
     }
 
-    fn prepare() -> Self {
+    pub fn start_all(&mut self) {
+        PDS.into_iter().chain(STORES).for_each(|name| self.start_node(name));
+    }
+
+    /// Nothing of it runs yet.
+    pub fn prepare() -> Self {
         // In memory: PD gives no leader to a store whose disk has less than a fifth left, as the machine's own may.
         let folder = tempfile::tempdir_in(MEMORY).unwrap();
         let peers: Vec<String> = PDS.iter().map(|_| address()).collect();
