@@ -18,9 +18,18 @@ pub struct Reading {
     append: Histogram,
     commit: Histogram,
     failures: f64,
+    asynchronous: Option<Requests>,
     unreachable: BTreeMap<u64, f64>,
     /// What is no counter.
     gauges: StoreMetrics,
+}
+
+/// What became of requests at the Raft layer.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Requests {
+    writes: f64,
+    /// By status, reads and writes.
+    refused: BTreeMap<String, f64>,
 }
 
 /// Series of one histogram added up: how many fell under each bound, the bounds rising.
@@ -36,12 +45,14 @@ enum Series {
     Append(Part),
     Commit(Part),
     GrpcFailures,
+    AsyncRequests,
     Unreachable,
     RegionCount,
     SlowScore,
     StoreSize,
     Resident,
     ProcessStart,
+    ServerInfo,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,12 +71,14 @@ impl Series {
         let name = bytes.iter().position(|byte| matches!(byte, b'{' | b' ')).map_or(line, |end| &line[..end]);
         let plain = match name {
             metric::GRPC_FAILURES => Self::GrpcFailures,
+            metric::ASYNC_REQUESTS => Self::AsyncRequests,
             metric::REPORT_FAILURE => Self::Unreachable,
             metric::REGION_COUNT => Self::RegionCount,
             metric::SLOW_SCORE => Self::SlowScore,
             metric::STORE_SIZE => Self::StoreSize,
             metric::RESIDENT => Self::Resident,
             metric::PROCESS_START => Self::ProcessStart,
+            metric::SERVER_INFO => Self::ServerInfo,
             _ => return Self::of_histogram(name),
         };
         Some(plain)
@@ -128,6 +141,7 @@ impl Reading {
             Series::Append(part) => self.append.take(part, labels, value),
             Series::Commit(part) => self.commit.take(part, labels, value),
             Series::GrpcFailures => self.failures += value,
+            Series::AsyncRequests => self.asynchronous.get_or_insert_default().take(kind(), labels, value),
             Series::Unreachable => {
                 if kind() == "unreachable"
                     && let Some(store) = label(labels, "store_id").and_then(|id| id.parse().ok())
@@ -140,6 +154,8 @@ impl Reading {
                 "region" => gauges.regions = whole,
                 _ => {}
             },
+            // How the node reaches the others; the rest, with no type at all before 7.5, is about its own disk.
+            Series::SlowScore if kind() == "network" => gauges.network_slow_score = Some(value),
             Series::SlowScore => gauges.slow_score = Some(gauges.slow_score.map_or(value, |worst| worst.max(value))),
             Series::StoreSize => match kind() {
                 "capacity" => gauges.capacity = whole,
@@ -149,6 +165,7 @@ impl Reading {
             },
             Series::Resident => gauges.resident = whole,
             Series::ProcessStart => gauges.process_start = Some(value),
+            Series::ServerInfo => gauges.version = label(labels, "version").map(str::to_owned),
         }
     }
 
@@ -171,6 +188,14 @@ impl Reading {
         figures.append = histogram(&self.append, &before.append).1;
         figures.commit = histogram(&self.commit, &before.commit).1;
         figures.failures_per_s = Some((self.failures - before.failures) / seconds);
+        if let (Some(now), Some(before)) = (&self.asynchronous, &before.asynchronous) {
+            figures.successful_writes_per_s = Some((now.writes - before.writes) / seconds);
+            let refused = now.refused.iter().map(|(status, count)| (status, count - before.refused_as(status)));
+            let refused =
+                refused.filter(|(_, grown)| *grown > 0.0).map(|(status, grown)| (status.clone(), grown / seconds));
+            figures.refused_by_reason = refused.collect();
+            figures.refused_per_s = Some(figures.refused_by_reason.values().sum());
+        }
         let grown = self.unreachable.iter().map(|(store, count)| {
             let before = before.unreachable.get(store).copied().unwrap_or_default();
             (*store, (count - before) / seconds)
@@ -186,7 +211,31 @@ impl Reading {
             || less(&self.append, &before.append)
             || less(&self.commit, &before.commit)
             || self.failures < before.failures
+            || before
+                .asynchronous
+                .as_ref()
+                .is_some_and(|before| self.asynchronous.as_ref().is_none_or(|now| now.counts_less_than(before)))
             || before.unreachable.iter().any(|(store, count)| self.unreachable.get(store).is_none_or(|now| now < count))
+    }
+}
+
+impl Requests {
+    fn take(&mut self, kind: &str, labels: &str, value: f64) {
+        let status = label(labels, "status").unwrap_or_default();
+        let is_word = status.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        if status.starts_with(metric::REFUSED) && is_word {
+            *self.refused.entry(status.to_owned()).or_default() += value;
+        } else if status == metric::SUCCESS && kind == "write" {
+            self.writes += value;
+        }
+    }
+
+    fn refused_as(&self, status: &str) -> f64 {
+        self.refused.get(status).copied().unwrap_or_default()
+    }
+
+    fn counts_less_than(&self, before: &Self) -> bool {
+        self.writes < before.writes || before.refused.iter().any(|(status, count)| self.refused_as(status) < *count)
     }
 }
 

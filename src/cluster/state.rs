@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tikv_chaos_core::Version;
 
 use super::{
     NodeConfig, PdConfig,
@@ -143,11 +144,17 @@ pub struct NodeView {
 /// What the metrics of one TiKV node say; rates and quantiles are over the time since the reading before.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct StoreMetrics {
-    /// Operations a second; `None` at the first reading and after a restart.
+    /// Operations a second that were answered, the refused ones among them; `None` at the first reading and after a restart.
     pub reads_per_s: Option<f64>,
     pub writes_per_s: Option<f64>,
+    /// Requests a second whose caller went away or that TiKV failed to answer; none that it refused.
     pub failures_per_s: Option<f64>,
-    /// In seconds; `None` where nothing was served.
+    /// Writes a second that the Raft layer carried out.
+    pub successful_writes_per_s: Option<f64>,
+    /// Reads and writes a second that it refused, all and by TiKV's word for the reason: `err_disk_full`, `err_not_leader`, …
+    pub refused_per_s: Option<f64>,
+    pub refused_by_reason: BTreeMap<String, f64>,
+    /// In seconds, of all that was answered; `None` where nothing was. What still waits is in none of these figures.
     pub read: Option<Quantiles>,
     pub write: Option<Quantiles>,
     /// In seconds: writing the Raft log to disk, and agreeing on it.
@@ -158,7 +165,10 @@ pub struct StoreMetrics {
     pub regions: Option<u64>,
     /// Messages a second that could not be sent, by the store they were for.
     pub unreachable_per_s: BTreeMap<u64, f64>,
+    /// The worst of what is about the node's own disk.
     pub slow_score: Option<f64>,
+    /// How slowly it reaches the other nodes, on average; from 8.5.5 on.
+    pub network_slow_score: Option<f64>,
     /// In bytes.
     pub capacity: Option<u64>,
     pub available: Option<u64>,
@@ -166,6 +176,8 @@ pub struct StoreMetrics {
     pub resident: Option<u64>,
     /// Seconds since 1970.
     pub process_start: Option<f64>,
+    /// As TiKV itself says.
+    pub version: Option<String>,
 }
 
 /// In seconds.
@@ -181,6 +193,26 @@ impl NodeView {
         let store = self.store.as_ref()?;
         let (capacity, available) = (store.capacity?, store.available?);
         Some(Space { capacity, available, reserve: Reserve::of_data(self.config.value.as_ref(), capacity) })
+    }
+
+    /// What the node runs: by PD, which remembers it, else by its own metrics.
+    pub fn version(&self) -> Option<Version> {
+        let by_pd = self.store.as_ref().and_then(|store| Version::parse(&store.version));
+        by_pd.or_else(|| Version::parse(self.metrics.value.as_ref()?.version.as_ref()?))
+    }
+}
+
+impl StoreMetrics {
+    /// Reads and writes a second that were answered with success.
+    pub fn successful_per_s(&self) -> Option<f64> {
+        let answered = self.reads_per_s.unwrap_or(0.0) + self.writes_per_s?;
+        Some((answered - self.refused_per_s.unwrap_or(0.0)).max(0.0))
+    }
+
+    /// Most answers are refusals, which are fast: how long requests take then says nothing about those that succeed.
+    pub fn mostly_refuses(&self) -> bool {
+        let successful = self.successful_per_s().unwrap_or(0.0);
+        self.refused_per_s.is_some_and(|refused| refused > successful)
     }
 }
 
@@ -205,20 +237,29 @@ impl ClusterState {
                 .all(|((id, one), (other_id, other))| id == other_id && node(one, other))
     }
 
-    /// Operations a second over all nodes that answer, reads and writes; `None` where no node gives a rate.
-    pub fn throughput(&self) -> Option<f64> {
-        let fresh = self.nodes.values().filter(|node| !node.metrics.is_stale());
-        let rates = fresh.filter_map(|node| {
-            let metrics = node.metrics.value.as_ref()?;
-            Some(metrics.reads_per_s.unwrap_or(0.0) + metrics.writes_per_s?)
-        });
-        rates.reduce(|a, b| a + b)
+    /// Figures of the nodes that answer.
+    fn fresh(&self) -> impl Iterator<Item = &StoreMetrics> {
+        self.nodes.values().filter(|node| !node.metrics.is_stale()).filter_map(|node| node.metrics.value.as_ref())
     }
 
-    /// The worst 99th percentile of any node that answers, reads and writes, in seconds.
+    /// Reads and writes a second that succeeded, over all nodes that answer; `None` where no node gives a rate.
+    pub fn throughput(&self) -> Option<f64> {
+        self.fresh().filter_map(StoreMetrics::successful_per_s).reduce(|a, b| a + b)
+    }
+
+    /// Requests a second that the nodes that answer refused, by TiKV's word for the reason.
+    pub fn refused(&self) -> BTreeMap<&str, f64> {
+        let mut refused = BTreeMap::new();
+        for (reason, rate) in self.fresh().flat_map(|metrics| &metrics.refused_by_reason) {
+            *refused.entry(reason.as_str()).or_default() += rate;
+        }
+        refused
+    }
+
+    /// The worst 99th percentile of any node that answers, reads and writes, in seconds; that of a node that mostly refuses is
+    /// left out.
     pub fn p99(&self) -> Option<f64> {
-        let fresh = self.nodes.values().filter(|node| !node.metrics.is_stale());
-        let metrics = fresh.filter_map(|node| node.metrics.value.as_ref());
+        let metrics = self.fresh().filter(|metrics| !metrics.mostly_refuses());
         metrics.flat_map(|one| [one.read, one.write]).flatten().map(|quantiles| quantiles.p99).reduce(f64::max)
     }
 }

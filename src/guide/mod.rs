@@ -2,13 +2,16 @@
 //! `assets/guide`, and a tracker that sees it happen.
 //!
 //! Pure: what was seen comes in as values, with its time. Times are those of real TiKV; a cluster that runs faster is
-//! only seen earlier.
+//! only seen earlier. What depends on the version of TiKV is said for the target's.
 
 mod sight;
 mod sign;
 mod text;
 mod track;
+mod versions;
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;
 

@@ -128,9 +128,10 @@ impl<'a> Sight<'a> {
         failing.reduce(|one, other| one || other)
     }
 
-    /// A second.
-    pub(super) fn failures(&self) -> Option<f64> {
-        self.metrics()?.failures_per_s
+    /// Requests a second that the node refuses for that reason.
+    pub(super) fn refused(&self, reason: &str) -> Option<f64> {
+        let metrics = self.metrics()?;
+        metrics.refused_per_s.map(|_| metrics.refused_by_reason.get(reason).copied().unwrap_or_default())
     }
 
     pub(super) fn available(&self) -> Option<f64> {
@@ -139,7 +140,8 @@ impl<'a> Sight<'a> {
     }
 
     pub(super) fn write_p99(&self) -> Option<f64> {
-        Some(self.metrics()?.write?.p99)
+        // Refusals are fast: where they are the most, the figure is theirs.
+        Some(self.metrics().filter(|metrics| !metrics.mostly_refuses())?.write?.p99)
     }
 
     pub(super) fn commit_p99(&self) -> Option<f64> {

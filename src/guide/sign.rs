@@ -22,8 +22,9 @@ pub enum Sign {
     StatusPort(StatusPort),
     /// Another node cannot send messages to the store.
     Unreachable(bool),
-    /// Requests fail at the node, as it counts them itself.
-    RequestsFail(bool),
+    /// The node refuses requests for that reason, as it counts them itself; or no longer does.
+    Refuses(String),
+    RefusesNoMore(String),
     /// The store's available space, as a share of what it was.
     AvailableBelowShare(f64),
     AvailableAboveShare(f64),
@@ -32,7 +33,7 @@ pub enum Sign {
     WriteP99BelowTimes(f64),
     /// As the last two, for the agreement on the Raft log alone.
     CommitP99Times(f64),
-    /// The cluster's operations a second, as a share of what they were.
+    /// The cluster's successful operations a second, as a share of what they were.
     ThroughputBelowShare(f64),
     ThroughputAboveShare(f64),
 }
@@ -47,7 +48,7 @@ pub enum StatusPort {
 
 impl Sign {
     #[cfg(test)]
-    pub(super) const WORDS: [&str; 15] = [
+    pub(super) const WORDS: [&str; 16] = [
         "docker_state",
         "store_state",
         "heartbeat_age_over_s",
@@ -55,7 +56,8 @@ impl Sign {
         "leaders_back",
         "status_port",
         "unreachable",
-        "requests_fail",
+        "refuses",
+        "refuses_no_more",
         "available_below_share",
         "available_above_share",
         "write_p99_times",
@@ -75,14 +77,15 @@ impl Sign {
             Self::LeadersBack => 4,
             Self::StatusPort(_) => 5,
             Self::Unreachable(_) => 6,
-            Self::RequestsFail(_) => 7,
-            Self::AvailableBelowShare(_) => 8,
-            Self::AvailableAboveShare(_) => 9,
-            Self::WriteP99Times(_) => 10,
-            Self::WriteP99BelowTimes(_) => 11,
-            Self::CommitP99Times(_) => 12,
-            Self::ThroughputBelowShare(_) => 13,
-            Self::ThroughputAboveShare(_) => 14,
+            Self::Refuses(_) => 7,
+            Self::RefusesNoMore(_) => 8,
+            Self::AvailableBelowShare(_) => 9,
+            Self::AvailableAboveShare(_) => 10,
+            Self::WriteP99Times(_) => 11,
+            Self::WriteP99BelowTimes(_) => 12,
+            Self::CommitP99Times(_) => 13,
+            Self::ThroughputBelowShare(_) => 14,
+            Self::ThroughputAboveShare(_) => 15,
         };
         Self::WORDS[at]
     }
@@ -111,7 +114,8 @@ impl Sign {
             }
             Self::StatusPort(wanted) => now.status_port().map(|port| port == *wanted),
             Self::Unreachable(wanted) => now.is_unreachable().map(|is| is == *wanted),
-            Self::RequestsFail(wanted) => now.failures().map(|rate| (rate > 0.0) == *wanted),
+            Self::Refuses(reason) => now.refused(reason).map(|rate| rate > 0.0),
+            Self::RefusesNoMore(reason) => now.refused(reason).map(|rate| rate <= 0.0),
             Self::AvailableBelowShare(share) => ratio(now.available(), before.available).map(|now| now < *share),
             Self::AvailableAboveShare(share) => ratio(now.available(), before.available).map(|now| now > *share),
             Self::WriteP99Times(times) => ratio(now.write_p99(), before.write_p99).map(|now| now >= *times),

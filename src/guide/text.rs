@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::Deserialize;
 
-use super::Sign;
+use tikv_chaos_core::Version;
+
+use super::{Sign, versions::ForVersions};
 use crate::{chaos::FaultType, subject::docker::Role};
 
 /// What to look for when one type of fault is injected.
@@ -12,11 +14,22 @@ use crate::{chaos::FaultType, subject::docker::Role};
 #[serde(deny_unknown_fields)]
 pub struct Guide {
     /// The whole in a sentence or two.
-    pub summary: String,
+    summary: String,
+    #[serde(default, rename = "note")]
+    notes: Vec<Note>,
     #[serde(rename = "expect")]
-    pub expectations: Vec<Expectation>,
+    pub(super) expectations: Vec<Expectation>,
     #[serde(rename = "confused")]
-    pub confusions: Vec<Confusion>,
+    confusions: Vec<Confusion>,
+}
+
+/// What is said besides of some versions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    #[serde(default)]
+    versions: ForVersions,
+    text: String,
 }
 
 /// One thing that should be seen.
@@ -25,10 +38,16 @@ pub struct Guide {
 pub struct Expectation {
     /// In a few words, for a list.
     pub name: String,
-    pub text: String,
+    /// Of which versions it is expected.
+    #[serde(default)]
+    versions: ForVersions,
+    text: String,
+    #[serde(default, rename = "note")]
+    notes: Vec<Note>,
     /// When a real cluster shows it, in seconds after the injection.
     pub when: Window,
-    /// What [`crate::cluster::assumed`] calls the metrics, the store states and the log lines that show it.
+    /// The metrics, with labels or without, the store states and the log lines that show it, each one of
+    /// [`facts`](crate::cluster::assumed::facts).
     #[serde(default)]
     pub metrics: Vec<String>,
     #[serde(default)]
@@ -76,6 +95,8 @@ impl From<[u32; 2]> for Window {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confusion {
+    #[serde(default)]
+    versions: ForVersions,
     pub with: String,
     pub tell: String,
 }
@@ -114,66 +135,35 @@ impl Guide {
     pub fn of(kind: FaultType, role: Role) -> Option<&'static Self> {
         GUIDES.get(&kind).filter(|_| role == Role::Tikv)
     }
+
+    pub fn summary(&self, version: Option<Version>) -> String {
+        joined(&self.summary, &self.notes, version)
+    }
+
+    pub fn expectations(&self, version: Option<Version>) -> impl Iterator<Item = &Expectation> {
+        self.expectations.iter().filter(move |one| one.is_for(version))
+    }
+
+    pub fn confusions(&self, version: Option<Version>) -> impl Iterator<Item = &Confusion> {
+        self.confusions.iter().filter(move |one| one.versions.has(version))
+    }
+}
+
+impl Expectation {
+    pub(super) fn is_for(&self, version: Option<Version>) -> bool {
+        self.versions.has(version)
+    }
+
+    pub fn text(&self, version: Option<Version>) -> String {
+        joined(&self.text, &self.notes, version)
+    }
+}
+
+fn joined(text: &str, notes: &[Note], version: Option<Version>) -> String {
+    let notes = notes.iter().filter(|note| note.versions.has(version)).map(|note| note.text.as_str());
+    let parts: Vec<&str> = std::iter::once(text.trim_end()).chain(notes).collect();
+    parts.join(" ")
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::cluster::assumed::{STORE_STATES, log, metric};
-
-    fn all() -> impl Iterator<Item = (FaultType, Guide)> {
-        FaultType::ALL.into_iter().map(|kind| match toml::from_str(source(kind)) {
-            Ok(guide) => (kind, guide),
-            Err(error) => panic!("{kind}: {error}"),
-        })
-    }
-
-    #[test]
-    fn every_name_that_a_guide_mentions_is_one_that_we_rely_on() {
-        for (kind, guide) in all() {
-            assert!(!guide.expectations.is_empty() && !guide.confusions.is_empty(), "{kind}");
-            for one in &guide.expectations {
-                let known = |given: &[String], all: &[&str]| given.iter().all(|name| all.contains(&name.as_str()));
-                assert!(known(&one.metrics, &metric::ALL), "{kind}: {:?}", one.metrics);
-                assert!(known(&one.states, &STORE_STATES), "{kind}: {:?}", one.states);
-                assert!(known(&one.logs, &log::ALL), "{kind}: {:?}", one.logs);
-                let signs = [one.sign.as_ref(), one.heal.as_ref().map(|heal| &heal.sign)];
-                for sign in signs.into_iter().flatten() {
-                    if let Sign::StoreState(state) = sign {
-                        assert!(STORE_STATES.contains(&state.as_str()), "{kind}: {state}");
-                    }
-                }
-            }
-            for word in source(kind).split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-                let metric = word.starts_with("tikv_") || word.starts_with("process_");
-                assert!(!metric || metric::ALL.contains(&word), "{kind}: {word} in a text");
-            }
-        }
-    }
-
-    #[test]
-    fn what_can_be_noticed_is_said_and_only_that() {
-        for (kind, guide) in all() {
-            for one in &guide.expectations {
-                assert!(one.when.from <= one.when.until, "{kind}: {}", one.name);
-                assert_eq!(one.sign.is_some(), !one.seen.is_empty(), "{kind}: {}", one.name);
-                assert!(one.sign.is_some() || one.heal.is_none(), "{kind}: {}", one.name);
-                assert!(one.name.len() <= 30, "{kind}: {} is too long for a list", one.name);
-            }
-        }
-    }
-
-    #[test]
-    fn the_vocabulary_of_signs_has_no_dead_word() {
-        let mut used = BTreeSet::new();
-        for (_, guide) in all() {
-            for one in guide.expectations {
-                used.extend(one.sign.as_ref().map(Sign::word));
-                used.extend(one.heal.as_ref().map(|heal| heal.sign.word()));
-            }
-        }
-        assert_eq!(used, Sign::WORDS.into());
-    }
-}
+mod tests;

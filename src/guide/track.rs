@@ -1,6 +1,7 @@
 //! One injection's guide, ticked off as it comes true. Told what is seen and when; has no clock.
 
 use jiff::Timestamp;
+use tikv_chaos_core::Version;
 
 use super::{Before, Expectation, Guide, Sight, Sign};
 use crate::{
@@ -22,6 +23,8 @@ pub struct Track {
     pub target: String,
     pub name: String,
     pub began: Timestamp,
+    /// What the target runs, once anybody said; until then the guide claims what holds for any version.
+    version: Option<Version>,
     pub before: Before,
     /// When nothing of it was left.
     pub ended: Option<Timestamp>,
@@ -79,13 +82,19 @@ impl Track {
     ) -> Self {
         let count = Guide::of(kind, role).map_or(0, |guide| guide.expectations.len());
         let steps = vec![Step::default(); count];
-        Self { kind, role, target, name, began, before, ended: None, first_look: None, steps }
+        Self { kind, role, target, name, began, version: None, before, ended: None, first_look: None, steps }
+    }
+
+    /// What its guide is told for.
+    pub fn version(&self) -> Option<Version> {
+        self.version
     }
 
     /// What its guide expects, each with when it was seen and when it went back.
     pub fn expectations(&self) -> impl Iterator<Item = (&'static Expectation, Option<Mark>, Option<Mark>)> {
         let guide = Guide::of(self.kind, self.role).into_iter().flat_map(|guide| &guide.expectations);
-        guide.zip(&self.steps).map(|(one, step)| (one, step.seen.mark, step.healed.mark))
+        let told = guide.zip(&self.steps).filter(|(one, _)| one.is_for(self.version));
+        told.map(|(one, step)| (one, step.seen.mark, step.healed.mark))
     }
 
     /// Nothing that was seen is still to go back.
@@ -98,11 +107,14 @@ impl Track {
     pub fn look(&mut self, at: Timestamp, snapshot: Option<&Snapshot>, state: Option<&ClusterState>) -> Vec<Seen> {
         let first_look = *self.first_look.get_or_insert(at);
         let late = first_look == at && seconds(self.began, at) > LATE_S;
+        let node = state.and_then(|state| state.nodes.get(&self.target));
+        self.version = self.version.or_else(|| node?.version());
+        let version = self.version;
         let since = self.ended.unwrap_or(self.began);
         let sight = Sight::new(&self.target, since, snapshot, state);
         let mut news = Vec::new();
         let guide = Guide::of(self.kind, self.role).into_iter().flat_map(|guide| &guide.expectations);
-        for (one, step) in guide.zip(&mut self.steps) {
+        for (one, step) in guide.zip(&mut self.steps).filter(|(one, _)| one.is_for(version)) {
             let after = seconds(since, at);
             let (progress, sign, words) = match (&one.sign, &one.heal, self.ended) {
                 (Some(sign), _, None) if !one.still || after >= f64::from(one.when.from) => {

@@ -77,6 +77,27 @@ fn after_a_restart_there_is_no_rate_until_the_next_reading() {
 }
 
 #[test]
+fn only_what_the_raft_layer_refused_counts_as_refused() {
+    let requests = |write, refused| {
+        let of = |kind, status, count| {
+            format!("tikv_storage_engine_async_request_total{{status=\"{status}\",type=\"{kind}\"}} {count}\n")
+        };
+        let text = [of("write", "all", write + refused), of("write", "success", write)].concat();
+        let odd = of("write", "err_<b>", 7 * write);
+        let text = text + &of("snapshot", "success", 99) + &of("snapshot", "err_not_leader", refused) + &odd;
+        reading(&(text + "process_start_time_seconds 1\n"))
+    };
+    let second = Duration::from_secs(2);
+    let figures = requests(30, 8).since(Some((&requests(10, 2), second)));
+    assert_eq!((figures.successful_writes_per_s, figures.refused_per_s), (Some(10.0), Some(3.0)));
+    assert_eq!(figures.refused_by_reason, BTreeMap::from([("err_not_leader".to_owned(), 3.0)]));
+    let after_restart = requests(10, 2).since(Some((&requests(30, 8), second)));
+    assert_eq!((after_restart.refused_per_s, after_restart.successful_writes_per_s), (None, None));
+    let without = reading(&tikv(1, 5)).since(Some((&reading(&tikv(1, 1)), second)));
+    assert_eq!(without.refused_per_s, None, "not counted is not none");
+}
+
+#[test]
 fn a_quantile_above_the_last_bound_is_that_bound() {
     let histogram = Histogram { buckets: vec![(0.1, 0.0), (1.0, 0.0), (f64::INFINITY, 10.0)], count: 10.0 };
     assert_eq!(histogram.quantile(0.99), Some(1.0));

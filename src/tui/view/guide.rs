@@ -5,6 +5,7 @@ use ratatui::{
     style::Style,
     text::{Line, Span},
 };
+use tikv_chaos_core::Version;
 
 use super::{
     pen::Pen,
@@ -54,8 +55,10 @@ pub fn of_injection(pen: &mut Pen, area: Rect, followed: &Followed) {
 /// What to look for if what the picker holds were injected.
 pub fn before(pen: &mut Pen, area: Rect) {
     let model = pen.model;
-    let Some(guide) = Guide::of(model.picker.kind, role_of(&model.targets())) else { return };
-    let rows: Vec<Row> = guide.expectations.iter().map(|one| row(pen.model, one, None, None)).collect();
+    let targets = model.targets();
+    let Some(guide) = Guide::of(model.picker.kind, role_of(&targets)) else { return };
+    let expected = guide.expectations(version_of(model, &targets));
+    let rows: Vec<Row> = expected.map(|one| row(pen.model, one, None, None)).collect();
     list(pen, area, rows);
 }
 
@@ -122,23 +125,26 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: Option<&InjectionId>) {
         None => format!("What to look for: {kind}"),
     };
     let room = popup::room(screen);
-    let picked = id.is_none().then(|| role_of(&model.targets()));
-    let role = track.map(|track| track.role).or(picked).unwrap_or(Role::Tikv);
+    let targets = if id.is_none() { model.targets() } else { Vec::new() };
+    let role = track.map_or_else(|| role_of(&targets), |track| track.role);
+    let version = track.map_or_else(|| version_of(model, &targets), Track::version);
     let Some(guide) = Guide::of(kind, role) else {
         let lines = wrap(pen.glyphs, OF_PD, room).into_iter().map(Line::from).collect();
         return popup::read(pen, screen, &title, lines);
     };
-    let mut lines: Vec<Line> = wrap(pen.glyphs, &guide.summary, room).into_iter().map(Line::from).collect();
+    let mut lines: Vec<Line> = wrap(pen.glyphs, &guide.summary(version), room).into_iter().map(Line::from).collect();
+    let told = wrap(pen.glyphs, &told_for(version), room).into_iter();
+    lines.extend(told.map(|line| Line::from(Span::styled(line, pen.theme.dim()))));
     let marks: Vec<_> = track.map(|track| track.expectations().collect()).unwrap_or_default();
-    for (at, one) in guide.expectations.iter().enumerate() {
+    for (at, one) in guide.expectations(version).enumerate() {
         let (seen, healed) = marks.get(at).map_or((None, None), |(_, seen, healed)| (*seen, *healed));
         lines.push(Line::default());
         let age = followed.and_then(|followed| age(model, followed));
-        expectation(pen, &mut lines, one, (seen, healed), age, room);
+        expectation(pen, &mut lines, (one, version), (seen, healed), age, room);
     }
     lines.push(Line::default());
     lines.push(heading(pen, "Easily taken for"));
-    for one in &guide.confusions {
+    for one in guide.confusions(version) {
         let mut text = wrap(pen.glyphs, &format!("{}: {}", one.with, one.tell), room.saturating_sub(2)).into_iter();
         lines.extend(text.next().map(|line| Line::from(format!("{} {line}", pen.glyphs.waiting()))));
         lines.extend(text.map(|line| Line::from(format!("  {line}"))));
@@ -152,10 +158,26 @@ fn role_of(targets: &[&Node]) -> Role {
     if is_pd { Role::Pd } else { Role::Tikv }
 }
 
+/// What the targets run, if it is one version that is known.
+fn version_of(model: &Model, targets: &[&Node]) -> Option<Version> {
+    let version = |node: &&Node| model.state_of(&node.cluster)?.nodes.get(&node.id)?.version();
+    let first = targets.first().and_then(version)?;
+    targets.iter().all(|node| version(node) == Some(first)).then_some(first)
+}
+
+/// For which versions the times and thresholds are.
+fn told_for(version: Option<Version>) -> String {
+    match version {
+        Some(version) if version.is_known() => format!("Times and thresholds of TiKV {version}."),
+        Some(version) => format!("Times and thresholds of TiKV 6.5 to 8.5; {version} may have others."),
+        None => "Times and thresholds of TiKV 6.5 to 8.5: the version is not known.".to_owned(),
+    }
+}
+
 fn expectation(
     pen: &Pen,
     lines: &mut Vec<Line<'static>>,
-    one: &'static Expectation,
+    (one, version): (&'static Expectation, Option<Version>),
     (seen, healed): (Option<Mark>, Option<Mark>),
     age: Option<i64>,
     room: usize,
@@ -172,7 +194,7 @@ fn expectation(
         let text = wrap(pen.glyphs, text, room.saturating_sub(2));
         lines.extend(text.into_iter().map(|line| Line::from(Span::styled(format!("  {line}"), style))));
     };
-    say(&one.text, theme.plain());
+    say(&one.text(version), theme.plain());
     let named = [("metric", &one.metrics), ("log", &one.logs)];
     for (what, names) in named.into_iter().filter(|(_, names)| !names.is_empty()) {
         say(&format!("{what}: {}", names.join(", ")), theme.dim());
