@@ -162,9 +162,36 @@ fn line(snapshot: &Snapshot, state: &ClusterState) -> String {
         let p99 = state.p99().map(|seconds| format!(", p99 {:.1} ms", 1000.0 * seconds)).unwrap_or_default();
         parts.push(format!("{throughput:.0} op/s{p99}"));
     }
+    let refused = state.refused().into_iter().map(|(reason, rate)| format!("{rate:.0}/s {reason}"));
+    let refused: Vec<String> = refused.collect();
+    if !refused.is_empty() {
+        parts.push(format!("refused {}", refused.join(", ")));
+    }
     format!("{} {}: {}", clock(), state.cluster, parts.join("; "))
 }
 
 fn clock() -> String {
     Timestamp::now().strftime("%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{NodeView, Read, StoreMetrics};
+
+    #[test]
+    fn line_tells_refused_requests_from_successful_ones() {
+        let metrics = StoreMetrics {
+            reads_per_s: Some(100.0),
+            writes_per_s: Some(80.0),
+            refused_per_s: Some(60.0),
+            refused_by_reason: [("err_disk_full".to_owned(), 60.0)].into(),
+            ..StoreMetrics::default()
+        };
+        let node = NodeView { metrics: Read { value: Some(metrics), at: None, error: None }, ..NodeView::default() };
+        let state =
+            ClusterState { cluster: "demo".into(), nodes: [("id".to_owned(), node)].into(), ..ClusterState::default() };
+        let line = line(&Snapshot::default(), &state);
+        assert!(line.ends_with("demo: 120 op/s; refused 60/s err_disk_full"), "{line}");
+    }
 }

@@ -112,6 +112,23 @@ fn regions_without_a_quorum_are_said_on_the_narrowest() {
 }
 
 #[test]
+fn refused_requests_are_told_from_served_ones() {
+    let mut screen = loaded(120, 40);
+    assert!(!screen.text().contains("refused"), "{}", screen.text());
+    seconds(&mut screen, 1, 3, refusing);
+    let text = screen.text();
+    assert!(text.contains("! refused 600/s: disk_full"), "{text}");
+    let row = text.lines().find(|line| line.contains("tikv0-1")).unwrap();
+    assert!(row.contains("+600!") && !row.contains("0.2 ms"), "the time of refusals is no P99: {row}");
+    let served = refusing(3).throughput().unwrap();
+    assert!(served < state(3).throughput().unwrap(), "what is refused is not served");
+
+    let mut narrow = loaded(80, 24);
+    seconds(&mut narrow, 1, 3, refusing);
+    assert!(narrow.text().contains("! refused 600/s: disk_full"), "{}", narrow.text());
+}
+
+#[test]
 fn the_guide_of_an_injection() {
     let mut screen = loaded(120, 40);
     hurt(&mut screen, 25);

@@ -114,6 +114,18 @@ pub fn killed(seconds: i64, after: i64) -> ClusterState {
     state
 }
 
+/// As [`state`], with `tikv0` refusing all of its writes, three times as many as it had before.
+pub fn refusing(seconds: i64) -> ClusterState {
+    let mut state = state(seconds);
+    let full = state.nodes.get_mut("demo-demo-tikv0-1-id").and_then(|node| node.metrics.value.as_mut()).unwrap();
+    full.writes_per_s = Some(600.0);
+    full.successful_writes_per_s = Some(0.0);
+    full.refused_per_s = Some(600.0);
+    full.refused_by_reason = [("err_disk_full".to_owned(), 590.0), ("err_not_leader".to_owned(), 10.0)].into();
+    full.write = Some(Quantiles { p50: 0.0001, p99: 0.0002 });
+    state
+}
+
 /// Every second from the one to the other, with the clock.
 pub fn seconds(screen: &mut Screen, from: i64, until: i64, state: impl Fn(i64) -> ClusterState) {
     for second in from..=until {

@@ -149,8 +149,14 @@ fn of_metrics(model: &Model, node: &NodeView, put: &mut impl FnMut(Column, Strin
         let style = if text.is_some() { style } else { theme.dim() };
         put(column, text.unwrap_or_else(|| "-".to_owned()), style);
     };
-    let rates = metrics.and_then(|one| Some(format!("{}+{}", rate(one.reads_per_s?), rate(one.writes_per_s?))));
+    let refuses = |one: &StoreMetrics| one.refused_per_s.is_some_and(|rate| rate > 0.0);
+    let rates = metrics.and_then(|one| {
+        let mark = if refuses(one) { "!" } else { "" };
+        Some(format!("{}+{}{mark}", rate(one.reads_per_s?), rate(one.writes_per_s?)))
+    });
     figure(Column::Operations, rates);
-    let p99 = metrics.into_iter().flat_map(|one| [one.read, one.write]).flatten().map(|one| one.p99);
+    // A refusal is fast, and no time that a request takes.
+    let honest = metrics.filter(|one| !one.mostly_refuses());
+    let p99 = honest.into_iter().flat_map(|one| [one.read, one.write]).flatten().map(|one| one.p99);
     figure(Column::P99, p99.reduce(f64::max).map(delay));
 }

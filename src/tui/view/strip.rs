@@ -69,6 +69,18 @@ pub fn draw(pen: &mut Pen, area: Rect) {
     spans(pen, Rect { x, width: inner.width.saturating_sub(x - inner.x), ..bottom }, &chart);
 }
 
+/// `! refused 12/s: disk_full`, where there are any; of several reasons the most frequent.
+fn refusals(pen: &Pen, state: &ClusterState) -> Option<(String, Style)> {
+    let refused = state.refused();
+    let all: f64 = refused.values().sum();
+    let (reason, _) = refused.into_iter().max_by(|(_, one), (_, other)| one.total_cmp(other))?;
+    let reason = reason.trim_start_matches(assumed::metric::REFUSED);
+    // After each election a client or two ask the wrong node.
+    let few = state.throughput().is_some_and(|served| all < served / 10.0);
+    let style = if few { pen.theme.warn() } else { pen.theme.bad() };
+    Some((format!("! refused {}/s: {}", rate(all), fit(pen.glyphs, reason, 24)), style))
+}
+
 /// What is said of the cluster as a whole, the gravest as a word with a sign.
 fn summary(pen: &Pen, state: &ClusterState) -> Vec<(String, Style)> {
     let (model, theme) = (pen.model, pen.theme);
@@ -76,7 +88,9 @@ fn summary(pen: &Pen, state: &ClusterState) -> Vec<(String, Style)> {
     let stale = state.pd.error.is_some();
     let known = if stale { theme.dim() } else { theme.plain() };
     let Some(pd) = &state.pd.value else {
-        return vec![("! no PD answers".to_owned(), theme.bad())];
+        said.push(("! no PD answers".to_owned(), theme.bad()));
+        said.extend(refusals(pen, state));
+        return said;
     };
     said.push(match (&pd.leader, state.pd.age(model.now)) {
         (_, Some(age)) if stale => {
@@ -98,6 +112,7 @@ fn summary(pen: &Pen, state: &ClusterState) -> Vec<(String, Style)> {
         }
         None => {}
     }
+    said.extend(refusals(pen, state));
     said
 }
 
