@@ -71,7 +71,9 @@ fn throughput(report: &Report) -> String {
         let mean = part.iter().map(|one| one.ops_per_s).sum::<u64>() / count;
         let bar = "#".repeat(usize::try_from(mean * WIDTH / most).unwrap_or(0));
         let at = offset(report.started_at, first.at);
-        let _ = writeln!(text, "    {at:>9}  {mean:>7} operations a second  {bar}");
+        let refused = part.iter().filter_map(|one| one.refused_per_s).sum::<u64>() / count;
+        let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+        let _ = writeln!(text, "    {at:>9}  {mean:>7} operations a second  {bar}{refused}");
     }
     text
 }

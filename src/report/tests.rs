@@ -87,7 +87,8 @@ fn session() -> SessionFile {
     slow.measured = Some(Measured { before, during, after });
     let throughput = (0..64).map(|step| {
         let ops_per_s = if (1..=6).contains(&step) { 40 } else { 200 };
-        Throughput { at: at(step * 10 - 10), ops_per_s }
+        let refused_per_s = (ops_per_s == 40).then_some(120);
+        Throughput { at: at(step * 10 - 10), ops_per_s, refused_per_s }
     });
     SessionFile {
         schema: SCHEMA,

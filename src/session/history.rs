@@ -46,7 +46,11 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throughput {
     pub at: Timestamp,
+    /// Those that succeeded.
     pub ops_per_s: u64,
+    /// Those that TiKV refused, where there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_per_s: Option<u64>,
 }
 
 impl History {
@@ -97,7 +101,7 @@ mod tests {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let mut rates = Rates::default();
         for second in 0..10_000 {
-            rates.push(Throughput { at: at(second), ops_per_s: 200 });
+            rates.push(Throughput { at: at(second), ops_per_s: 200, refused_per_s: None });
         }
         let kept = rates.since(at(0));
         assert!(kept.len() <= MOST_RATES && kept.len() > MOST_RATES / 4, "{}", kept.len());

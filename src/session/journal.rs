@@ -111,8 +111,8 @@ impl Store {
     }
 
     /// What the cluster does now, for this session's report if there will be one.
-    pub fn note_throughput(&self, ops_per_s: u64) {
-        let reading = Throughput { at: Timestamp::now(), ops_per_s };
+    pub fn note_throughput(&self, ops_per_s: u64, refused_per_s: Option<u64>) {
+        let reading = Throughput { at: Timestamp::now(), ops_per_s, refused_per_s };
         self.rates.lock().unwrap_or_else(PoisonError::into_inner).push(reading);
     }
 

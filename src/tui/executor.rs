@@ -423,7 +423,9 @@ async fn forward_states(mut states: mpsc::Receiver<Vec<ClusterState>>, shared: S
         if let Some(rate) = states.iter().filter_map(ClusterState::throughput).reduce(|a, b| a + b) {
             // A rate is never negative, and no cluster does more than that.
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-            shared.store.note_throughput(rate.round() as u64);
+            let whole = |rate: f64| rate.round() as u64;
+            let refused = whole(states.iter().flat_map(|state| state.refused().into_values()).sum());
+            shared.store.note_throughput(whole(rate), Some(refused).filter(|refused| *refused > 0));
         }
         shared.send(Message::Cluster(states)).await;
     }

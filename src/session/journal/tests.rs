@@ -69,7 +69,7 @@ fn an_ended_session_is_laid_aside_with_who_did_what_when() {
     let (_folder, store) = store();
     let store = store.doing("tui");
     store.record("tui", vec![injection(1)]).unwrap();
-    store.note_throughput(200);
+    store.note_throughput(200, None);
     let other = Store::at(store.folder.parent().unwrap()).doing("revert");
     other.update(&InjectionId::from_number(1), Durability::Visible, to(Life::Active)).unwrap();
     other.update(&InjectionId::from_number(1), Durability::Synced, to(Life::Clean)).unwrap();
