@@ -141,10 +141,10 @@ fn cluster(tenths: i64, of: (&str, Version), metrics: StoreMetrics, leaders: u64
         ..StoreView::default()
     };
     let metrics = Read { value: Some(metrics), at: now, error: None };
-    let node = NodeView { store: Some(store), metrics, via: None };
+    let node = NodeView { store: Some(store), metrics, via: None, config: Read::default() };
     let pd = Read { value: Some(PdView::default()), at: now, error: None };
     let nodes = BTreeMap::from([("id1".to_owned(), node)]);
-    ClusterState { cluster: "demo".into(), at: at(tenths), pd, pd_nodes: vec![], nodes }
+    ClusterState { cluster: "demo".into(), at: at(tenths), pd, pd_nodes: vec![], pd_config: Read::default(), nodes }
 }
 
 /// A calm second, and an injection after it.

@@ -121,8 +121,7 @@ mod tests {
 
     fn cluster(disks: [Option<Disk>; 3], effect: Effect) -> Situation {
         let members = disks.into_iter().enumerate();
-        let member =
-            |(at, disk)| MemberBefore { name: format!("tikv{at}"), out: None, disk, apart: false, late_ms: 0 };
+        let member = |(at, disk)| MemberBefore { name: format!("tikv{at}"), out: None, disk, apart: false, late_ms: 0 };
         let members = members.map(member).collect();
         let down_after = DOWN_AFTER;
         let placement = Placement::Any { counts: vec![3], known: Known::Rules };

@@ -17,3 +17,4 @@ mod routes;
 mod safety;
 mod screen;
 mod standin;
+mod standin_facts;

@@ -4,23 +4,14 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::cluster::assumed::{
-    facts::{self, LINES, STATES},
-    log, metric,
+    check::{self, READ, holds},
+    facts::STATES,
+    metric,
 };
-use tikv_chaos_core::Versions;
 
-const KNOWN: [Version; 6] = [
-    Version::new(6, 5, 12),
-    Version::new(7, 5, 6),
-    Version::new(8, 5, 0),
-    Version::new(8, 5, 3),
-    Version::new(8, 5, 4),
-    Version::new(8, 5, 5),
-];
-
-/// Those, and one that nobody knows.
+/// Each whose source was read, and one that nobody knows.
 fn versions() -> impl Iterator<Item = Option<Version>> {
-    KNOWN.into_iter().map(Some).chain([None])
+    READ.into_iter().map(Some).chain([None])
 }
 
 fn all() -> impl Iterator<Item = (FaultType, Guide)> {
@@ -28,33 +19,6 @@ fn all() -> impl Iterator<Item = (FaultType, Guide)> {
         Ok(guide) => (kind, guide),
         Err(error) => panic!("{kind}: {error}"),
     })
-}
-
-/// Of an unknown version only what holds for all is true.
-fn holds(fact: Versions, version: Option<Version>) -> bool {
-    match version {
-        Some(_) => fact.has(version) == Some(true),
-        None => KNOWN.iter().all(|known| fact.has(Some(*known)) == Some(true)),
-    }
-}
-
-/// What is wrong with `name{label="value"}` in that version.
-fn wrong_selector(selector: &str, version: Option<Version>) -> Option<String> {
-    let (name, labels) = selector.split_once('{').unwrap_or((selector, "}"));
-    let Some(metric) = facts::metric(name).filter(|metric| holds(metric.versions, version)) else {
-        return Some(format!("no metric {name}"));
-    };
-    for pair in labels.trim_end_matches('}').split(',').filter(|pair| !pair.is_empty()) {
-        let Some((label, value)) = pair.split_once('=') else { return Some(format!("no label in {pair}")) };
-        let value = value.trim_matches('"');
-        let known = metric.labels.iter().find(|one| one.name == label && holds(one.versions, version));
-        let Some(known) = known else { return Some(format!("{name} has no label {label}")) };
-        let values = &known.values;
-        if !values.is_empty() && !values.iter().any(|(one, of)| *one == value && holds(*of, version)) {
-            return Some(format!("{name} has no {label} {value}"));
-        }
-    }
-    None
 }
 
 /// The metrics that a text names, each with the labels that stand right behind it.
@@ -74,23 +38,13 @@ fn selectors(text: &str) -> Vec<String> {
     found
 }
 
-fn wrong_line(line: &str, version: Option<Version>) -> Option<String> {
-    let known = |text: &str| LINES.iter().any(|fact| fact.text == text && holds(fact.versions, version));
-    let usage = line.strip_prefix(log::DISK_USAGE).and_then(|words| words.split_once("->"));
-    let right = match usage {
-        Some((was, is)) => known(log::DISK_USAGE) && [was, is].iter().all(|word| log::DISK_USAGES.contains(word)),
-        None => known(line),
-    };
-    (!right).then(|| format!("no line {line:?}"))
-}
-
 fn wrong_sign(sign: &Sign, version: Option<Version>) -> Option<String> {
     match sign {
         Sign::StoreState(state) => {
             (!STATES.iter().any(|fact| fact.text == state && holds(fact.versions, version))).then(|| state.clone())
         }
         Sign::Refuses(status) | Sign::RefusesNoMore(status) => {
-            wrong_selector(&format!("{}{{status=\"{status}\"}}", metric::ASYNC_REQUESTS), version)
+            check::series(&format!("{}{{status=\"{status}\"}}", metric::ASYNC_REQUESTS), version).err()
         }
         _ => None,
     }
@@ -103,14 +57,14 @@ fn wrong(guide: &Guide, version: Option<Version>) -> Vec<String> {
     texts.extend(guide.confusions(version).map(|one| one.tell.clone()));
     for one in guide.expectations(version) {
         texts.push(one.text(version));
-        wrong.extend(one.metrics.iter().filter_map(|name| wrong_selector(name, version)));
-        wrong.extend(one.logs.iter().filter_map(|line| wrong_line(line, version)));
+        wrong.extend(one.metrics.iter().filter_map(|name| check::series(name, version).err()));
+        wrong.extend(one.logs.iter().filter_map(|line| check::line(line, version).err()));
         let known = |state: &str| STATES.iter().any(|fact| fact.text == state && holds(fact.versions, version));
         wrong.extend(one.states.iter().filter(|state| !known(state)).cloned());
         let signs = [one.sign.as_ref(), one.heal.as_ref().map(|heal| &heal.sign)];
         wrong.extend(signs.into_iter().flatten().filter_map(|sign| wrong_sign(sign, version)));
     }
-    wrong.extend(texts.iter().flat_map(|text| selectors(text)).filter_map(|name| wrong_selector(&name, version)));
+    wrong.extend(texts.iter().flat_map(|text| selectors(text)).filter_map(|name| check::series(&name, version).err()));
     wrong
 }
 

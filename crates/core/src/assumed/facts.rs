@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use super::{
-    DISCONNECTED, DISCONNECTED_AFTER, DISK_CHECK, DOWN, DOWN_AFTER, MAX_PEER_DOWN, OFFLINE, RAFT_ELECTION_TICKS,
-    RAFT_HEARTBEAT_TICKS, RAFT_TICK, RESERVE_SPACE, STORE_HEARTBEAT, TOMBSTONE, UP, log, metric,
+    DISCONNECTED, DISCONNECTED_AFTER, DISK_CHECK, DOWN, DOWN_AFTER, GRPC_KEEPALIVE, GRPC_KEEPALIVE_TIMEOUT,
+    MAX_PEER_DOWN, OFFLINE, RAFT_CLIENT_MAX_BACKOFF, RAFT_ELECTION_TICKS, RAFT_HEARTBEAT_TICKS, RAFT_TICK,
+    RESERVE_SPACE, STORE_HEARTBEAT, TOMBSTONE, UP, log, metric,
 };
 use crate::{Version, Versions};
 
@@ -99,9 +100,10 @@ const STATUSES: &[(&str, Versions)] = &[
     all("err_stale_command"),
     all("err_store_not_match"),
     all("err_timeout"),
+    all("err_other"),
 ];
 
-pub const METRICS: [Metric; 16] = [
+pub const METRICS: [Metric; 17] = [
     Metric {
         name: metric::GRPC_DURATION,
         kind: Kind::Histogram,
@@ -143,6 +145,7 @@ pub const METRICS: [Metric; 16] = [
                 all("mismatch_region_epoch"),
                 all("stale_msg"),
                 all("region_no_peer"),
+                all("region_nonexistent"),
                 all("applying_snap"),
                 all("disk_full"),
             ],
@@ -174,6 +177,13 @@ pub const METRICS: [Metric; 16] = [
         }],
         source: "components/raftstore/src/store/metrics.rs; network: components/health_controller/src/slow_score.rs:19-33",
         versions: Versions::ALL,
+    },
+    Metric {
+        name: metric::INSPECT_NETWORK,
+        kind: Kind::Histogram,
+        labels: &[label("target", &[]), label("source", &[])],
+        source: "components/raftstore/src/store/metrics.rs:890",
+        versions: Versions::SINCE_8_5_5,
     },
     Metric {
         name: metric::STORE_SIZE,
@@ -305,9 +315,9 @@ pub const SETTINGS: [Setting; 25] = [
     span("store heartbeat", STORE_HEARTBEAT, RAFT_CONFIG, Versions::ALL),
     span("store disconnected", DISCONNECTED_AFTER, "tikv/pd pkg/core/store.go:628", Versions::ALL),
     span("store down", DOWN_AFTER, "tikv/pd pkg/response/store.go:139", Versions::ALL),
-    time("keepalive", 10, "src/server/config.rs:323", Versions::ALL),
-    time("keepalive timeout", 3, "src/server/config.rs:324", Versions::ALL),
-    time("reconnect at most", 5, "src/server/config.rs:310", Versions::ALL),
+    span("keepalive", GRPC_KEEPALIVE, "src/server/config.rs:323", Versions::ALL),
+    span("keepalive timeout", GRPC_KEEPALIVE_TIMEOUT, "src/server/config.rs:324", Versions::ALL),
+    span("connect at most", RAFT_CLIENT_MAX_BACKOFF, "src/server/config.rs:310", Versions::ALL),
     // TiKV's look at its disk.
     time("disk check", 1, "v7.5.6 components/server/src/server.rs:237", BEFORE_8_5_4),
     span("disk check", DISK_CHECK, "components/server/src/server.rs:262", Versions::SINCE_8_5_4),

@@ -17,6 +17,8 @@ pub const SENT_MESSAGES: &str = "tikv_raftstore_raft_sent_message_total";
 pub const REPORT_FAILURE: &str = "tikv_server_report_failure_msg_total";
 /// 1 to 100. `raft` and `kvdb` are about the node's own disk, `network` is how slowly it reaches the others.
 pub const SLOW_SCORE: &str = "tikv_raftstore_slow_score";
+/// How long a look at another store took, of those over 100 ms.
+pub const INSPECT_NETWORK: &str = "tikv_raftstore_inspect_network_duration_seconds";
 pub const STORE_SIZE: &str = "tikv_store_size_bytes";
 /// The value is the start time.
 pub const SERVER_INFO: &str = "tikv_server_info";

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+pub mod check;
 pub mod facts;
 pub mod log;
 pub mod metric;
