@@ -5,9 +5,9 @@ use std::{process::Stdio, time::Instant};
 use support::{
     Program,
     demo::{Demo, Port},
-    docker_is_here, proxy,
+    docker_is_here, outcome, proxy,
     pty::Terminal,
-    run, try_run, unique, wait_for,
+    run, slice, try_run, unique, wait_for,
 };
 
 const STORES: [&str; 3] = ["tikv0", "tikv1", "tikv2"];
@@ -27,22 +27,6 @@ fn healthy(demo: &Demo) {
     });
 }
 
-fn is(demo: &Demo, host: &str, state: &str) {
-    wait_for(&format!("{host} to be {state}"), || (demo.state(host).as_deref() == Some(state)).then_some(()));
-}
-
-fn leaders_leave(demo: &Demo, host: &str) {
-    wait_for(&format!("the leaders to leave {host}"), || (demo.leaders(host) == Some(0)).then_some(()));
-}
-
-/// What the other stores count as unreachable for this one.
-fn unreachable(demo: &Demo, host: &str) -> f64 {
-    let label = format!("store_id=\"{}\"", demo.store_id(host));
-    let others = STORES.iter().filter(|other| **other != host);
-    let name = "tikv_server_report_failure_msg_total";
-    others.filter_map(|other| demo.metric(other, name, &["type=\"unreachable\"", &label])).sum()
-}
-
 fn inject(demo: &Demo, args: &[&str]) -> String {
     demo.program.inject(args)["id"].as_str().unwrap().to_owned()
 }
@@ -51,71 +35,23 @@ fn revert(demo: &Demo, id: &str) {
     demo.program.run(&["revert", id]).ok();
 }
 
-/// Every column of the diagnosis key that can be seen from outside, fault by fault, and that each heals.
+/// A slice of what the proof goes through at TiKV's own pace, and what needs a disk, a quorum or netem.
 #[test]
 fn demo_faults_show_tikv_symptoms_and_heal() {
     if !docker_is_here() {
         return;
     }
-    let demo = Demo::up(&["--speed", "10"]);
-    healthy(&demo);
-    killed(&demo);
-    paused(&demo);
-    cut_from_the_stores(&demo);
-    cut_from_pd_too(&demo);
+    let rate = 200.0;
+    let demo = Demo::up(&["--speed", "10", "--rate", &rate.to_string()]);
+    for case in outcome::slice(slice()) {
+        outcome::assert_outcome(&demo, &case, rate);
+    }
     delayed(&demo);
     filled(&demo);
     a_member_of_pd_lost(&demo);
     demo.program.run(&["demo", "down", "--name", &demo.name]).ok();
     let left = run("docker", &["ps", "-aq", "--filter", &format!("label=tikv-chaos.demo={}", demo.name)]);
     assert_eq!(left, "");
-}
-
-fn killed(demo: &Demo) {
-    let host = a_leader(demo);
-    let before = unreachable(demo, host);
-    let id = inject(demo, &["node_kill", "--target", &demo.container(host)]);
-    assert_eq!(demo.inspect(host, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
-    is(demo, host, "Disconnected");
-    leaders_leave(demo, host);
-    wait_for("the others to count it as unreachable", || (unreachable(demo, host) > before).then_some(()));
-    revert(demo, &id);
-    healthy(demo);
-}
-
-fn paused(demo: &Demo) {
-    let host = a_leader(demo);
-    run("docker", &["pause", &demo.container(host)]);
-    assert_eq!(demo.status_port(host), Port::Hangs);
-    is(demo, host, "Disconnected");
-    leaders_leave(demo, host);
-    run("docker", &["unpause", &demo.container(host)]);
-    healthy(demo);
-}
-
-fn cut_from_the_stores(demo: &Demo) {
-    let host = a_leader(demo);
-    let before = unreachable(demo, host);
-    let id = inject(demo, &["network_partition", "--target", &demo.container(host)]);
-    leaders_leave(demo, host);
-    assert_eq!(demo.state(host).as_deref(), Some("Up"), "PD hears from it as before");
-    assert_eq!(demo.status_port(host), Port::Answers(200));
-    wait_for("the others to count it as unreachable", || (unreachable(demo, host) > before).then_some(()));
-    // The others may have elected before the old leader notices.
-    let stepped_down = "stepped down to follower since quorum is not active";
-    wait_for("the old leader to step down", || demo.logs(host).contains(stepped_down).then_some(()));
-    revert(demo, &id);
-    healthy(demo);
-}
-
-fn cut_from_pd_too(demo: &Demo) {
-    let host = a_leader(demo);
-    let id = inject(demo, &["network_partition", "--include-pd", "--target", &demo.container(host)]);
-    is(demo, host, "Disconnected");
-    leaders_leave(demo, host);
-    assert_eq!(demo.status_port(host), Port::Answers(200));
-    revert(demo, &id);
-    healthy(demo);
 }
 
 /// Needs netem, which not every kernel has: elsewhere the refusal is what is seen, and nothing changes.
