@@ -22,8 +22,10 @@ use super::{
 };
 use tikv_chaos_core::assumed::{PD_REGIONS, PD_STORES};
 
-/// Between two tries of one operation.
+/// Between two tries of one operation: the first, and what they double to, as client-go's do while a region has no leader
+/// (config/retry/config.go, BoRegionScheduling). Many workers would else send many times their rate.
 const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long one PD has to answer.
 const PD_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,16 @@ enum Exchange {
     Unanswered(String),
 }
 
+/// The next pause between two tries of one operation.
+struct Pause(Duration);
+
+impl Pause {
+    async fn wait(&mut self) {
+        sleep(self.0).await;
+        self.0 = (2 * self.0).min(LONGEST_PAUSE);
+    }
+}
+
 impl Client {
     /// `pds` are `host:port`. An answer by a store that takes longer than `patience` is not waited for.
     pub fn new(pds: Vec<String>, patience: Duration) -> Self {
@@ -97,12 +109,15 @@ impl Client {
         let end = Instant::now() + limit;
         let is_put = matches!(op, Op::Put { .. });
         let mut why = "there was no time".to_owned();
+        let mut pause = Pause(PAUSE);
+        // Stores that each take another for the leader may send an operation to and fro.
+        let mut follows_hint = true;
         while Instant::now() < end {
             let route = match self.route(op.key()).await {
                 Ok(route) => route,
                 Err(error) => {
                     why = error.to_string();
-                    sleep(PAUSE).await;
+                    pause.wait().await;
                     continue;
                 }
             };
@@ -114,7 +129,9 @@ impl Client {
                 Exchange::Reply(Reply::NotLeader(Some(leader))) if leader != *address => {
                     why = format!("{address} is not the leader");
                     self.prefer(route.region, &leader);
-                    continue;
+                    if std::mem::take(&mut follows_hint) {
+                        continue;
+                    }
                 }
                 Exchange::Reply(Reply::Undetermined) if is_put => {
                     return Outcome::Unknown(format!("{address} does not know"));
@@ -138,7 +155,7 @@ impl Client {
                     why = format!("{address}: {error}");
                 }
             }
-            sleep(PAUSE).await;
+            pause.wait().await;
         }
         Outcome::Failed(why)
     }
@@ -252,4 +269,64 @@ async fn routes(pd: &str) -> io::Result<Vec<Route>> {
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     text.as_bytes().chunks(2).map(|pair| Some((digit(*pair.first()?)? * 16 + digit(*pair.get(1)?)?) as u8)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn listen() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        (listener, address)
+    }
+
+    /// A store that sends every request to the other one.
+    async fn refuse(listener: TcpListener, other: String, asked: Arc<AtomicUsize>) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (other, asked) = (other.clone(), Arc::clone(&asked));
+            tokio::spawn(async move {
+                let _hello = read_frame(&mut stream).await.unwrap();
+                while let Ok(Some(_)) = read_frame(&mut stream).await {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    let reply = serde_json::to_vec(&Reply::NotLeader(Some(other.clone()))).unwrap();
+                    write_frame(&mut stream, &reply).await.unwrap();
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn stores_that_name_each_other_leader_are_not_asked_ceaselessly() {
+        let ((pd, pd_address), (one, one_address), (two, two_address)) =
+            (listen().await, listen().await, listen().await);
+        let stores = [(1, &one_address), (2, &two_address)];
+        let stores =
+            json!({ "stores": stores.map(|(id, address)| json!({ "store": { "id": id, "address": address } })) });
+        let peers = json!([{ "store_id": 1 }, { "store_id": 2 }]);
+        let regions = json!({ "regions": [
+            { "id": 9, "start_key": "", "end_key": "", "peers": peers, "leader": { "store_id": 1 } },
+        ]});
+        tokio::spawn(http::serve(pd, move |asked| {
+            let answer = if asked.path() == PD_STORES { &stores } else { &regions };
+            std::future::ready(http::Answer::json(answer))
+        }));
+        let asked = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(refuse(one, two_address, Arc::clone(&asked)));
+        tokio::spawn(refuse(two, one_address, Arc::clone(&asked)));
+        let client = Client::new(vec![pd_address], Duration::from_secs(1));
+        let outcome = client.put("k", "v", Duration::from_secs(1)).await;
+        assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+        // At once, to whom the first names, and after 50, 150, 350, 750 ms.
+        let count = asked.load(Ordering::Relaxed);
+        assert!((2..=6).contains(&count), "{count}");
+    }
 }
