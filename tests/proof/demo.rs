@@ -7,7 +7,7 @@ const CLUSTERS: usize = 6;
 const RATE: f64 = 100.0;
 
 #[test]
-#[ignore = "proof: about fifteen minutes"]
+#[ignore = "proof: about seven minutes"]
 fn demo_at_tikv_pace_survives_each_fault_on_each_node_and_pair() {
     if !docker_is_here() {
         return;
