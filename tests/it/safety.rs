@@ -1,11 +1,13 @@
 //! What is refused before it happens, and that a refusal changes nothing.
 
+use std::{io::Write as _, process::Command};
+
 use serde_json::{Value, json};
 use support::{
     Program,
     cluster::{Cluster, Options},
     demo::Demo,
-    docker_is_here, run, wait_for,
+    docker_is_here, run, unique, wait_for,
 };
 
 #[test]
@@ -164,4 +166,80 @@ fn status_port_on_loopback_is_read_from_inside_the_container() {
     let left = || run("docker", &[&helpers[..], &[&beside]].concat());
     wait_for("the relay to go with its program", || left().trim().is_empty().then_some(()));
     run("docker", &["rm", "-f", &name]);
+}
+
+/// The Compose file that is shipped, with its files of configuration, played by the stand-in.
+struct Compose {
+    project: String,
+    over: tempfile::NamedTempFile,
+}
+
+impl Compose {
+    const SERVICES: [&str; 7] = ["keeper", "pd0", "pd1", "pd2", "tikv0", "tikv1", "tikv2"];
+
+    fn up(image: &str) -> Self {
+        let service = |name: &&str| {
+            let (role, more) = match &name[..2] {
+                "ke" => ("ignore", &["load", "--pd=pd0:2379", "--rate=0"][..]),
+                "pd" => ("pd", &["pd"][..]),
+                _ => ("tikv", &["store"][..]),
+            };
+            let entrypoint = [&["/tikv-chaos", "demo-node"], more].concat();
+            let labels = json!({ "tikv-chaos.role": role });
+            let body = json!({ "image": image, "entrypoint": entrypoint, "labels": labels, "healthcheck": { "test": ["CMD", "/tikv-chaos", "--version"] } });
+            ((*name).to_owned(), body)
+        };
+        let services: serde_json::Map<String, Value> = Self::SERVICES.iter().map(service).collect();
+        let mut over = tempfile::NamedTempFile::new().unwrap();
+        write!(over, "{}", json!({ "services": services })).unwrap();
+        let compose = Self { project: format!("t{}", unique()), over };
+        // Without waiting for the health checks that the others depend on.
+        compose.run(&[&["up", "-d", "--no-deps"], &Self::SERVICES[..]].concat());
+        compose
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let ports = ["PD0", "PD1", "PD2", "TIKV0_STATUS", "TIKV1_STATUS", "TIKV2_STATUS"];
+        let mut command = Command::new("docker-compose");
+        command.envs(ports.map(|port| (format!("{port}_PORT"), "0"))).args(["-p", &self.project]);
+        command.args(["-f", "compose/tikv.yaml", "-f"]).arg(self.over.path()).args(args);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Compose {
+    fn drop(&mut self) {
+        let _ = self.command(&["down", "-v", "-t", "0"]).output();
+    }
+}
+
+/// A disk of 1 GiB, and a reserve of 256 MB that only TiKV's configuration file tells.
+#[test]
+fn verdict_on_the_compose_cluster_goes_by_its_own_configuration() {
+    if !docker_is_here() {
+        return;
+    }
+    let demo = Demo::up(&["--rate", "0"]);
+    let compose = Compose::up(&demo.inspect("tikv0", "{{.Config.Image}}"));
+    let target = run("docker", &["inspect", "-f", "{{.Name}}", &compose.run(&["ps", "-q", "tikv1"])]);
+    let program = Program::new(Some(&compose.project));
+    let args = ["inject", "node_kill", "--dry-run", "--json", "--target", target.trim_start_matches('/')];
+    let verdict = wait_for("a verdict by PD's regions", || {
+        let ran = program.run(&args);
+        let verdict = (ran.status == 0).then(|| ran.json()["verdict"].clone())?;
+        verdict["consequence"].as_str()?.contains("(by PD's regions)").then_some(verdict)
+    });
+    assert_eq!((&verdict["grade"], &verdict["reasons"]), (&json!("fine"), &json!([])), "{verdict}");
+    let words = "this leaves 2 of 3 stores reachable: ";
+    assert!(verdict["consequence"].as_str().unwrap().starts_with(words), "{verdict}");
+    let nodes = program.run(&["nodes", "--json"]).ok().json();
+    let stores = nodes["nodes"].as_array().unwrap().iter().filter(|node| node["role"] == "tikv");
+    let reserves: Vec<&Value> = stores.map(|node| &node["config"]["value"]["reserve_space"]).collect();
+    assert_eq!(reserves, [&json!(256 << 20); 3]);
 }
