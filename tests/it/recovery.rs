@@ -170,6 +170,24 @@ fn recover_removes_unstarted_helper_even_if_node_restarted() {
     assert_recovered(&cluster, &program);
 }
 
+/// It names the node and no cluster, and nobody comes by it again once the node runs.
+#[test]
+fn recover_removes_unstarted_helper_beside_volume_alone() {
+    if !docker_is_here() {
+        return;
+    }
+    let (cluster, program) = start(&OWN_VOLUMES);
+    let fill = program.inject(&["disk_pressure", "--target", "tikv1", "--fill-percent", "10", "--ttl", "none"]);
+    cluster.holders().iter().for_each(|helper| drop(run("docker", &["rm", "-f", helper])));
+    run("docker", &["stop", "-t", "0", &cluster.nodes[1]]);
+    let child = spawn(&program, &["revert", fill["id"].as_str().unwrap()], &[("FAILPOINTS", "HelperMade=return")]);
+    assert!(ended(child).0, "killed between a helper's making and its start");
+    assert_eq!(cluster.volume_holders().len(), 1, "made, and not started");
+    run("docker", &["start", &cluster.nodes[1]]);
+    recover(&program);
+    assert_recovered(&cluster, &program);
+}
+
 #[test]
 fn recover_works_when_helper_image_is_gone() {
     if !docker_is_here() {

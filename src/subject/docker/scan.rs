@@ -138,7 +138,8 @@ impl TikvSubject {
         if !listed.running {
             match helpers::wait_started(docker, listed).await? {
                 None => return Ok(None),
-                Some(false) => return Ok(is_in(listed, project).then_some(None)),
+                // One beside a volume or a network alone names no cluster, and none that never ran holds anything.
+                Some(false) => return Ok((listed.cluster.is_none() || is_in(listed, project)).then_some(None)),
                 Some(true) => {}
             }
         }

@@ -64,6 +64,15 @@ impl Cluster {
         ours.collect()
     }
 
+    /// The helper containers beside a volume of a node alone, which came and went by themselves if all is well.
+    pub fn volume_holders(&self) -> Vec<String> {
+        let of_it = |node: &String| {
+            let name = format!("label=tikv-chaos.target-name={node}");
+            run("docker", &["ps", "-aq", "--filter", "name=tikv-chaos-holder-volume-", "--filter", &name])
+        };
+        self.nodes.iter().map(of_it).flat_map(|ids| ids.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
     /// The helper beside one node, if one runs. Those of a look at all nodes come and go.
     pub fn find_holder(&self, node: usize) -> Option<String> {
         let target = format!("label=tikv-chaos.target={}", self.inspect(node, "{{.Id}}"));
@@ -85,9 +94,9 @@ impl Cluster {
         }
         assert_eq!(self.all_fill_files(), Vec::<String>::new(), "left on {:?}", self.volumes);
         // Docker removes a helper that has ended in its own time, and one that holds nothing ends by itself after two minutes.
-        let gone = || self.holders().is_empty().then_some(());
-        if wait_up_to(Duration::from_secs(180), gone).is_none() {
-            let left = self.holders();
+        let all = || [self.holders(), self.volume_holders()].concat();
+        if wait_up_to(Duration::from_secs(180), || all().is_empty().then_some(())).is_none() {
+            let left = all();
             let states: Vec<String> = left.iter().map(|helper| describe(helper)).collect();
             panic!("waited three minutes for the helper containers to be gone:\n{}", states.join("\n"));
         }
