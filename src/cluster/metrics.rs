@@ -28,6 +28,11 @@ pub struct Reading {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Requests {
     writes: f64,
+    /// Writes that were taken, and that were answered in any way.
+    begun: f64,
+    ended: f64,
+    /// The fewest that were open at any reading of this process: what is counted as begun alone, where a write ended unseen.
+    fewest_open: Option<f64>,
     /// By status, reads and writes.
     refused: BTreeMap<String, f64>,
 }
@@ -195,6 +200,7 @@ impl Reading {
                 refused.filter(|(_, grown)| *grown > 0.0).map(|(status, grown)| (status.clone(), grown / seconds));
             figures.refused_by_reason = refused.collect();
             figures.refused_per_s = Some(figures.refused_by_reason.values().sum());
+            figures.waiting_writes = Some((before.begun - now.ended - now.fewest_open(Some(before))).max(0.0) as u64);
         }
         let grown = self.unreachable.iter().map(|(store, count)| {
             let before = before.unreachable.get(store).copied().unwrap_or_default();
@@ -202,6 +208,15 @@ impl Reading {
         });
         figures.unreachable_per_s = grown.filter(|(_, rate)| *rate > 0.0).collect();
         figures
+    }
+
+    /// Keeps what only all the readings of a process tell; `before` is the last one.
+    pub fn follow(&mut self, before: &Self) {
+        let before = Some(before).filter(|before| before.gauges.process_start == self.gauges.process_start);
+        let before = before.and_then(|before| before.asynchronous.as_ref());
+        if let Some(requests) = &mut self.asynchronous {
+            requests.fewest_open = Some(requests.fewest_open(before));
+        }
     }
 
     fn counts_less_than(&self, before: &Self) -> bool {
@@ -228,6 +243,15 @@ impl Requests {
         } else if status == metric::SUCCESS && kind == "write" {
             self.writes += value;
         }
+        if kind == "write" {
+            let count = if status == metric::BEGUN { &mut self.begun } else { &mut self.ended };
+            *count += value;
+        }
+    }
+
+    fn fewest_open(&self, before: Option<&Self>) -> f64 {
+        let open = |one: &Self| one.fewest_open.unwrap_or(one.begun - one.ended);
+        before.map_or(f64::INFINITY, open).min(self.begun - self.ended)
     }
 
     fn refused_as(&self, status: &str) -> f64 {

@@ -209,9 +209,12 @@ impl NodeMemory {
         };
         let now = Instant::now();
         match read {
-            Ok((reading, text)) => {
+            Ok((mut reading, text)) => {
                 let before = self.last.as_ref().map(|last| (&last.reading, now.duration_since(last.at)));
                 let figures = reading.since(before);
+                if let Some(last) = &self.last {
+                    reading.follow(&last.reading);
+                }
                 self.metrics = Read { value: Some(figures), at: Some(Timestamp::now()), error: None };
                 self.last = Some(Last { text, reading, at: now });
             }

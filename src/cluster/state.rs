@@ -154,7 +154,9 @@ pub struct StoreMetrics {
     /// Reads and writes a second that it refused, all and by TiKV's word for the reason: `err_disk_full`, `err_not_leader`, …
     pub refused_per_s: Option<f64>,
     pub refused_by_reason: BTreeMap<String, f64>,
-    /// In seconds, of all that was answered; `None` where nothing was. What still waits is in none of these figures.
+    /// Writes that were begun before the reading before and are not answered yet, at least; they are in no other figure.
+    pub waiting_writes: Option<u64>,
+    /// In seconds, of all that was answered; `None` where nothing was.
     pub read: Option<Quantiles>,
     pub write: Option<Quantiles>,
     /// In seconds: writing the Raft log to disk, and agreeing on it.
@@ -254,6 +256,11 @@ impl ClusterState {
             *refused.entry(reason.as_str()).or_default() += rate;
         }
         refused
+    }
+
+    /// Writes that wait at the nodes that answer, for longer than it is from one reading to the next.
+    pub fn waiting_writes(&self) -> u64 {
+        self.fresh().filter_map(|metrics| metrics.waiting_writes).sum()
     }
 
     /// The worst 99th percentile of any node that answers, reads and writes, in seconds; that of a node that mostly refuses is

@@ -98,6 +98,39 @@ fn only_what_the_raft_layer_refused_counts_as_refused() {
 }
 
 #[test]
+fn writes_that_wait_are_those_begun_before_and_not_ended() {
+    let requests = |begun, ended| {
+        let of = |status, count| {
+            format!("tikv_storage_engine_async_request_total{{status=\"{status}\",type=\"write\"}} {count}\n")
+        };
+        reading(&[of("all", begun), of("success", ended - 1), of("err_not_leader", 1)].concat())
+    };
+    let second = Duration::from_secs(1);
+    let mut last = requests(100, 100);
+    let mut waiting = |begun, ended| {
+        let mut now = requests(begun, ended);
+        let waits = now.since(Some((&last, second))).waiting_writes;
+        now.follow(&last);
+        last = now;
+        waits
+    };
+    assert_eq!(waiting(150, 147), Some(0), "three that were begun just now");
+    assert_eq!(waiting(214, 150), Some(0));
+    assert_eq!(waiting(214, 150), Some(64), "for a second");
+    assert_eq!(waiting(300, 298), Some(0), "they ended");
+
+    // Two whose end is counted nowhere count as open for ever, and wait for nothing.
+    let mut last = requests(100, 98);
+    for count in [200, 300] {
+        let mut now = requests(count, count - 2);
+        assert_eq!(now.since(Some((&last, second))).waiting_writes, Some(0));
+        now.follow(&last);
+        last = now;
+    }
+    assert_eq!(reading(&tikv(1, 5)).since(Some((&reading(&tikv(1, 1)), second))).waiting_writes, None);
+}
+
+#[test]
 fn a_quantile_above_the_last_bound_is_that_bound() {
     let histogram = Histogram { buckets: vec![(0.1, 0.0), (1.0, 0.0), (f64::INFINITY, 10.0)], count: 10.0 };
     assert_eq!(histogram.quantile(0.99), Some(1.0));

@@ -129,6 +129,18 @@ fn refused_requests_are_told_from_served_ones() {
 }
 
 #[test]
+fn writes_that_wait_are_counted_beside_the_cluster() {
+    let mut screen = loaded(120, 40);
+    assert!(!screen.text().contains("waiting"), "{}", screen.text());
+    let mut stuck = state(1);
+    for (view, count) in stuck.nodes.values_mut().zip([60, 4, 0]) {
+        view.metrics.value.as_mut().unwrap().waiting_writes = Some(count);
+    }
+    screen.send(Message::Cluster(vec![stuck]));
+    assert!(screen.text().contains("! 64 writes waiting"), "{}", screen.text());
+}
+
+#[test]
 fn the_guide_of_an_injection() {
     let mut screen = loaded(120, 40);
     hurt(&mut screen, 25);

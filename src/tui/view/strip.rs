@@ -81,6 +81,12 @@ fn refusals(pen: &Pen, state: &ClusterState) -> Option<(String, Style)> {
     Some((format!("! refused {}/s: {}", rate(all), fit(pen.glyphs, reason, 24)), style))
 }
 
+/// `! 64 writes waiting`, of those that have waited for longer than it is from one reading to the next.
+fn waiting(pen: &Pen, state: &ClusterState) -> Option<(String, Style)> {
+    let count = usize::try_from(state.waiting_writes()).unwrap_or(usize::MAX);
+    (count > 0).then(|| (format!("! {} waiting", counted(count, "write")), pen.theme.bad()))
+}
+
 /// What is said of the cluster as a whole, the gravest as a word with a sign.
 fn summary(pen: &Pen, state: &ClusterState) -> Vec<(String, Style)> {
     let (model, theme) = (pen.model, pen.theme);
@@ -90,6 +96,7 @@ fn summary(pen: &Pen, state: &ClusterState) -> Vec<(String, Style)> {
     let Some(pd) = &state.pd.value else {
         said.push(("! no PD answers".to_owned(), theme.bad()));
         said.extend(refusals(pen, state));
+        said.extend(waiting(pen, state));
         return said;
     };
     said.push(match (&pd.leader, state.pd.age(model.now)) {
@@ -113,6 +120,7 @@ fn summary(pen: &Pen, state: &ClusterState) -> Vec<(String, Style)> {
         None => {}
     }
     said.extend(refusals(pen, state));
+    said.extend(waiting(pen, state));
     said
 }
 

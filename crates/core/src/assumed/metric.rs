@@ -27,7 +27,9 @@ pub const RESIDENT: &str = "process_resident_memory_bytes";
 /// PD's count of stores by `type`: store_up_count, store_disconnected_count, …
 pub const PD_CLUSTER_STATUS: &str = "pd_cluster_status";
 
-/// In [`ASYNC_REQUESTS`]: the status of what succeeded, how all that were refused begin, and those refused by a full disk.
+/// In [`ASYNC_REQUESTS`]: the status of all that began (src/server/raftkv/mod.rs, `async_write`), of what succeeded, how those of
+/// all that were refused begin, and of those refused by a full disk.
+pub const BEGUN: &str = "all";
 pub const SUCCESS: &str = "success";
 pub const REFUSED: &str = "err_";
 pub const DISK_FULL: &str = "err_disk_full";
