@@ -112,7 +112,11 @@ fn reserve_is_asked_of_the_node_and_known_while_it_is_silent() {
         let args = ["inject", "node_kill", "--dry-run", "--json", "--target", &target];
         program.run(&args).ok().json()["verdict"].clone()
     };
-    let first = verdict(&demo.program);
+    // PD has regions a moment after it answers.
+    let first = wait_for("a verdict by PD's regions", || {
+        let verdict = verdict(&demo.program);
+        verdict["consequence"].as_str()?.contains("(by PD's regions)").then_some(verdict)
+    });
     assert_eq!(first["grade"], "fine", "{first}");
     assert!(first["consequence"].as_str().unwrap().starts_with("this leaves 2 of 3 stores reachable: "), "{first}");
     assert!(!first.to_string().contains("full disk"), "{first}");
