@@ -295,7 +295,11 @@ impl Store {
             self.regions.insert(here.region.id, here.region);
         }
         for (region, peer) in orders.transfers {
-            if let Some(group) = self.groups.groups.get_mut(&region) {
+            // TiKV asks the other one first (peer.rs, `pre_transfer_leader`): while raft-rs waits for one that it does not reach,
+            // it takes no proposal.
+            if let Some(group) = self.groups.groups.get_mut(&region)
+                && group.node.raft.prs().get(peer).is_some_and(|progress| progress.recent_active)
+            {
                 info!(self.log, "transfer leader"; "region_id" => region, "peer" => peer);
                 group.transfer_leader(peer);
             }
