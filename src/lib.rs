@@ -32,6 +32,7 @@ pub mod cluster;
 pub mod config;
 pub mod guide;
 pub mod holder;
+mod private;
 pub mod report;
 pub mod safety;
 pub mod session;

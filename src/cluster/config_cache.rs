@@ -7,13 +7,15 @@
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::private::check_owner;
 
 /// The version of a file's shape; one with another is not read.
 const SCHEMA: u32 = 1;
@@ -99,10 +101,10 @@ fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Kept<T>> {
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let found = file.metadata()?;
-    let others_write = found.mode() & 0o022 != 0;
-    if !found.is_file() || found.uid() != nix::unistd::geteuid().as_raw() || others_write {
-        return Err(io::Error::other("it is not a file that this program's user alone can write"));
+    if !found.is_file() {
+        return Err(io::Error::other("it is no file"));
     }
+    check_owner(&found).map_err(io::Error::other)?;
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text)?;
     let kept: Kept<T> = serde_json::from_str(&text)?;

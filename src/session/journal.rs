@@ -377,7 +377,7 @@ impl Store {
 
     pub(super) fn files(&self) -> Result<Vec<PathBuf>, JournalError> {
         match fs::symlink_metadata(&self.folder) {
-            Ok(folder) => trust::check_owner(&folder)
+            Ok(folder) => crate::private::check_owner(&folder)
                 .map_err(|reason| JournalError::Unreadable { path: self.folder.clone(), reason })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(io("read", &self.folder)(error)),

@@ -1,28 +1,8 @@
-//! How far a journal is believed: it must be ours and nobody else's to write, and what it says about itself in words is
-//! made again from its metadata.
-
-use std::{fs, os::unix::fs::MetadataExt as _};
-
-use nix::unistd::geteuid;
+//! How far a journal is believed that only this program's user can have written: what it says about itself in words is made
+//! again from its metadata.
 
 use super::record::Injection;
 use crate::chaos::HOLDER_REPOSITORY;
-
-/// Group and others may write.
-const WRITABLE: u32 = 0o022;
-
-/// Why a file or folder may not be ours, if so.
-pub fn check_owner(found: &fs::Metadata) -> Result<(), String> {
-    let (owner, we) = (found.uid(), geteuid().as_raw());
-    if owner != we {
-        return Err(format!("it belongs to user {owner} and this program runs as user {we}; run it as that user"));
-    }
-    let mode = found.mode() & 0o7777;
-    if mode & WRITABLE != 0 {
-        return Err(format!("others can write it (mode {mode:o}); if you trust what it says: chmod go-w"));
-    }
-    Ok(())
-}
 
 /// Replaces what somebody may act on by what this program would say itself: the image, the undo, the words of the note.
 pub fn distrust(injection: &mut Injection, known_image: Option<&str>) {

@@ -13,14 +13,12 @@ use std::{
 };
 
 use super::{
-    super::{
-        record::{Injection, SCHEMA, SessionFile},
-        trust,
-    },
+    super::record::{Injection, SCHEMA, SessionFile},
     Durability, JournalError,
 };
 use crate::{
     chaos::Metadata,
+    private,
     step::{Step, step},
 };
 
@@ -66,7 +64,7 @@ pub fn read_text(path: &Path) -> Result<String, JournalError> {
     // Of the file that is open, not of what its name may stand for later.
     let mut opened = OpenOptions::new();
     let mut opened = opened.read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path).map_err(io("read", path))?;
-    trust::check_owner(&opened.metadata().map_err(io("read", path))?).map_err(unreadable)?;
+    private::check_owner(&opened.metadata().map_err(io("read", path))?).map_err(unreadable)?;
     let mut text = String::new();
     opened.read_to_string(&mut text).map_err(io("read", path))?;
     Ok(text)
