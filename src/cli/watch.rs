@@ -167,6 +167,11 @@ fn line(snapshot: &Snapshot, state: &ClusterState) -> String {
     if !refused.is_empty() {
         parts.push(format!("refused {}", refused.join(", ")));
     }
+    match state.waiting_writes() {
+        0 => {}
+        1 => parts.push("1 write waiting".to_owned()),
+        count => parts.push(format!("{count} writes waiting")),
+    }
     format!("{} {}: {}", clock(), state.cluster, parts.join("; "))
 }
 
@@ -185,6 +190,7 @@ mod tests {
             reads_per_s: Some(100.0),
             writes_per_s: Some(80.0),
             refused_per_s: Some(60.0),
+            waiting_writes: Some(64),
             refused_by_reason: [("err_disk_full".to_owned(), 60.0)].into(),
             ..StoreMetrics::default()
         };
@@ -192,6 +198,6 @@ mod tests {
         let state =
             ClusterState { cluster: "demo".into(), nodes: [("id".to_owned(), node)].into(), ..ClusterState::default() };
         let line = line(&Snapshot::default(), &state);
-        assert!(line.ends_with("demo: 120 op/s; refused 60/s err_disk_full"), "{line}");
+        assert!(line.ends_with("demo: 120 op/s; refused 60/s err_disk_full; 64 writes waiting"), "{line}");
     }
 }
