@@ -170,7 +170,7 @@ fn recover_removes_unstarted_helper_even_if_node_restarted() {
     assert_recovered(&cluster, &program);
 }
 
-/// It names the node and no cluster, and nobody comes by it again once the node runs.
+/// It names the node and no cluster, and no program uses its name again once the node runs.
 #[test]
 fn recover_removes_unstarted_helper_beside_volume_alone() {
     if !docker_is_here() {

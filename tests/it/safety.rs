@@ -125,7 +125,7 @@ fn reserve_is_asked_of_the_node_and_known_while_it_is_silent() {
     let config = &node(&target)["config"];
     assert_eq!((&config["value"]["reserve_space"], &config["error"]), (&json!(64 << 20), &Value::Null), "{config}");
 
-    // Frozen, it runs to Docker and is Up to PD for a while, and answers nobody.
+    // Frozen, it runs to Docker and is Up to PD for a while, and does not answer.
     run("docker", &["kill", "--signal", "STOP", &target]);
     let silent = verdict(&demo.program);
     assert_eq!((&silent["grade"], &silent["consequence"]), (&first["grade"], &first["consequence"]), "{silent}");

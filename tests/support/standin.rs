@@ -272,7 +272,7 @@ impl Standin {
         get(&self.nodes[name].status, path, "")
     }
 
-    /// What this PD says by itself, whoever leads.
+    /// What this PD says by itself, whichever leads.
     pub fn own_answer(&self, name: &str, path: &str) -> Option<(u16, String)> {
         get(&self.nodes[name].client, path, "PD-Allow-follower-handle: true\r\n")
     }

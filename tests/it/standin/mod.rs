@@ -1,36 +1,24 @@
-//! The stand-in cluster, as processes on this machine: it behaves as somebody who breaks a TiKV cluster expects, and
+//! The stand-in cluster, as processes on this machine: it behaves as a user who breaks a TiKV cluster expects, and
 //! keeps its promises to clients meanwhile.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+mod storm;
+mod versions;
+
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use support::{
-    linear::{Action, Operation, check},
     standin::{PDS, STORES, Standin},
     wait_for,
 };
 use tikv_chaos::demo::{
     client::{Client, Outcome},
-    wire::{KEYS, Op, Reply, Request, key},
+    wire::{KEYS, key},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    runtime::Runtime,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::runtime::Runtime;
 
 /// How long an operation may take that must succeed in the end.
 const LONG: Duration = Duration::from_secs(60);
-/// How long the random faults go on.
-const STORM: Duration = Duration::from_secs(25);
-/// A number that replays a storm's faults.
-const SEED: &str = "TIKV_CHAOS_SEED";
 
 /// A client that waits.
 struct Hand {
@@ -335,179 +323,6 @@ fn full_disk_moves_leaders_refuses_puts_and_allows_reads() {
     }
 }
 
-/// Rows of the table by version, on a store of each kind: its metrics, its configuration, its log, and how it ends.
-#[test]
-fn stores_of_three_versions_differ_where_tikv_does() {
-    let mut cluster = Standin::prepare();
-    cluster.play("tikv0", "6.5.12");
-    cluster.play("tikv1", "7.5.6");
-    cluster.start_all();
-    cluster.wait_healthy();
-    let hand = Hand::new(&cluster);
-    hand.put_everywhere("one");
-    let stores = cluster.pd("/pd/api/v1/stores").unwrap();
-    let rows = [
-        ("tikv0", "6.5.12-standin", "tikv_raftstore_slow_score 1\n", "{type=\"raw_put\"}", 26, "96MiB", false),
-        ("tikv1", "7.5.6-standin", "slow_score{type=\"raft\"} 1\n", "{type=\"raw_put\"}", 32, "96MiB", false),
-        (
-            "tikv2",
-            "8.5.5-standin",
-            "slow_score{type=\"network\"} ",
-            "{priority=\"unknown\",type=\"raw_put\"}",
-            32,
-            "256MiB",
-            true,
-        ),
-    ];
-    for (name, version, slow_score, grpc, buckets, split, latest) in rows {
-        assert_eq!(cluster.store_of(&stores, name).unwrap()["store"]["version"], version);
-        let (_, metrics) = cluster.status(name, "/metrics").unwrap();
-        assert!(metrics.contains(&format!("tikv_server_info{{hash=\"\",version=\"{version}\"}}")), "{metrics}");
-        assert!(metrics.contains(slow_score), "{name}: {metrics}");
-        assert_eq!(metrics.contains("slow_score{type=\"network\"}"), latest, "{name}: {metrics}");
-        assert!(metrics.contains(&format!("tikv_grpc_msg_duration_seconds_count{grpc}")), "{name}: {metrics}");
-        let finite = metrics.matches("tikv_raftstore_commit_log_duration_seconds_bucket{").count() - 1;
-        assert_eq!(finite, buckets, "{name}");
-        let config: serde_json::Value = serde_json::from_str(&cluster.status(name, "/config").unwrap().1).unwrap();
-        assert_eq!(config["coprocessor"]["region-split-size"], split, "{name}");
-        assert_eq!(config["server"].get("graceful-shutdown-timeout").is_some(), latest, "{name}");
-        assert_eq!(cluster.log(name).contains("connection established"), latest, "{name}");
-    }
-    wait_for("only the latest to tell PD of the network", || {
-        let stores = cluster.pd("/pd/api/v1/stores")?;
-        let tells = |name: &str| Some(cluster.store_of(&stores, name)?["status"].get("network_slow_score").is_some());
-        (STORES.map(tells) == [Some(false), Some(false), Some(true)]).then_some(())
-    });
-
-    // An older one ends at once, and the others elect.
-    let elections = |cluster: &Standin, name: &str| cluster.log(name).matches("starting a new election").count();
-    let before = elections(&cluster, "tikv0") + elections(&cluster, "tikv2");
-    assert_eq!(cluster.terminate("tikv1"), Some(0));
-    let log = cluster.log("tikv1");
-    assert!(log.contains("receive signal 15, stopping server...") && !log.contains("leader eviction"), "{log}");
-    wait_for("the others to elect", || {
-        (elections(&cluster, "tikv0") + elections(&cluster, "tikv2") > before).then_some(())
-    });
-}
-
-/// From 8.5.5 on PD takes a store's leaders before it ends.
-#[test]
-fn store_stops_gracefully_when_pd_moves_its_leaders() {
-    let mut cluster = Standin::prepare();
-    // Long enough for a busy machine.
-    let patient = "[storage]\nreserve-space = \"1MiB\"\n[server]\ngraceful-shutdown-timeout = \"10m\"\n";
-    cluster.configure("tikv1", patient);
-    cluster.start_all();
-    cluster.wait_healthy();
-    let hand = Hand::new(&cluster);
-    hand.put_everywhere("before");
-    assert_eq!(cluster.terminate("tikv1"), Some(0));
-    let log = cluster.log("tikv1");
-    for line in [
-        "receive signal 15, starting graceful shutdown...",
-        "Waiting for leader eviction",
-        "All leaders evicted, completing graceful shutdown",
-    ] {
-        assert!(log.contains(line), "{line} in\n{log}");
-    }
-    let leader = cluster.pd_leader().unwrap();
-    let log = cluster.log(&leader);
-    for line in ["detected stopping store, start to evict leaders", "evict-stopping-store-scheduler {transfer leader: "]
-    {
-        assert!(log.contains(line), "{line} in\n{log}");
-    }
-    hand.assert_everywhere("before");
-    cluster.start_node("tikv1");
-    wait_store(&cluster, "tikv1", "Up", true);
-    wait_for("PD to let it lead again", || {
-        cluster.log(&leader).contains("stopping store has been recovered").then_some(())
-    });
-}
-
-#[test]
-fn store_stops_after_timeout_without_pd_and_at_once_on_sigint() {
-    let mut cluster = Standin::start();
-    cluster.wait_healthy();
-    PDS.iter().for_each(|name| cluster.signal(name, Signal::SIGSTOP));
-    assert_eq!(cluster.terminate("tikv0"), Some(0));
-    let log = cluster.log("tikv0");
-    assert!(log.contains("Graceful shutdown timeout reached with 2 leaders remaining"), "{log}");
-    cluster.signal("tikv1", Signal::SIGINT);
-    assert_eq!(cluster.wait_end("tikv1"), Some(0));
-    let log = cluster.log("tikv1");
-    assert!(log.contains("receive signal 2, stopping server...") && !log.contains("leader eviction"), "{log}");
-}
-
-/// A member of PD that does not lead: before 8.5.5 it hands on whatever it is asked.
-#[test]
-fn pd_follower_answers_for_itself_from_8_5_5_on_or_when_asked_to() {
-    let mut cluster = Standin::prepare();
-    cluster.play("pd1", "7.5.6");
-    cluster.start_all();
-    cluster.wait_healthy();
-    let path = "/pd/api/v1/version";
-    let answer = |cluster: &Standin, name: &str| cluster.status(name, path).unwrap();
-    if cluster.pd_leader().unwrap() != "pd1" {
-        assert!(answer(&cluster, "pd1").1.contains("8.5.5-standin"), "the leader's answer");
-    }
-    assert!(cluster.own_answer("pd1", path).unwrap().1.contains("7.5.6-standin"));
-    let status = &cluster.status("pd1", "/metrics").unwrap().1;
-    assert!(!status.contains("pd_cluster_status{engine="), "{status}");
-
-    cluster.kill("pd0");
-    cluster.kill("pd2");
-    wait_for("the older one to have nobody to ask", || {
-        (answer(&cluster, "pd1") == (503, "no leader\n".to_owned())).then_some(())
-    });
-    assert_eq!(cluster.own_answer("pd1", path).unwrap().0, 200);
-    cluster.kill("pd1");
-    cluster.start_node("pd2");
-    wait_for("the later one to say what it is", || {
-        cluster.status("pd2", path).filter(|(status, body)| *status == 200 && body.contains("8.5.5-standin"))
-    });
-    wait_for("it to have nobody to ask for more", || {
-        cluster.status("pd2", "/pd/api/v1/stores").filter(|(status, _)| *status == 503)
-    });
-}
-
-/// From 8.5.5 on PD counts by store.
-#[test]
-fn pd_status_metric_sums_up_to_the_cluster() {
-    let cluster = Standin::start();
-    cluster.wait_healthy();
-    let leader = cluster.pd_leader().unwrap();
-    let up = |labels: &[&str]| cluster.metric(&leader, "pd_cluster_status", labels);
-    assert_eq!(up(&["type=\"store_up_count\""]), Some(3.0));
-    assert_eq!(up(&["type=\"store_up_count\"", "engine=\"tikv\"", "store=\"1\""]), Some(1.0));
-    assert_eq!(up(&["type=\"leader_count\""]), Some(6.0));
-}
-
-#[test]
-fn bad_configuration_ends_node_with_one_sentence() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("tikv.toml");
-    let run = |text: &str| {
-        std::fs::write(&file, text).unwrap();
-        let data = format!("--data-dir={}", folder.path().join("data").display());
-        let config = format!("--config={}", file.display());
-        let args = ["--addr=127.0.0.1:0", "--advertise-addr=a:1", "--status-addr=127.0.0.1:0"];
-        let more = ["--advertise-status-addr=a:2", "--pd=127.0.0.1:1", &data, &config];
-        let mut command = std::process::Command::new(support::program_path());
-        command.args(["demo-node", "store"]).args(args).args(more).output().unwrap()
-    };
-    for (text, expected) in [
-        ("[storage]\nreserve-space = \"much\"\n", "storage.reserve-space cannot be \"much\"; allowed: a size"),
-        ("[standin]\nversion = \"9.9.9\"\n", "standin.version cannot be \"9.9.9\"; allowed: a release from 6.5.0"),
-        ("[standin]\nspeeed = 2\n", "standin.speeed is not known; allowed: version, speed"),
-    ] {
-        let ended = run(text);
-        let said = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(1), "{said}");
-        assert!(said.contains(expected) && said.contains("tikv.toml: ") && said.lines().count() == 1, "{said}");
-        assert!(!folder.path().join("data").exists(), "nothing is begun");
-    }
-}
-
 #[test]
 fn store_with_wiped_data_is_refused_as_duplicate_address() {
     let mut cluster = Standin::start();
@@ -519,82 +334,6 @@ fn store_with_wiped_data_is_refused_as_duplicate_address() {
     assert!(cluster.log("tikv0").contains("duplicated store address"), "{}", cluster.log("tikv0"));
 }
 
-/// Kills, restarts, pauses and continues stores and PDs at random while clients read and write, and checks that what
-/// they saw could have happened on one copy.
-#[test]
-fn client_history_stays_linearizable_under_random_faults() {
-    let seed = support::seed();
-    let mut cluster = Standin::start();
-    cluster.wait_healthy();
-    let history = Arc::new(Mutex::new(vec![]));
-    let end = Instant::now() + STORM;
-    let clients = {
-        let (history, pds) = (Arc::clone(&history), cluster.pds.clone());
-        let (stores, regions) =
-            (STORES.map(|name| cluster.own_address(name)), KEYS_AT_WORK.map(|number| region(&cluster, number)));
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let start = Instant::now();
-                let mut tasks = JoinSet::new();
-                (0..6).for_each(|id| drop(tasks.spawn(work(id, pds.clone(), start, end, Arc::clone(&history)))));
-                for (id, store) in (6..).zip(stores) {
-                    tasks.spawn(probe(id, store, regions, start, end, Arc::clone(&history)));
-                }
-                tasks.join_all().await;
-            });
-        })
-    };
-    storm(&mut cluster, StdRng::seed_from_u64(seed), end);
-    clients.join().unwrap();
-    cluster.wait_healthy();
-
-    let mut history = Arc::into_inner(history).unwrap().into_inner().unwrap();
-    let hand = Hand::new(&cluster);
-    let at = u64::MAX - 2;
-    for number in KEYS_AT_WORK {
-        let action = Action::Read(hand.get(number).map(|value| value.parse().unwrap()));
-        history.push(Operation { key: key(number), client: 99, action, called: at, returned: Some(at + 1) });
-    }
-    let done = history.iter().filter(|one| one.returned.is_some()).count();
-    assert!(done > 300, "only {done} of {} operations were done; {SEED}={seed}", history.len());
-    if let Err(why) = check(&history) {
-        panic!("not linearizable; {SEED}={seed} replays the faults\n{why}");
-    }
-}
-
-/// In different regions.
-const KEYS_AT_WORK: [u32; 3] = [7, 400, 900];
-
-/// One client's reads and writes, one after the other, written down.
-async fn work(id: usize, pds: Vec<String>, start: Instant, end: Instant, history: Arc<Mutex<Vec<Operation>>>) {
-    let client = Client::new(pds, Duration::from_millis(300));
-    let limit = Duration::from_secs(2);
-    let now = || u64::try_from(start.elapsed().as_nanos()).unwrap();
-    let mut written = 0;
-    while Instant::now() < end {
-        let number = KEYS_AT_WORK[rand::random_range(0..KEYS_AT_WORK.len())];
-        let called = now();
-        let (action, returned) = if rand::random() {
-            written += 1;
-            let value = id as u64 * 1_000_000 + written;
-            let returned = match client.put(&key(number), &value.to_string(), limit).await {
-                Outcome::Ok(()) => Some(now()),
-                Outcome::Unknown(_) => None,
-                Outcome::Failed(_) => continue,
-            };
-            (Action::Write(value), returned)
-        } else {
-            match client.get(&key(number), limit).await {
-                Outcome::Ok(value) => (Action::Read(value.map(|value| value.parse().unwrap())), Some(now())),
-                Outcome::Unknown(_) | Outcome::Failed(_) => continue,
-            }
-        };
-        history.lock().unwrap().push(Operation { key: key(number), client: id, action, called, returned });
-        sleep(Duration::from_millis(rand::random_range(0..30))).await;
-    }
-}
-
 /// The region of a key.
 fn region(cluster: &Standin, number: u32) -> u64 {
     let regions = cluster.pd("/pd/api/v1/regions").unwrap();
@@ -604,88 +343,4 @@ fn region(cluster: &Standin, number: u32) -> u64 {
         border("start_key") <= hex && (border("end_key").is_empty() || hex < border("end_key"))
     };
     regions["regions"].as_array().unwrap().iter().find(holds).unwrap()["id"].as_u64().unwrap()
-}
-
-/// Reads from one store whether it leads or not, and whether it answered the last read or not: what a leader says that
-/// was asleep while another was elected is what no client that follows the leader would ever hear.
-async fn probe(
-    id: usize,
-    store: String,
-    regions: [u64; 3],
-    start: Instant,
-    end: Instant,
-    history: Arc<Mutex<Vec<Operation>>>,
-) {
-    let mut reads = JoinSet::new();
-    while Instant::now() < end {
-        let at = rand::random_range(0..KEYS_AT_WORK.len());
-        let key = key(KEYS_AT_WORK[at]);
-        let request = Request { region: regions[at], op: Op::Get { key: key.clone() } };
-        let (store, history) = (store.clone(), Arc::clone(&history));
-        reads.spawn(async move {
-            let now = || u64::try_from(start.elapsed().as_nanos()).unwrap();
-            let called = now();
-            if let Ok(Ok(Reply::Value(value))) = timeout(Duration::from_secs(5), ask(&store, &request)).await {
-                let action = Action::Read(value.map(|value| value.parse().unwrap()));
-                history.lock().unwrap().push(Operation { key, client: id, action, called, returned: Some(now()) });
-            }
-        });
-        sleep(Duration::from_millis(40)).await;
-    }
-    reads.join_all().await;
-}
-
-/// One request in the stores' own protocol.
-async fn ask(store: &str, request: &Request) -> std::io::Result<Reply> {
-    let mut stream = TcpStream::connect(store).await?;
-    for frame in [br#"{"role":"client"}"#.to_vec(), serde_json::to_vec(request)?] {
-        stream.write_u32_le(u32::try_from(frame.len()).unwrap()).await?;
-        stream.write_all(&frame).await?;
-    }
-    let mut reply = vec![0; stream.read_u32_le().await? as usize];
-    stream.read_exact(&mut reply).await?;
-    Ok(serde_json::from_slice(&reply)?)
-}
-
-/// Faults one after another, some at the same time but never on all stores, and everything undone at the end.
-fn storm(cluster: &mut Standin, mut random: StdRng, end: Instant) {
-    // Who suffers what, the longest first.
-    let mut suffering: Vec<(&str, Fault)> = vec![];
-    while Instant::now() < end {
-        let all = if random.random_ratio(3, 4) { STORES } else { PDS };
-        let name = all[random.random_range(0..3)];
-        let fault = [Fault::Killed, Fault::Paused, Fault::CutOff][random.random_range(0..3)];
-        let wait = Duration::from_millis(random.random_range(100..2000));
-        let enough = suffering.iter().filter(|(one, _)| all.contains(one)).count() == 2;
-        let healed = suffering.iter().position(|(one, _)| *one == name || enough && all.contains(one));
-        match (healed, fault) {
-            (Some(at), _) => heal(cluster, suffering.remove(at)),
-            (None, Fault::CutOff) if all == PDS => {}
-            (None, fault) => {
-                match fault {
-                    Fault::Killed => cluster.kill(name),
-                    Fault::Paused => cluster.signal(name, Signal::SIGSTOP),
-                    Fault::CutOff => cluster.cut_off(name, true),
-                }
-                suffering.push((name, fault));
-            }
-        }
-        std::thread::sleep(wait.min(end.saturating_duration_since(Instant::now())));
-    }
-    suffering.into_iter().for_each(|one| heal(cluster, one));
-}
-
-#[derive(Clone, Copy)]
-enum Fault {
-    Killed,
-    Paused,
-    CutOff,
-}
-
-fn heal(cluster: &mut Standin, (name, fault): (&str, Fault)) {
-    match fault {
-        Fault::Killed => cluster.start_node(name),
-        Fault::Paused => cluster.signal(name, Signal::SIGCONT),
-        Fault::CutOff => cluster.cut_off(name, false),
-    }
 }
