@@ -1,14 +1,13 @@
 //! A TiKV node's own configuration as its status port gives it (`GET /config`), as far as something here uses it. The
-//! whole document is some 100 kB. Any value may be missing or spelt in a way that nobody knows: then it is not known,
+//! whole document is some 100 kB. Any value may be missing or spelt in an unknown way: then it is not known,
 //! and the rest is. Pure.
 //!
-//! Shapes: tikv/tikv src/config/mod.rs, src/storage/config.rs, src/server/config.rs, and ReadableSize and
-//! ReadableDuration of components/tikv_util/src/config.rs, at v6.5.12, v7.5.6, v8.5.5 and master.
-
-use std::time::Duration;
+//! Shapes: tikv/tikv src/config/mod.rs, src/storage/config.rs and src/server/config.rs, at v6.5.12, v7.5.6, v8.5.5 and
+//! master.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tikv_chaos_core::units::{parse_duration, parse_size};
 
 use super::pd;
 
@@ -59,46 +58,6 @@ pub fn parse(text: &str) -> Result<NodeConfig, String> {
     })
 }
 
-/// Bytes, of a size as TiKV spells it: `5GiB`, `256MB` and `0KiB`, all binary, in its own letters.
-pub fn size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let shift = match unit.trim() {
-        "" | "B" => 0,
-        "K" | "KB" | "KiB" => 10,
-        "M" | "MB" | "MiB" => 20,
-        "G" | "GB" | "GiB" => 30,
-        "T" | "TB" | "TiB" => 40,
-        "P" | "PB" | "PiB" => 50,
-        _ => return None,
-    };
-    let unit = 1_u64 << shift;
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(unit);
-    }
-    let bytes = number.parse::<f64>().ok()? * unit as f64;
-    (bytes < u64::MAX as f64).then_some(bytes as u64)
-}
-
-/// A time as TiKV and PD spell it: `20s`, `1m30s`, `500ms`, the greater unit first.
-pub fn duration(text: &str) -> Option<Duration> {
-    const UNITS: [(&str, f64); 7] =
-        [("d", 86_400.0), ("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
-    let (mut rest, mut sum, mut units) = (text.trim(), Duration::ZERO, &UNITS[..]);
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-        let (name, after) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
-        let at = units.iter().position(|(unit, _)| *unit == name)?;
-        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * units[at].1).ok()?;
-        (rest, sum, units) = (after, sum.checked_add(part)?, &units[at + 1..]);
-    }
-    Some(sum)
-}
-
 /// Collects what cannot be understood, and gives what can.
 #[derive(Default)]
 struct Unclear(Vec<String>);
@@ -114,13 +73,13 @@ impl Unclear {
     fn size(&mut self, name: &str, value: Option<Value>) -> Option<u64> {
         let value = value?;
         // TiKV writes a number where no unit divides the size.
-        let bytes = value.as_u64().or_else(|| size(value.as_str()?));
+        let bytes = value.as_u64().or_else(|| parse_size(value.as_str()?));
         bytes.or_else(|| self.note(name, &value, "size"))
     }
 
     fn millis(&mut self, name: &str, value: Option<Value>) -> Option<u64> {
         let value = value?;
-        let time = value.as_str().and_then(duration).and_then(|time| u64::try_from(time.as_millis()).ok());
+        let time = value.as_str().and_then(parse_duration).and_then(|time| u64::try_from(time.as_millis()).ok());
         time.or_else(|| self.note(name, &value, "time"))
     }
 
@@ -203,40 +162,6 @@ mod tests {
         assert_eq!(parse(WHOLE), Ok(expected));
         let off = WHOLE.replace("\"enable\": true", "\"enable\": false");
         assert_eq!(parse(&off).unwrap().raft_dir.as_deref(), Some("/data/raft"));
-    }
-
-    #[test]
-    fn sizes_are_binary_and_in_tikvs_own_letters() {
-        let good = [
-            ("256MiB", 256 << 20),
-            ("256MB", 256 << 20),
-            ("5G", 5 << 30),
-            ("0KiB", 0),
-            ("0", 0),
-            ("1023B", 1023),
-            ("1.5GiB", 3 << 29),
-            (" 64 MiB ", 64 << 20),
-            ("1PiB", 1 << 50),
-        ];
-        for (text, bytes) in good {
-            assert_eq!(size(text), Some(bytes), "{text}");
-        }
-        for text in ["", "x", "GiB", "5XB", "5mib", "-1GiB", "1e3", "1.2.3MB", "99999999999999TB", "٣MB"] {
-            assert_eq!(size(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn times_are_a_sum_of_units() {
-        let good =
-            [("20s", 20_000), ("1m30s", 90_000), ("500ms", 500), ("0s", 0), ("30m0s", 1_800_000), ("1.5h", 5_400_000)];
-        for (text, millis) in good {
-            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["", "20", "s", "20x", "1s1m", "1s1s", "-1s", "1e999d", "1s "] {
-            let trimmed = text == "1s ";
-            assert_eq!(duration(text).is_some(), trimmed, "{text}");
-        }
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tikv_chaos_core::units::parse_duration;
 
-use super::{node_config::duration, pd};
+use super::pd;
 
 /// What PD said of its configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +29,7 @@ impl PdConfig {
 pub fn parse(text: &str) -> Result<PdConfig, String> {
     let answer: Answer = pd::parse(text)?;
     let Some(schedule) = answer.schedule else { return Err("answered no configuration of PD".to_owned()) };
-    let time = schedule.max_store_down_time.as_ref().and_then(Value::as_str).and_then(duration);
+    let time = schedule.max_store_down_time.as_ref().and_then(Value::as_str).and_then(parse_duration);
     Ok(PdConfig { max_store_down_time_ms: time.and_then(|time| u64::try_from(time.as_millis()).ok()) })
 }
 

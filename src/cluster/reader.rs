@@ -188,7 +188,7 @@ impl NodeMemory {
         self.config.is_due() && self.config.read(member, port, reach, configs).await
     }
 
-    /// An error where nobody answered at all.
+    /// An error where no node answered.
     async fn read_metrics(&mut self, member: &Member, port: u16, reach: &impl Reach) -> Result<(), String> {
         let label = member.label(port);
         let read = match reach.get(&member.id, port, METRICS).await {

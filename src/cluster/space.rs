@@ -3,8 +3,10 @@
 //! tikv/tikv components/server/src/common.rs (`calculate_reserved_space`, the disk usage of a store) and server.rs
 //! (`init_storage_stats_task`), the same at v6.5.12, v7.5.6, v8.5.5 and master.
 
+use tikv_chaos_core::disk::{DiskUsage, reserve};
+
 use super::{
-    assumed::{RESERVE_RAFT_SPACE, RESERVE_SHARE, RESERVE_SPACE},
+    assumed::{RESERVE_RAFT_SPACE, RESERVE_SPACE},
     node_config::NodeConfig,
 };
 
@@ -19,16 +21,6 @@ pub enum Reserve {
     Unknown { at_default: u64 },
 }
 
-/// TiKV's words for what is left of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    Normal,
-    /// The reserve is touched: as a leader it refuses writes.
-    AlmostFull,
-    /// Half of the reserve is used up: it refuses what others write as well.
-    AlreadyFull,
-}
-
 /// A disk as its node sees it, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
@@ -41,11 +33,11 @@ impl Reserve {
     /// Of the disk of the data, which has so much room in all.
     pub fn of_data(config: Option<&NodeConfig>, capacity: u64) -> Self {
         let limit = config.and_then(|config| config.capacity).filter(|limit| *limit > 0);
-        let share = share_of(limit.map_or(capacity, |limit| limit.min(capacity)));
+        let capacity = limit.map_or(capacity, |limit| limit.min(capacity));
         match config.and_then(|config| config.reserve_space) {
             Some(0) => Self::Off,
-            Some(bytes) => Self::Bytes(bytes.max(share)),
-            None => Self::Unknown { at_default: RESERVE_SPACE.max(share) },
+            Some(bytes) => Self::Bytes(reserve(bytes, capacity)),
+            None => Self::Unknown { at_default: reserve(RESERVE_SPACE, capacity) },
         }
     }
 
@@ -54,62 +46,35 @@ impl Reserve {
         let said = |of: fn(&NodeConfig) -> Option<u64>| config.and_then(of);
         match (said(|config| config.reserve_space), said(|config| config.reserve_raft_space)) {
             (Some(0), _) | (_, Some(0)) => Self::Off,
-            (_, Some(bytes)) => Self::Bytes(bytes.max(share_of(capacity))),
-            (_, None) => Self::Unknown { at_default: RESERVE_RAFT_SPACE.max(share_of(capacity)) },
+            (_, Some(bytes)) => Self::Bytes(reserve(bytes, capacity)),
+            (_, None) => Self::Unknown { at_default: reserve(RESERVE_RAFT_SPACE, capacity) },
         }
     }
 
     /// What TiKV calls the disk when so much is available; `None` where that is not known.
-    pub fn level(self, available: u64) -> Option<Level> {
+    pub fn level(self, available: u64) -> Option<DiskUsage> {
         match self {
             // Nothing can be written where nothing is left, whatever is switched off.
-            Self::Off if available > 0 => Some(Level::Normal),
-            Self::Off => Some(Level::AlreadyFull),
-            Self::Bytes(reserve) => Some(level(available, reserve)),
+            Self::Off if available > 0 => Some(DiskUsage::Normal),
+            Self::Off => Some(DiskUsage::AlreadyFull),
+            Self::Bytes(reserve) => Some(DiskUsage::of(available, reserve)),
             Self::Unknown { .. } => None,
         }
     }
 
     /// The same at TiKV's default where it is not known.
-    pub fn level_at_default(self, available: u64) -> Level {
+    pub fn level_at_default(self, available: u64) -> DiskUsage {
         match self {
-            Self::Unknown { at_default } => level(available, at_default),
-            known => known.level(available).unwrap_or(Level::Normal),
-        }
-    }
-}
-
-impl Level {
-    /// Whether writes are refused.
-    pub fn is_full(self) -> bool {
-        self > Self::Normal
-    }
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Normal => "Normal",
-            Self::AlmostFull => "AlmostFull",
-            Self::AlreadyFull => "AlreadyFull",
+            Self::Unknown { at_default } => DiskUsage::of(available, at_default),
+            known => known.level(available).unwrap_or(DiskUsage::Normal),
         }
     }
 }
 
 impl Space {
-    pub fn level(self) -> Option<Level> {
+    pub fn level(self) -> Option<DiskUsage> {
         self.reserve.level(self.available)
     }
-}
-
-fn level(available: u64, reserve: u64) -> Level {
-    match available {
-        left if left <= reserve / 2 => Level::AlreadyFull,
-        left if left <= reserve => Level::AlmostFull,
-        _ => Level::Normal,
-    }
-}
-
-fn share_of(capacity: u64) -> u64 {
-    (capacity as f64 * RESERVE_SHARE) as u64
 }
 
 #[cfg(test)]
@@ -125,7 +90,7 @@ mod tests {
 
     #[test]
     fn level_follows_reserve_share_and_limit() {
-        use Level::{AlmostFull, AlreadyFull, Normal};
+        use DiskUsage::{AlmostFull, AlreadyFull, Normal};
         // Room, raftstore.capacity, storage.reserve-space, available.
         let cases = [
             // compose/tikv.toml: 256MB on a tmpfs of 1 GiB.
@@ -162,8 +127,8 @@ mod tests {
             let reserve = Reserve::of_data(config, GIB);
             assert_eq!(reserve, Reserve::Unknown { at_default: 5 * GIB });
             assert_eq!((reserve.level(900 * MIB), reserve.level(0)), (None, None));
-            assert_eq!(reserve.level_at_default(900 * MIB), Level::AlreadyFull);
-            assert_eq!(Reserve::of_data(config, 500 * GIB).level_at_default(300 * GIB), Level::Normal);
+            assert_eq!(reserve.level_at_default(900 * MIB), DiskUsage::AlreadyFull);
+            assert_eq!(Reserve::of_data(config, 500 * GIB).level_at_default(300 * GIB), DiskUsage::Normal);
         }
     }
 

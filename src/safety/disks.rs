@@ -6,21 +6,22 @@ use crate::{
     chaos::human_bytes,
     cluster::{
         assumed::RESERVE_SPACE,
-        space::{Level, Reserve, Space},
+        space::{Reserve, Space},
     },
 };
+use tikv_chaos_core::disk::DiskUsage;
 
 /// What is the matter with a store's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disk {
     /// It refuses writes.
-    Full(Level),
+    Full(DiskUsage),
     /// What the store keeps free of it is not known; by TiKV's default it would be this.
-    Unknown { at_default: Level },
+    Unknown { at_default: DiskUsage },
 }
 
 impl Disk {
-    pub fn full(self) -> Option<Level> {
+    pub fn full(self) -> Option<DiskUsage> {
         match self {
             Self::Full(level) => Some(level),
             Self::Unknown { .. } => None,
@@ -32,7 +33,7 @@ impl Disk {
 pub(super) fn after_fill(name: &str, voters: Voters, space: Space) -> Option<String> {
     let (left, of) = (human_bytes(space.available), human_bytes(space.capacity));
     let level = match space.level() {
-        Some(Level::Normal) => return None,
+        Some(DiskUsage::Normal) => return None,
         Some(level) => level,
         None => {
             let level = space.reserve.level_at_default(space.available);
@@ -57,7 +58,7 @@ pub(super) fn after_fill(name: &str, voters: Voters, space: Space) -> Option<Str
 impl Situation {
     /// The stores that serve and of which it is not known whether they take writes, each with what it would be by TiKV's
     /// default.
-    fn unknown(&self) -> Vec<(&str, Level)> {
+    fn unknown(&self) -> Vec<(&str, DiskUsage)> {
         // A fill says of its own target what becomes of it.
         let filled = matches!(self.effect, Effect::Full { .. }).then_some(self.target);
         let members = self.members.iter().enumerate().filter(|(at, one)| one.out.is_none() && Some(*at) != filled);
@@ -128,25 +129,25 @@ mod tests {
         Situation { voters: Voters::Stores, members, cuts: vec![], placement, down_after, target: 0, effect }
     }
 
-    fn unknown(at_default: Level) -> Option<Disk> {
+    fn unknown(at_default: DiskUsage) -> Option<Disk> {
         Some(Disk::Unknown { at_default })
     }
 
     #[test]
     fn store_that_refuses_writes_is_lost_to_every_quorum() {
-        let full = judge(&cluster([None, Some(Disk::Full(Level::AlreadyFull)), None], Effect::Out));
+        let full = judge(&cluster([None, Some(Disk::Full(DiskUsage::AlreadyFull)), None], Effect::Out));
         assert_eq!(full.grade, Grade::Refused);
         assert!(
             full.consequence.starts_with("this leaves 1 of 3 stores reachable (tikv1 has a full disk): writes stop")
         );
-        let almost = judge(&cluster([None, None, Some(Disk::Full(Level::AlmostFull))], Effect::Out));
+        let almost = judge(&cluster([None, None, Some(Disk::Full(DiskUsage::AlmostFull))], Effect::Out));
         assert!(almost.consequence.contains("(tikv2 has an almost full disk)"), "{almost:?}");
         assert_eq!(judge(&cluster([None; 3], Effect::Out)).grade, Grade::Fine);
     }
 
     #[test]
     fn store_whose_reserve_is_not_known_needs_care_and_is_not_called_full() {
-        let one = judge(&cluster([None, unknown(Level::AlreadyFull), None], Effect::Out));
+        let one = judge(&cluster([None, unknown(DiskUsage::AlreadyFull), None], Effect::Out));
         assert_eq!(one.grade, Grade::Careful);
         let (says, whether) = one.consequence.split_once("; ").unwrap();
         assert!(says.starts_with("this leaves 2 of 3 stores reachable: every region keeps its quorum"), "{one:?}");
@@ -154,7 +155,7 @@ mod tests {
         let expected =
             "storage.reserve-space of tikv1 is not known: at TiKV's default of 5.0 GiB its disk would be full";
         assert_eq!(one.reasons, [expected]);
-        let (full, fine) = (unknown(Level::AlmostFull), unknown(Level::Normal));
+        let (full, fine) = (unknown(DiskUsage::AlmostFull), unknown(DiskUsage::Normal));
         let all = |disks| judge(&cluster(disks, Effect::Slow { most_ms: 1 })).reasons.remove(0);
         assert!(all([full, full, full]).ends_with("their disks would be full"));
         assert!(all([fine, full, full]).ends_with("the disk of tikv1 and tikv2 would be full"));

@@ -7,6 +7,7 @@ mod limits;
 mod placement;
 
 use std::time::Duration;
+use tikv_chaos_core::disk::DiskUsage;
 
 use serde::Serialize;
 
@@ -17,7 +18,7 @@ pub use placement::{Known, Placement};
 
 use crate::cluster::{
     assumed::{GRPC_KEEPALIVE_TIMEOUT, RAFT_CLIENT_MAX_BACKOFF},
-    space::{Level, Space},
+    space::Space,
 };
 
 /// How an injection is met.
@@ -209,7 +210,7 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
         Effect::Slow { most_ms } if *most_ms >= voters.as_good_as_out_ms() => after.take_out(situation.target),
         Effect::Slow { .. } => situation.too_far().for_each(|other| after.cut(situation.target, other)),
         Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
-        Effect::Full { space, .. } if space.level().is_some_and(Level::is_full) => after.fill(situation.target),
+        Effect::Full { space, .. } if space.level().is_some_and(DiskUsage::is_full) => after.fill(situation.target),
         Effect::Full { .. } => {}
     }
     // Members of PD whom no store reaches are no PD, however well they reach one another.
@@ -304,7 +305,7 @@ impl MemberBefore {
     fn trouble(&self) -> Option<String> {
         let apart = self.apart.then_some("is cut off from the stores");
         let full = self.disk.and_then(Disk::full).map(|level| match level {
-            Level::AlmostFull => "has an almost full disk",
+            DiskUsage::AlmostFull => "has an almost full disk",
             _ => "has a full disk",
         });
         let why = self.out.as_deref().or(full).or(apart)?;

@@ -56,7 +56,7 @@ impl Versions {
     pub const SINCE_8_5: Self = Self(&[(Version::new(8, 5, 0), NEXT)]);
     pub const SINCE_7_5: Self = Self(&[(Version::new(7, 5, 0), NEXT)]);
 
-    /// Whether it holds for that version; `None` where nobody looked.
+    /// Whether it holds for that version; `None` where the source was not read.
     pub fn has(&self, version: Option<Version>) -> Option<bool> {
         let version = version.filter(|version| version.is_known())?;
         Some(self.0.iter().any(|(from, until)| (*from..*until).contains(&version)))

@@ -1,7 +1,7 @@
 //! A stand-in for a TiKV cluster, for people who want to try or to teach without two gigabytes of images: stores, PDs
 //! and a load that run in containers FROM scratch, from this same binary. Real processes, real network, real
 //! consensus on TiKV's own Raft library, real files; PD's and TiKV's ports, paths, shapes, metric names, log lines
-//! and timings where somebody who breaks the cluster would look. It says plainly that it is a stand-in: in the first line of
+//! and timings where a user who breaks the cluster would look. It says plainly that it is a stand-in: in the first line of
 //! its log, in its version, and with `stand-in:` before what TiKV and PD would not log.
 //!
 //! It plays one version (`behaviour`), is set by a file as TiKV and PD are (`settings`), and is no kinder than they are:
@@ -81,7 +81,7 @@ impl Node {
     fn is_graceful(&self) -> bool {
         match self {
             Self::Store(_, settings) => {
-                settings.play.behaviour.graceful_shutdown && !settings.graceful_shutdown.is_zero()
+                settings.play.behaviour.has_graceful_shutdown() && !settings.graceful_shutdown.is_zero()
             }
             Self::Pd(..) | Self::Load(_) => false,
         }

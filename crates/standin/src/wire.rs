@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tikv_chaos_core::disk::DiskUsage;
 
 /// PD's own endpoints for stores; only its leader answers.
 pub const ALLOC_ID: &str = "/demo/id";
@@ -50,15 +51,6 @@ impl Region {
     pub fn store_of(&self, peer: u64) -> Option<u64> {
         self.peers.iter().find(|one| one.id == peer).map(|one| one.store_id)
     }
-}
-
-/// How full a disk is (facts of `src/server/server.rs`: reserve, and half of it).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum DiskUsage {
-    #[default]
-    Normal,
-    AlmostFull,
-    AlreadyFull,
 }
 
 /// In bytes.

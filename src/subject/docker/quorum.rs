@@ -48,7 +48,7 @@ pub(super) fn not_serving(store: &StoreView, cluster: &ClusterState) -> Option<S
     Some(format!("is {} in PD{silent}", store.state_name))
 }
 
-/// The stores that have voters, or, where nobody knows, may have some.
+/// The stores that have voters, or, where that is not known, may have some.
 fn stores_with_voters(pd: &PdView, regions: Option<&Regions>) -> BTreeSet<u64> {
     match regions {
         Some(regions) => regions.iter().flat_map(|(voters, _)| voters.stores()).collect(),

@@ -2,13 +2,14 @@
 //! that only makes sense now is left out when it is older.
 
 use std::time::Duration;
+use tikv_chaos_core::disk::DiskUsage;
 
 use jiff::Timestamp;
 use ratatui::style::Style;
 
 use super::node_table::{Cell, Column};
 use crate::{
-    cluster::{ClusterState, NodeView, PdNode, Read, StoreMetrics, StoreView, assumed, space::Level},
+    cluster::{ClusterState, NodeView, PdNode, Read, StoreMetrics, StoreView, assumed},
     subject::docker::{Node, Role},
     tui::{
         Model,
@@ -112,11 +113,11 @@ fn of_pd(
 }
 
 /// What TiKV calls the disk, where that is known.
-fn space_sign(theme: Theme, level: Option<Level>) -> (&'static str, Style) {
+fn space_sign(theme: Theme, level: Option<DiskUsage>) -> (&'static str, Style) {
     match level {
-        Some(Level::Normal) => ("", theme.plain()),
-        Some(Level::AlmostFull) => ("!", theme.warn()),
-        Some(Level::AlreadyFull) => ("!!", theme.bad()),
+        Some(DiskUsage::Normal) => ("", theme.plain()),
+        Some(DiskUsage::AlmostFull) => ("!", theme.warn()),
+        Some(DiskUsage::AlreadyFull) => ("!!", theme.bad()),
         None => ("?", theme.plain()),
     }
 }

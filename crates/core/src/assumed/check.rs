@@ -1,4 +1,4 @@
-//! Whether a series that a text names, or that somebody prints, is one that the facts have for a version.
+//! Whether a series that a text names, or that a program prints, is one that the facts have for a version.
 
 use super::facts::{self, Kind, LINES};
 use crate::{Version, Versions};
@@ -44,6 +44,19 @@ pub fn series(text: &str, version: Option<Version>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The labels of a metric in that version; none of a metric that it lacks.
+pub fn labels(metric: &str, version: Version) -> Vec<&'static str> {
+    let labels = facts::metric(metric).into_iter().flat_map(|metric| metric.labels);
+    labels.filter(|one| holds(one.versions, Some(version))).map(|one| one.name).collect()
+}
+
+/// What that label of a metric may say in that version, where that is not anything.
+pub fn values(metric: &str, label: &str, version: Version) -> Vec<&'static str> {
+    let labels = facts::metric(metric).into_iter().flat_map(|metric| metric.labels);
+    let values = labels.filter(|one| one.name == label).flat_map(|one| one.values);
+    values.filter(|(_, of)| holds(*of, Some(version))).map(|(value, _)| *value).collect()
 }
 
 /// Of a line of a log, by the part that does not change.

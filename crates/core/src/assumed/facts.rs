@@ -358,7 +358,7 @@ pub fn metric(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
 }
 
-/// What a default or threshold is in that version; `None` where nobody read it.
+/// What a default or threshold is in that version; `None` where its source was not read.
 pub fn setting(name: &str, version: Option<Version>) -> Option<Amount> {
     SETTINGS.iter().find(|row| row.name == name && row.versions.has(version) == Some(true)).map(|row| row.amount)
 }

@@ -16,9 +16,12 @@ use crate::{
     http::Answer,
     pace::Pace,
     settings,
-    wire::{DiskUsage, Heartbeat, Led, Region, StoreMeta},
+    wire::{Heartbeat, Led, Region, StoreMeta},
 };
-use tikv_chaos_core::assumed::{self, DISCONNECTED, DISCONNECTED_AFTER, DOWN, DOWN_AFTER, MAX_REPLICAS, UP};
+use tikv_chaos_core::{
+    assumed::{self, DISCONNECTED, DISCONNECTED_AFTER, DOWN, DOWN_AFTER, MAX_REPLICAS, UP},
+    disk::DiskUsage,
+};
 
 /// `low-space-ratio`: a store with more than this share in use gets nothing more, unless it is young: has few regions and much
 /// room (tikv/pd pkg/core/store.go, IsLowSpace).

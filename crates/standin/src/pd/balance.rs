@@ -118,6 +118,6 @@ mod tests {
         assert_eq!(moves.iter().map(|(_, _, to)| *to).collect::<Vec<_>>(), [3, 2, 3]);
         assert!(moves.iter().all(|(region, peer, to)| *peer == 10 * region + to));
         assert_eq!(evict(&state, &[2, 3], &leads, 2).len(), 2);
-        assert_eq!(evict(&state, &[], &leads, 4), [], "there is nobody to take them");
+        assert_eq!(evict(&state, &[], &leads, 4), [], "no store can take them");
     }
 }

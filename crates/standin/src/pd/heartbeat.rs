@@ -16,7 +16,7 @@ use crate::{
     wire::{Heartbeat, Led, Orders},
 };
 
-/// A transfer that nobody reported done is given up after so long.
+/// A transfer that no store reported done is given up after so long.
 const TRANSFER: Duration = Duration::from_secs(10);
 /// How often an idle scheduler of PD's looks (tikv/pd pkg/schedule/schedulers/base_scheduler.go, MaxScheduleInterval).
 const SCHEDULE: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ impl Pd {
     pub(super) fn watch_stopping(&mut self) {
         let every = self.settings.play.pace.of(SCHEDULE);
         let is_due = self.stopping.looked.is_none_or(|looked| looked.elapsed() >= every);
-        if !self.settings.play.behaviour.graceful_shutdown || !is_due {
+        if !self.settings.play.behaviour.has_graceful_shutdown() || !is_due {
             return;
         }
         self.stopping.looked = Some(Instant::now());

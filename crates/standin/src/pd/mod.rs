@@ -94,7 +94,7 @@ pub async fn run(args: args::Pd, settings: settings::Pd, log: &Logger) -> io::Re
         requests::answer(asked, api.clone(), play)
     }));
     let opts = prometheus::Opts::new(metric::PD_CLUSTER_STATUS, "Status of the cluster.");
-    let status = GaugeVec::new(opts, play.behaviour.pd_status_labels).map_err(io::Error::other)?;
+    let status = GaugeVec::new(opts, &play.behaviour.pd_status_labels()).map_err(io::Error::other)?;
     prometheus::register(Box::new(status.clone())).map_err(io::Error::other)?;
     let mut pd = Pd {
         args,

@@ -195,7 +195,7 @@ impl Pd {
     /// Puts the cluster's numbers into the metrics; a member that does not lead has none.
     fn refresh_status(&mut self) {
         self.status.reset();
-        let by_store = self.settings.play.behaviour.pd_status_labels.len() > 1;
+        let by_store = self.settings.play.behaviour.pd_status_labels().len() > 1;
         let Some(view) = self.view() else { return };
         for (name, store, value) in view.counts() {
             let store = store.to_string();

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use toml::{Table, Value};
 
-use super::units::{parse_duration, parse_size};
+use tikv_chaos_core::units::{parse_duration, parse_size};
 
 const SIZE: &str = "a size such as 64MiB or 256MB";
 const TIME: &str = "a time such as 20s or 1m30s";

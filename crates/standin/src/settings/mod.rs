@@ -5,7 +5,6 @@
 //! `[standin]`, which only it reads, they are errors.
 
 mod file;
-mod units;
 
 use std::{path::Path, time::Duration};
 
@@ -19,10 +18,6 @@ use super::{
     pace::Pace,
 };
 use file::File;
-pub use units::{duration_text, size_text};
-
-/// `server.graceful-shutdown-timeout`: src/server/config.rs, 8.5.5:299.
-const GRACEFUL_SHUTDOWN: Duration = Duration::from_secs(20);
 
 /// What a node plays, and how fast.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +76,10 @@ impl Store {
             election_ticks: file.count("raftstore", "raft-election-timeout-ticks")?.unwrap_or(RAFT_ELECTION_TICKS),
             store_heartbeat: file.time("raftstore", "pd-store-heartbeat-tick-interval")?.unwrap_or(STORE_HEARTBEAT),
             max_peer_down: file.time("raftstore", "max-peer-down-duration")?.unwrap_or(MAX_PEER_DOWN),
-            graceful_shutdown: file.duration("server", "graceful-shutdown-timeout")?.unwrap_or(GRACEFUL_SHUTDOWN),
-            region_split: split.unwrap_or(play.behaviour.region_split_mib << 20),
+            graceful_shutdown: file
+                .duration("server", "graceful-shutdown-timeout")?
+                .unwrap_or(play.behaviour.graceful_shutdown),
+            region_split: split.unwrap_or(play.behaviour.region_split),
         };
         if settings.election_ticks <= settings.heartbeat_ticks {
             return Err(file.refused("raftstore.raft-election-timeout-ticks must be more than raft-heartbeat-ticks"));
@@ -172,7 +169,7 @@ mod tests {
         assert_eq!((pd.lease.as_secs(), pd.stores, pd.regions, pd.play.speed), (9, 5, 10, 10.0));
     }
 
-    /// Whoever moves from the stand-in to the cluster of `compose` takes the file along.
+    /// A user who moves on to the cluster of `compose` can keep the file.
     #[test]
     fn file_of_real_node_is_taken_as_it_is() {
         let store = store(include_str!("../../../../compose/tikv.toml")).unwrap();

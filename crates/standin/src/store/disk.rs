@@ -4,8 +4,9 @@ use std::{io, path::Path};
 
 use nix::sys::statvfs::statvfs;
 
-use crate::wire::{DiskUsage, Space};
-use tikv_chaos_core::assumed::RESERVE_SHARE;
+use tikv_chaos_core::disk::{DiskUsage, reserve};
+
+use crate::wire::Space;
 
 /// The file system under a folder, cut to `raftstore.capacity` where that is not 0; `used` is what the store itself has
 /// written.
@@ -21,18 +22,11 @@ fn within(disk: Space, capacity: u64) -> Space {
     Space { capacity, available: disk.available.min(capacity.saturating_sub(disk.used)), ..disk }
 }
 
-/// `reserve` is `storage.reserve-space`: TiKV keeps a twentieth of the disk at least, and does not look at all where it is 0.
-pub fn usage(space: Space, reserve: u64) -> DiskUsage {
-    if reserve == 0 {
-        return DiskUsage::Normal;
-    }
-    let reserve = reserve.max((space.capacity as f64 * RESERVE_SHARE) as u64);
-    if space.available <= reserve / 2 {
-        DiskUsage::AlreadyFull
-    } else if space.available <= reserve {
-        DiskUsage::AlmostFull
-    } else {
-        DiskUsage::Normal
+/// `configured` is `storage.reserve-space`: TiKV does not look at its disk where it is 0.
+pub fn usage(space: Space, configured: u64) -> DiskUsage {
+    match configured {
+        0 => DiskUsage::Normal,
+        _ => DiskUsage::of(space.available, reserve(configured, space.capacity)),
     }
 }
 

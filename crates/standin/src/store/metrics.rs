@@ -47,13 +47,14 @@ impl Metrics {
         let gauge = |name, help| known(GaugeVec::new(Opts::new(name, help), &["type"]));
         let grpc = HistogramOpts::new(metric::GRPC_DURATION, "Bucketed histogram of grpc server messages")
             .buckets(exponential_buckets(0.000_05, 2.0, 22)?);
-        let parts = behaviour.slow_scores;
+        let parts = behaviour.slow_scores();
         let labels: &[&str] = if parts.is_empty() { &[] } else { &["type"] };
         let slow = known(GaugeVec::new(Opts::new(metric::SLOW_SCORE, "Slow score of the store."), labels))?;
         if parts.is_empty() {
             slow.with_label_values::<&str>(&[]).set(1.0);
         }
         parts.iter().for_each(|part| slow.with_label_values(&[part]).set(1.0));
+        let grpc_labels = behaviour.grpc_labels();
         let has_network = behaviour.has_network_score();
         let inspected = || {
             let opts =
@@ -67,8 +68,8 @@ impl Metrics {
         known(Gauge::with_opts(info.const_label("version", behaviour.to_string()).const_label("hash", "")))?
             .set(*STARTED as f64);
         let metrics = Self {
-            grpc: known(HistogramVec::new(grpc, behaviour.grpc_labels))?,
-            grpc_has_priority: behaviour.grpc_labels.contains(&"priority"),
+            grpc: known(HistogramVec::new(grpc, &grpc_labels))?,
+            grpc_has_priority: grpc_labels.contains(&"priority"),
             requests: counter(
                 metric::ASYNC_REQUESTS,
                 "Total number of engine asynchronous requests",

@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tikv_chaos_core::disk::DiskUsage;
 
 use kv::Kv;
 use link::PdLink;
@@ -38,7 +39,7 @@ use super::{
     peer_log::PeerLog,
     raft::{Groups, Ticks, Timings, decode, encode, metric_name},
     settings,
-    wire::{DiskUsage, Heartbeat, Orders, Region, Space, StoreMeta},
+    wire::{Heartbeat, Orders, Region, Space, StoreMeta},
 };
 
 /// The note that holds the store's own id; no region has this number.

@@ -6,6 +6,7 @@
 //! (src/server/service/kv.rs).
 
 use std::{io, time::Instant};
+use tikv_chaos_core::disk::DiskUsage;
 
 use prometheus::IntCounterVec;
 use tokio::{
@@ -17,7 +18,7 @@ use super::{Store, kv, kv::Kv, metrics::Metrics};
 use crate::{
     net::{read_frame, write_frame},
     raft::{Group, Lost},
-    wire::{DiskUsage, Op, Region, Reply, Request},
+    wire::{Op, Region, Reply, Request},
 };
 
 /// Statuses of `tikv_storage_engine_async_request_total` that occur here.
@@ -35,7 +36,7 @@ fn status(reply: &Reply) -> &'static str {
     }
 }
 
-/// A request under way. One that is dropped ends without anybody knowing how.
+/// A request under way. One that is dropped has an unknown outcome.
 struct Pending {
     kind: &'static str,
     reply: Option<oneshot::Sender<Reply>>,

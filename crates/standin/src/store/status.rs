@@ -1,11 +1,12 @@
 //! The status port.
 
 use serde_json::{Value, json};
+use tikv_chaos_core::units::{duration_text, size_text};
 
 use crate::{
     args,
     http::{Answer, Asked},
-    settings::{self, duration_text, size_text},
+    settings,
 };
 use tikv_chaos_core::assumed;
 
@@ -37,7 +38,7 @@ pub fn config(args: &args::Store, settings: &settings::Store) -> Value {
         },
         "standin": { "version": behaviour.version.to_string(), "speed": settings.play.speed },
     });
-    if behaviour.graceful_shutdown {
+    if behaviour.has_graceful_shutdown() {
         config["server"]["graceful-shutdown-timeout"] = duration_text(settings.graceful_shutdown).into();
     }
     config

@@ -9,10 +9,11 @@ use crate::{
     chaos::{DataMount, FaultMetadata, Metadata},
     cluster::{
         NodeConfig, NodeView,
-        space::{Level, Reserve, Space},
+        space::{Reserve, Space},
     },
     safety::Disk,
 };
+use tikv_chaos_core::disk::DiskUsage;
 
 /// The disk on that mount once so many bytes are filled.
 pub fn after_fill(
@@ -40,7 +41,7 @@ pub fn after_fill(
 /// that anything is.
 pub fn before(node: &Node, view: Option<&NodeView>, open: &[Metadata]) -> Option<Disk> {
     let of_it = open.iter().filter(|one| one.container_id == node.id);
-    let full = Some(Disk::Full(Level::AlreadyFull));
+    let full = Some(Disk::Full(DiskUsage::AlreadyFull));
     if node.role == Role::Pd {
         let whole =
             |fault: &FaultMetadata| matches!(fault, FaultMetadata::DiskPressure { whole: true, fill_percent: 100, .. });
@@ -51,12 +52,12 @@ pub fn before(node: &Node, view: Option<&NodeView>, open: &[Metadata]) -> Option
     for one in of_it {
         let FaultMetadata::DiskPressure { fill_bytes, mount, .. } = &one.fault else { continue };
         match Holds::of(node, config, mount) {
-            // How much is left there, nobody says.
+            // How much is left there is not reported.
             Holds::RaftLog => return full,
             Holds::Data => filled = Some(filled.unwrap_or(0).saturating_add(*fill_bytes)),
         }
     }
-    // Filled on purpose, and nobody says how far.
+    // Filled on purpose; how far is not reported.
     let Some(space) = view.and_then(NodeView::space) else { return full.filter(|_| filled.is_some()) };
     // TiKV looks at its disk once a minute, so that PD may not know of a fill yet.
     let least = space.available.saturating_sub(filled.unwrap_or(0));

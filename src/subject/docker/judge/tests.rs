@@ -1,6 +1,7 @@
 //! Verdicts on clusters put together from values: what PD and the nodes say, and what is injected already.
 
 use std::collections::BTreeMap;
+use tikv_chaos_core::units::parse_size;
 
 use super::{
     super::node::{Endpoints, Health, Node, Role, Snapshot, State},
@@ -105,7 +106,7 @@ fn open(node: &Node, fault: FaultMetadata) -> Metadata {
 /// As the status port gives what this program's own compose file gives to TiKV.
 fn of_the_compose_file() -> NodeConfig {
     let file: toml::Table = include_str!("../../../../compose/tikv.toml").parse().unwrap();
-    let reserve = file["storage"]["reserve-space"].as_str().and_then(node_config::size).unwrap();
+    let reserve = file["storage"]["reserve-space"].as_str().and_then(parse_size).unwrap();
     assert_eq!(reserve, 256 * MIB);
     let answer = format!(
         r#"{{"storage":{{"data-dir":"/data","reserve-space":"{}MiB","reserve-raft-space":"1GiB"}},
@@ -170,7 +171,7 @@ fn fill_that_holds_counts_by_what_it_leaves() {
     let full = with(800 * MIB, mount("tikv1", "/data"), &before);
     assert_eq!(full.grade, Grade::Refused);
     assert!(full.consequence.contains("(tikv1 has a full disk)"), "{full:?}");
-    // Where nobody says how much is left, a disk that was filled counts as full.
+    // Where it is not reported how much is left, a disk that was filled counts as full.
     let mut silent = cluster(GIB, 900 * MIB, None);
     silent.1.nodes.clear();
     assert_eq!(with(90 * MIB, mount("tikv1", "/data"), &silent).grade, Grade::Refused);
