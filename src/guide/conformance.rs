@@ -1,4 +1,4 @@
-//! TiKV as the facts have it, at four versions and one that nobody read: `/metrics` with the labels and types of each, what
+//! TiKV as the facts have it, at four versions and one that was not read: `/metrics` with the labels and types of each, what
 //! the reader makes of it, and what of the guides is told and seen.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
@@ -218,7 +218,7 @@ fn windows_of_full_disk_are_as_long_as_its_versions_look() {
     for (says, _) in NODES {
         let version = Version::parse(says);
         let windows = until(version);
-        // A version that nobody read gets the longest.
+        // A version that was not read gets the longest.
         let look = facts::time_of("disk check", version).map_or(60, |time| time.as_secs());
         let told = facts::time_of("store size", version).map_or(60, |time| time.as_secs());
         for (window, at_least) in windows.into_iter().zip([look, look, told]) {

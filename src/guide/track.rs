@@ -23,7 +23,7 @@ pub struct Track {
     pub target: String,
     pub name: String,
     pub began: Timestamp,
-    /// What the target runs, once anybody said; until then the guide claims what holds for any version.
+    /// What the target runs, once that is known; until then the guide claims what holds for any version.
     version: Option<Version>,
     pub before: Before,
     /// When nothing of it was left.

@@ -1,5 +1,5 @@
 //! Which versions of TiKV a part of a guide is for: `>=8.5.5`, `>=8.5.0 <8.5.4`, `<8.5.4 or unknown`. A version whose source was
-//! never read is unknown, as one that nobody could tell: what is said then claims the least.
+//! never read is unknown, as one that no node told: what is said then claims the least.
 
 use serde::Deserialize;
 use tikv_chaos_core::Version;

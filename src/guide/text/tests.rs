@@ -9,7 +9,7 @@ use crate::cluster::assumed::{
     metric,
 };
 
-/// Each whose source was read, and one that nobody knows.
+/// Each whose source was read, and an unknown one.
 fn versions() -> impl Iterator<Item = Option<Version>> {
     READ.into_iter().map(Some).chain([None])
 }
