@@ -16,5 +16,6 @@ mod recovery;
 mod routes;
 mod safety;
 mod screen;
+mod situations;
 mod standin;
 mod standin_facts;

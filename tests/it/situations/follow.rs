@@ -1,0 +1,1 @@
+//! Peers that get another address while a fault names them.

@@ -1,0 +1,1 @@
+//! Which containers are nodes, and where they keep their data.

@@ -1,0 +1,1 @@
+//! Records of a node's former life; several faults on one path; what nobody measured.

@@ -1,0 +1,1 @@
+//! Faults on the ways that the nodes' traffic really takes.
