@@ -26,6 +26,8 @@ const TOOL_DIRS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", 
 const MODULES: &str = "/usr/lib/uml/modules";
 
 const INIT: &str = include_str!("guest-init.sh");
+/// What lets the kernel run on processors whose registers are more than it knows.
+const REGISTERS: &str = include_str!("guest-registers.c");
 const BEGIN: &str = "guest: script begins\n";
 const END: &str = "guest: script ended with ";
 
@@ -49,6 +51,7 @@ kill -KILL 0
 pub fn missing() -> Option<String> {
     let tools = [
         KERNEL,
+        "cc",
         "dockerd",
         "docker",
         "containerd",
@@ -105,7 +108,13 @@ fn handover(script: &str, env: &[(&str, &str)]) -> io::Result<PathBuf> {
     fs::write(dir.join("script"), script)?;
     fs::write(dir.join("init"), INIT)?;
     fs::set_permissions(dir.join("init"), fs::Permissions::from_mode(0o755))?;
-    Ok(dir)
+    fs::write(dir.join("registers.c"), REGISTERS)?;
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O1", "-o", "registers.so", "registers.c", "-ldl"]);
+    match cc.current_dir(&dir).output()? {
+        built if built.status.success() => Ok(dir),
+        built => Err(io::Error::other(format!("registers.c: {}", String::from_utf8_lossy(&built.stderr)))),
+    }
 }
 
 fn quote(value: &str) -> String {
@@ -117,7 +126,7 @@ fn boot(dir: &Path, limit: Duration) -> io::Result<(String, bool)> {
     let mut leash = Command::new("/bin/sh")
         .args(["-c", LEASH, "leash"])
         .arg(dir)
-        .arg(KERNEL)
+        .args(["env", &format!("LD_PRELOAD={}/registers.so", dir.display()), KERNEL])
         .args(["rootfstype=hostfs", "rootflags=/", "ro", "con=null", "con0=null,fd:1"])
         .arg(format!("mem={MEMORY_MIB}M"))
         .arg(format!("init={}/init", dir.display()))
