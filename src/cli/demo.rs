@@ -26,24 +26,39 @@ use crate::{
 const UP_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What every form of the command takes.
-#[derive(Debug, Clone, clap::Args)]
+/// What makes a demo: before `up` or after it, or with neither.
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Options {
-    /// How many stores
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=9))]
-    nodes: u16,
-    /// The version of TiKV and PD that it behaves like
-    #[arg(long = "as", value_name = "VERSION", default_value_t = DEFAULT_VERSION, value_parser = version)]
-    plays: Version,
-    /// How much faster than TiKV's its elections and heartbeats are, 1 to 50
-    #[arg(long, value_name = "F", default_value_t = 1.0, value_parser = speed)]
-    speed: f64,
-    /// Operations a second of the built-in load, 0 for none
-    #[arg(long, value_name = "OPS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=5000))]
-    rate: u32,
+    /// How many stores [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=9))]
+    nodes: Option<u16>,
+    #[arg(
+        long = "as", value_name = "VERSION", value_parser = version,
+        help = format!("The version of TiKV and PD that it behaves like [default: {DEFAULT_VERSION}]")
+    )]
+    plays: Option<Version>,
+    /// How much faster than TiKV's its elections and heartbeats are, 1 to 50 [default: 1]
+    #[arg(long, value_name = "F", value_parser = speed)]
+    speed: Option<f64>,
+    /// Operations a second of the built-in load, 0 for none [default: 200]
+    #[arg(long, value_name = "OPS", value_parser = clap::value_parser!(u32).range(0..=5000))]
+    rate: Option<u32>,
     /// Publish the first PD's API on this port of 127.0.0.1
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pd_port: Option<u16>,
+}
+
+impl Options {
+    /// These, and those of `before` that are not among them.
+    fn or(self, before: Self) -> Self {
+        Self {
+            nodes: self.nodes.or(before.nodes),
+            plays: self.plays.or(before.plays),
+            speed: self.speed.or(before.speed),
+            rate: self.rate.or(before.rate),
+            pd_port: self.pd_port.or(before.pd_port),
+        }
+    }
 }
 
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -79,8 +94,14 @@ pub fn name(text: &str) -> Result<String, String> {
 }
 
 fn spec(name: &str, options: &Options) -> DemoSpec {
-    let Options { nodes, plays, speed, rate, pd_port } = options.clone();
-    DemoSpec { name: name.to_owned(), stores: nodes, version: plays, speed, rate, pd_port }
+    DemoSpec {
+        name: name.to_owned(),
+        stores: options.nodes.unwrap_or(3),
+        version: options.plays.unwrap_or(DEFAULT_VERSION),
+        speed: options.speed.unwrap_or(1.0),
+        rate: options.rate.unwrap_or(200),
+        pd_port: options.pd_port,
+    }
 }
 
 /// `demo` alone: up, the screen, and down again if that is the answer.
@@ -98,9 +119,10 @@ pub async fn show(config: &Config, name: &str, options: &Options) -> Result<Exit
     Ok(ended.exit)
 }
 
-pub async fn run(config: &Config, name: &str, action: &Action) -> Result<ExitCode, Failure> {
+/// `before` is what was said before the action, as in `demo --nodes 5 up`.
+pub async fn run(config: &Config, name: &str, before: Options, action: Action) -> Result<ExitCode, Failure> {
     match action {
-        Action::Up(options) => up(config, &spec(name, options)).await,
+        Action::Up(options) => up(config, &spec(name, &options.or(before))).await,
         Action::Down => down(config, name).await,
         Action::Status => status(config, name).await,
     }
@@ -232,4 +254,17 @@ async fn status(config: &Config, name: &str) -> Result<ExitCode, Failure> {
         output::lines(found.containers.iter().map(|member| format!("  {:<24}  {}", member.name, member.status)));
     }
     Ok(if found.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_count_before_up_too_and_the_later_ones_more() {
+        let before = Options { nodes: Some(5), rate: Some(0), ..Options::default() };
+        let after = Options { rate: Some(10), ..Options::default() };
+        let spec = spec("demo", &after.or(before));
+        assert_eq!((spec.stores, spec.rate, spec.speed), (5, 10, 1.0));
+    }
 }

@@ -122,7 +122,7 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             | Subcommand::Config { .. }
             | Subcommand::Completions { .. }
             | Subcommand::Man => Ok(ExitCode::SUCCESS),
-            Subcommand::Demo { name, action: Some(action), .. } => demo::run(config, &name, &action).await,
+            Subcommand::Demo { name, options, action: Some(action) } => demo::run(config, &name, options, action).await,
             Subcommand::Demo { name, options, action: None } => demo::show(config, &name, &options).await,
         }
     })
