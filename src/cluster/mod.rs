@@ -20,5 +20,5 @@ pub use tikv_chaos_core::assumed;
 pub use config_cache::ConfigCache;
 pub use node_config::NodeConfig;
 pub use pd_config::PdConfig;
-pub use reader::{Reach, Reached, Reader};
+pub use reader::{Port, Reach, Reached, Reader};
 pub use state::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};

@@ -7,6 +7,7 @@ mod pd_memory;
 use std::{
     collections::BTreeMap,
     future::Future,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -34,7 +35,21 @@ const ASKED_AT_ONCE: usize = 128;
 /// A way to the ports of nodes.
 pub trait Reach: Sync {
     /// Asks a node, within a second or so where the way is known. The error goes on where "PD at pd0:2379 " ends.
-    fn get(&self, id: &str, port: u16, path: &str) -> impl Future<Output = Result<Reached, String>> + Send;
+    fn get(&self, id: &str, port: Port, path: &str) -> impl Future<Output = Result<Reached, String>> + Send;
+}
+
+/// A node's port of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    pub number: u16,
+    /// The loopback address that PD lists for it: no other node reaches it.
+    pub loopback: Option<IpAddr>,
+}
+
+impl From<u16> for Port {
+    fn from(number: u16) -> Self {
+        Self { number, loopback: None }
+    }
 }
 
 /// An answer, and how the node was reached.
@@ -108,7 +123,7 @@ impl Memory {
     /// Whether a configuration was kept that was not before.
     async fn read(&mut self, roster: &Roster, reach: &impl Reach, configs: &ConfigCache) -> bool {
         self.nodes.retain(|id, _| roster.members.iter().any(|member| member.id == *id));
-        let stores: Vec<(&Member, u16)> =
+        let stores: Vec<(&Member, Port)> =
             roster.of(Kind::Tikv).map(|member| (member, self.status_port(roster, member))).collect();
         let mut asked = Vec::new();
         for (at, (member, port)) in stores.iter().enumerate() {
@@ -116,21 +131,15 @@ impl Memory {
             memory.config.meet(member, configs);
             match &member.silent {
                 Some(silent) => {
-                    let error = format!("{} {silent}", member.label(*port));
+                    let error = format!("{} {silent}", member.label(port.number));
                     memory.config.miss(&error);
                     memory.metrics.error = Some(error);
                     self.nodes.insert(member.id.clone(), memory);
                 }
-                None => asked.push((at, memory)),
+                None => asked.push(Asked { at, memory, kept: false }),
             }
         }
-        let stores = &stores;
-        let ask = |(at, mut memory): (usize, NodeMemory)| async move {
-            let (member, port) = stores[at];
-            let kept = memory.read(member, port, reach, configs).await;
-            (member.id.clone(), memory, kept)
-        };
-        let nodes = stream::iter(asked).map(ask).buffer_unordered(ASKED_AT_ONCE).collect::<Vec<_>>();
+        let nodes = ask_all(&stores, asked, reach, configs);
         let of_pd = async {
             self.pd.read(roster, reach).await;
             let answered = match (&self.pd.view.value, &self.pd.view.error) {
@@ -140,15 +149,24 @@ impl Memory {
             self.pd_config.read_any(roster, answered, reach, configs).await
         };
         let (kept, read) = tokio::join!(of_pd, nodes);
-        let kept = kept || read.iter().any(|(_, _, kept)| *kept);
-        self.nodes.extend(read.into_iter().map(|(id, memory, _)| (id, memory)));
+        // PD was asked at the same time, and may list another place than the usual one.
+        let listed: Vec<(&Member, Port)> =
+            stores.iter().map(|(member, _)| (*member, self.status_port(roster, member))).collect();
+        let elsewhere = |one: &Asked| one.memory.metrics.error.is_some() && listed[one.at].1 != stores[one.at].1;
+        let (again, mut done): (Vec<_>, Vec<_>) = read.into_iter().partition(elsewhere);
+        done.extend(ask_all(&listed, again, reach, configs).await);
+        let kept = kept || done.iter().any(|one| one.kept);
+        self.nodes.extend(done.into_iter().map(|one| (stores[one.at].0.id.clone(), one.memory)));
         kept
     }
 
     /// As its command says, else as PD says, else the usual one.
-    fn status_port(&self, roster: &Roster, member: &Member) -> u16 {
-        let by_pd = || Some(host_and_port(&roster.store_of(member, &self.pd.stores)?.status_address)?.1);
-        member.http_port.or_else(by_pd).unwrap_or_else(|| member.http_port())
+    fn status_port(&self, roster: &Roster, member: &Member) -> Port {
+        let by_pd = || {
+            let (host, number) = host_and_port(&roster.store_of(member, &self.pd.stores)?.status_address)?;
+            Some(Port { number, loopback: host.parse().ok().filter(IpAddr::is_loopback) })
+        };
+        member.http_port.map(Port::from).or_else(by_pd).unwrap_or_else(|| member.http_port().into())
     }
 
     fn state(&self, roster: &Roster) -> ClusterState {
@@ -173,9 +191,31 @@ impl Memory {
     }
 }
 
+/// A node that is asked, by its place among all.
+struct Asked {
+    at: usize,
+    memory: NodeMemory,
+    /// There is a new configuration to keep.
+    kept: bool,
+}
+
+async fn ask_all(
+    stores: &[(&Member, Port)],
+    asked: Vec<Asked>,
+    reach: &impl Reach,
+    configs: &ConfigCache,
+) -> Vec<Asked> {
+    let ask = |mut one: Asked| async move {
+        let (member, port) = stores[one.at];
+        one.kept = one.memory.read(member, port, reach, configs).await;
+        one
+    };
+    stream::iter(asked).map(ask).buffer_unordered(ASKED_AT_ONCE).collect().await
+}
+
 impl NodeMemory {
     /// Metrics each time, and the configuration where that is due; whether there was a new one to keep.
-    async fn read(&mut self, member: &Member, port: u16, reach: &impl Reach, configs: &ConfigCache) -> bool {
+    async fn read(&mut self, member: &Member, port: Port, reach: &impl Reach, configs: &ConfigCache) -> bool {
         let is_fresh = self.metrics.error.is_none();
         if is_fresh && self.last.as_ref().is_some_and(|last| last.at.elapsed() < CLOSEST) {
             return false;
@@ -189,8 +229,8 @@ impl NodeMemory {
     }
 
     /// An error where no node answered.
-    async fn read_metrics(&mut self, member: &Member, port: u16, reach: &impl Reach) -> Result<(), String> {
-        let label = member.label(port);
+    async fn read_metrics(&mut self, member: &Member, port: Port, reach: &impl Reach) -> Result<(), String> {
+        let label = member.label(port.number);
         let read = match reach.get(&member.id, port, METRICS).await {
             Ok(Reached { via, answer }) => {
                 self.via = Some(via);

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use support::http::{self, Reply, STORE_IDS, Server, config, dead_port, healthy_pd, metrics, stores};
 use tikv_chaos::cluster::{
-    ClusterState, ConfigCache, NodeConfig, Reach, Reached, Read, Reader,
+    ClusterState, ConfigCache, NodeConfig, Port, Reach, Reached, Read, Reader,
     http::{Client, Place},
     member::{Kind, Member, Roster},
 };
@@ -25,7 +25,7 @@ struct Nodes {
 }
 
 impl Reach for Nodes {
-    async fn get(&self, id: &str, _port: u16, path: &str) -> Result<Reached, String> {
+    async fn get(&self, id: &str, _port: Port, path: &str) -> Result<Reached, String> {
         let place = Place { address: format!("127.0.0.1:{}", self.ports[id]), name: id.to_owned() };
         let answer = self.client.get(&place, path).await.map_err(|error| error.to_string())?;
         Ok(Reached { via: place.address, answer })

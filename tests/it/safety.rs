@@ -138,38 +138,44 @@ fn reserve_is_asked_of_the_node_and_known_while_it_is_silent() {
     run("docker", &["kill", "--signal", "CONT", &target]);
 }
 
-/// A status port that only the container itself reaches.
+/// A status port that only the container itself reaches: by a flag, and by TiKV's default, which PD alone tells.
 #[test]
 fn status_port_on_loopback_is_read_from_inside_the_container() {
     if !docker_is_here() {
         return;
     }
     let demo = Demo::up(&["--rate", "0", "--speed", "10"]);
-    let name = demo.container("tikv9");
     let label = format!("tikv-chaos.demo={}", demo.name);
     let image = demo.inspect("tikv0", "{{.Config.Image}}");
     let program = demo.inspect("tikv0", "{{index .Config.Entrypoint 0}}");
-    let docker = ["run", "-d", "--name", &name, "--label", &label, "--label", "tikv-chaos.role=tikv"];
-    let place = ["--network", demo.project.as_str(), "--network-alias", "tikv9", "--entrypoint", program.trim()];
-    let data = ["--mount", "type=tmpfs,destination=/data,tmpfs-size=268435456", image.trim(), "demo-node", "store"];
-    let pds = "--pd=pd0:2379,pd1:2379,pd2:2379";
-    let flags = ["--addr=0.0.0.0:20160", "--advertise-addr=tikv9:20160", "--status-addr=127.0.0.1:20180"];
-    let more = ["--advertise-status-addr=tikv9:20180", "--data-dir=/data", pds];
-    run("docker", &[&docker[..], &place, &data, &flags, &more].concat());
-    let view = wait_for("its configuration", || {
-        let read = demo.program.run(&["nodes", "--json"]).ok().json();
-        let id = read["nodes"].as_array()?.iter().find(|node| node["name"] == name.as_str())?["id"].as_str()?;
-        let view = read["clusters"][0]["nodes"][id].clone();
-        view["config"]["value"]["data_dir"].is_string().then_some(view)
+    let by_flag = ["--status-addr=127.0.0.1:20180", "--advertise-status-addr=tikv8:20180"];
+    let stores = [("tikv8", &by_flag[..]), ("tikv9", &[])].map(|(store, more)| {
+        let name = demo.container(store);
+        let docker = ["run", "-d", "--name", &name, "--label", &label, "--label", "tikv-chaos.role=tikv"];
+        let place = ["--network", demo.project.as_str(), "--network-alias", store, "--entrypoint", program.trim()];
+        let data = ["--mount", "type=tmpfs,destination=/data,tmpfs-size=268435456", image.trim(), "demo-node", "store"];
+        let advertised = format!("--advertise-addr={store}:20160");
+        let flags = ["--addr=0.0.0.0:20160", &advertised, "--data-dir=/data", "--pd=pd0:2379,pd1:2379,pd2:2379"];
+        run("docker", &[&docker[..], &place, &data, &flags, more].concat());
+        name
     });
-    assert_eq!(view["via"], "127.0.0.1:20180 through a relay in the container's own network", "{view}");
-    assert_eq!(view["config"]["value"]["data_dir"], "/data");
-    assert!(view["metrics"]["value"]["process_start"].is_number(), "{view}");
-    let helpers = ["ps", "-aq", "--filter", "label=tikv-chaos.role=holder", "--filter"];
-    let beside = format!("name=tikv-chaos-relay-{}", &run("docker", &["inspect", "-f", "{{.Id}}", &name])[..12]);
-    let left = || run("docker", &[&helpers[..], &[&beside]].concat());
-    wait_for("the relay to go with its program", || left().trim().is_empty().then_some(()));
-    run("docker", &["rm", "-f", &name]);
+    for name in &stores {
+        let view = wait_for("its configuration", || {
+            let read = demo.program.run(&["nodes", "--json"]).ok().json();
+            let id = read["nodes"].as_array()?.iter().find(|node| node["name"] == name.as_str())?["id"].as_str()?;
+            let view = read["clusters"][0]["nodes"][id].clone();
+            view["config"]["value"]["data_dir"].is_string().then_some(view)
+        });
+        assert_eq!(view["via"], "127.0.0.1:20180 through a relay in the container's own network", "{view}");
+        assert_eq!(view["config"]["value"]["data_dir"], "/data");
+        assert!(view["metrics"]["value"]["process_start"].is_number(), "{view}");
+    }
+    for name in &stores {
+        let beside = format!("name=tikv-chaos-relay-{}", &run("docker", &["inspect", "-f", "{{.Id}}", name])[..12]);
+        let helpers = ["ps", "-aq", "--filter", "label=tikv-chaos.role=holder", "--filter", &beside];
+        wait_for("the relay to go with its program", || run("docker", &helpers).trim().is_empty().then_some(()));
+        run("docker", &["rm", "-f", name]);
+    }
 }
 
 /// The Compose file that is shipped, with its files of configuration, played by the stand-in.

@@ -59,10 +59,12 @@ pub struct Store {
     pub addr: SocketAddr,
     #[arg(long)]
     pub advertise_addr: String,
-    #[arg(long)]
+    /// TiKV's default
+    #[arg(long, default_value = "127.0.0.1:20180")]
     pub status_addr: SocketAddr,
+    /// As TiKV: the address that it listens on
     #[arg(long)]
-    pub advertise_status_addr: String,
+    advertise_status_addr: Option<String>,
     #[arg(long)]
     pub data_dir: PathBuf,
     #[arg(long = "pd", alias = "pd-endpoints", value_delimiter = ',', required = true, value_parser = url)]
@@ -70,6 +72,12 @@ pub struct Store {
     /// Everything else: see `settings`
     #[arg(long)]
     pub config: Option<PathBuf>,
+}
+
+impl Store {
+    pub fn advertise_status_addr(&self) -> String {
+        self.advertise_status_addr.clone().unwrap_or_else(|| self.status_addr.to_string())
+    }
 }
 
 #[derive(Debug, Clone, Args)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{Reach, Reached};
+use super::{Port, Reach, Reached};
 use crate::cluster::{
     ConfigCache, NodeConfig, PdConfig, Read,
     assumed::{CONFIG, PD_CONFIG},
@@ -40,7 +40,7 @@ impl ConfigMemory<NodeConfig> {
     }
 
     /// Asks the node; whether there is something new to keep.
-    pub async fn read(&mut self, member: &Member, port: u16, reach: &impl Reach, cache: &ConfigCache) -> bool {
+    pub async fn read(&mut self, member: &Member, port: Port, reach: &impl Reach, cache: &ConfigCache) -> bool {
         self.ask((member, port, CONFIG), reach, node_config::parse).await;
         let Some(config) = self.fresh() else { return false };
         if !config.unclear.is_empty() {
@@ -69,7 +69,7 @@ impl ConfigMemory<PdConfig> {
                 return false;
             }
         };
-        self.ask((member, member.http_port(), PD_CONFIG), reach, pd_config::parse).await;
+        self.ask((member, member.http_port().into(), PD_CONFIG), reach, pd_config::parse).await;
         let fresh = self.fresh().is_some();
         if fresh {
             self.keep(member, cache);
@@ -113,7 +113,7 @@ impl<T: DeserializeOwned + Serialize> ConfigMemory<T> {
 
     async fn ask(
         &mut self,
-        (member, port, path): (&Member, u16, &str),
+        (member, port, path): (&Member, Port, &str),
         reach: &impl Reach,
         parse: fn(&str) -> Result<T, String>,
     ) {
@@ -125,7 +125,7 @@ impl<T: DeserializeOwned + Serialize> ConfigMemory<T> {
         match went {
             Ok(config) => self.view = Read { value: Some(config), at: Some(Timestamp::now()), error: None },
             Err(reason) => {
-                let error = format!("{} {reason}", member.label(port));
+                let error = format!("{} {reason}", member.label(port.number));
                 tracing::debug!(node = member.name, %error, "its configuration is not read");
                 self.view.error = Some(error);
             }

@@ -252,7 +252,7 @@ async fn question<T>(
 ) -> Result<(T, String), String> {
     let port = pd.http_port();
     let label = pd.label(port);
-    let Reached { via, answer } = reach.get(&pd.id, port, path).await.map_err(|why| format!("{label} {why}"))?;
+    let Reached { via, answer } = reach.get(&pd.id, port.into(), path).await.map_err(|why| format!("{label} {why}"))?;
     let value = read(&answer).map_err(|why| format!("{label} {why} ({path})"))?;
     Ok((value, via))
 }

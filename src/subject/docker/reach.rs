@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        self, ClusterState, ConfigCache, Reached, Reader,
+        self, ClusterState, ConfigCache, Port, Reached, Reader,
         http::{Answer, Client, HttpError, Place},
         member::{Kind, Member, Roster},
         pd::host_and_port,
@@ -115,13 +115,14 @@ impl fmt::Display for Way {
 }
 
 /// Every way that there may be, the likeliest first.
-fn ways(node: &Node, port: u16, daemon: &Daemon) -> Vec<Way> {
+fn ways(node: &Node, port: Port, daemon: &Daemon) -> Vec<Way> {
     let host = |address: String, port: u16| match address.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => Way::Host(format!("[{address}]:{port}")),
         _ => Way::Host(format!("{address}:{port}")),
     };
     // Of the host's own network it is the host's loopback.
-    let loopback = node.endpoints.loopback.filter(|_| node.endpoints.http_port == Some(port));
+    let by_command = node.endpoints.loopback.filter(|_| node.endpoints.http_port == Some(port.number));
+    let (loopback, port) = (port.loopback.or(by_command), port.number);
     if let Some(ip) = loopback.filter(|_| node.network_mode != "host") {
         return vec![Way::Inside(SocketAddr::new(ip, port))];
     }
@@ -203,11 +204,11 @@ struct Reach<'a> {
 }
 
 impl cluster::Reach for Reach<'_> {
-    async fn get(&self, id: &str, port: u16, path: &str) -> Result<Reached, String> {
+    async fn get(&self, id: &str, port: Port, path: &str) -> Result<Reached, String> {
         let node = *self.nodes.get(id).ok_or_else(|| "is gone".to_owned())?;
-        let key = (node.id.clone(), node.started_at.clone(), port);
+        let key = (node.id.clone(), node.started_at.clone(), port.number);
         let mut errors: Vec<String> = Vec::new();
-        for way in self.candidates(node, &key) {
+        for way in self.candidates(node, port, &key) {
             match self.try_way(node, &way, path).await {
                 Ok(answer) => {
                     let via = way.to_string();
@@ -220,7 +221,7 @@ impl cluster::Reach for Reach<'_> {
         }
         self.subject.readings.known().ways.remove(&key);
         // What the likeliest way said comes first.
-        let nowhere = || format!("has no port {port} that is published, and no address that can be reached");
+        let nowhere = || format!("has no port {} that is published, and no address that can be reached", port.number);
         Err(errors.into_iter().reduce(|all, one| format!("{all}; {one}")).unwrap_or_else(nowhere))
     }
 }
@@ -235,8 +236,8 @@ enum Trouble {
 
 impl Reach<'_> {
     /// The way that worked before goes first. Where this host reaches the network, a relay would find no more than we.
-    fn candidates(&self, node: &Node, key: &(String, String, u16)) -> Vec<Way> {
-        let mut ways = ways(node, key.2, &self.daemon);
+    fn candidates(&self, node: &Node, port: Port, key: &(String, String, u16)) -> Vec<Way> {
+        let mut ways = ways(node, port, &self.daemon);
         let known = self.subject.readings.known();
         if let Some(at) = known.ways.get(key).and_then(|way| ways.iter().position(|other| other == way)) {
             ways[..=at].rotate_right(1);
@@ -360,7 +361,7 @@ mod tests {
     }
 
     fn said(node: &Node, daemon: &str) -> Vec<String> {
-        ways(node, 2379, &Daemon::of(daemon)).iter().map(ToString::to_string).collect()
+        ways(node, 2379.into(), &Daemon::of(daemon)).iter().map(ToString::to_string).collect()
     }
 
     const HERE: &str = "unix:///var/run/docker.sock";
@@ -374,7 +375,7 @@ mod tests {
             "172.18.0.2:2379 through a relay in demo",
         ];
         assert_eq!(said(&node, HERE), expected);
-        assert!(ways(&node, 2380, &Daemon::Here).iter().all(|way| !matches!(way, Way::Host(_))));
+        assert!(ways(&node, 2380.into(), &Daemon::Here).iter().all(|way| !matches!(way, Way::Host(_))));
     }
 
     #[test]
@@ -400,7 +401,10 @@ mod tests {
             (said(&node, HERE), said(&node, "tcp://192.0.2.1:2375")),
             (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
         );
-        assert_eq!(ways(&node, 2380, &Daemon::Here).len(), 2, "another port is where it was");
+        assert_eq!(ways(&node, 2380.into(), &Daemon::Here).len(), 2, "another port is where it was");
+        node.endpoints.loopback = None;
+        let listed = Port { number: 20180, loopback: Some([127, 0, 0, 1].into()) };
+        assert_eq!(ways(&node, listed, &Daemon::Here), [Way::Inside(([127, 0, 0, 1], 20180).into())]);
         node.network_mode = "host".into();
         assert!(said(&node, HERE).iter().all(|way| way.ends_with("of the Docker host") || way.contains("172.18.0.2")));
     }

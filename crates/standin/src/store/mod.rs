@@ -127,7 +127,7 @@ pub async fn run(
     let meta = StoreMeta {
         id,
         address: args.advertise_addr.clone(),
-        status_address: args.advertise_status_addr.clone(),
+        status_address: args.advertise_status_addr(),
         version: behaviour.to_string(),
         start_timestamp: *STARTED,
         deploy_path: "/".to_owned(),

@@ -18,7 +18,7 @@ pub fn config(args: &args::Store, settings: &settings::Store) -> Value {
     let mut config = json!({
         "server": {
             "addr": args.addr.to_string(), "advertise-addr": args.advertise_addr,
-            "status-addr": args.status_addr.to_string(), "advertise-status-addr": args.advertise_status_addr,
+            "status-addr": args.status_addr.to_string(), "advertise-status-addr": args.advertise_status_addr(),
         },
         "storage": {
             "data-dir": args.data_dir, "reserve-space": size_text(settings.reserve_space),
