@@ -4,13 +4,15 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     act::{changed, is_alive, unexpected},
+    connections::Hearing,
     disk,
     host::TikvSubject,
     judge::DiskBefore,
     node::{Node, Snapshot},
+    parts::others,
     plan::{Cutting, Place, Planned},
     tikv::judged,
-    ways::Routes,
+    ways::{Known, Routes},
 };
 use crate::{
     chaos::{
@@ -55,7 +57,7 @@ impl TikvSubject {
                         return Err(on_others(held, *shape));
                     }
                     let (peers, direction) = (peers.clone(), shape.direction());
-                    let known = self.known_ways(&snapshot, only, &peers).await?;
+                    let known = self.known_now(&snapshot, only, &peers).await?;
                     let cutting = Cutting { node: only, peers, direction, reject: *reject };
                     self.plan_cut(&held.id, (&Routes::of(&snapshot), &known), &cutting).await
                 }
@@ -75,6 +77,10 @@ impl TikvSubject {
         let metadata = Metadata { fault: planned.fault, ..held.clone() };
         let undo = undo_commands(&metadata);
         Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
+    }
+
+    async fn known_now(&self, snapshot: &Snapshot, node: &Node, peers: &[&Node]) -> Result<Known, SubjectError> {
+        self.known_ways((snapshot, &mut Hearing::default()), node, peers).await
     }
 
     async fn other_shape(
@@ -99,7 +105,11 @@ impl TikvSubject {
             interface: before.interface.clone(),
             flavour: before.flavour,
         };
-        self.plan_shape_at(place, &held.id, (snapshot, node), kind, impairment, &scope).await
+        let known = match scope.to.is_empty() {
+            true => Known::default(),
+            false => self.known_now(snapshot, node, &others(snapshot, node)).await?,
+        };
+        self.plan_shape_at(place, &held.id, (snapshot, node, &known), kind, impairment, &scope).await
     }
 
     /// The same file, as large as the share would be without it.

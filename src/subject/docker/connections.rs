@@ -12,16 +12,33 @@ use super::{
 };
 use crate::{
     chaos::measured::Asked,
+    cluster::ClusterState,
     holder::protocol::{Answer, Ask, Connection},
     subject::SubjectError,
 };
 
+/// What the clusters say of themselves, asked once for a plan and only where that matters.
+#[derive(Default)]
+pub(super) struct Hearing {
+    asked: BTreeSet<String>,
+    states: Vec<ClusterState>,
+}
+
+impl Hearing {
+    pub(super) async fn of(&mut self, subject: &TikvSubject, snapshot: &Snapshot, node: &Node) -> &[ClusterState] {
+        if self.asked.insert(node.cluster.clone()) {
+            self.states.extend(subject.heard_of(snapshot, node).await);
+        }
+        &self.states
+    }
+}
+
 impl TikvSubject {
-    /// What is known of the ways between a node and its peers, without asking these. Where addresses that are not their own
-    /// play no part, the node is not asked either.
+    /// What is known of the ways between a node and its peers, without asking these; `heard` is what the clusters say. Where
+    /// addresses that are not their own play no part, the node is not asked either.
     pub(super) async fn known_ways(
         &self,
-        snapshot: &Snapshot,
+        (snapshot, heard): (&Snapshot, &mut Hearing),
         node: &Node,
         peers: &[&Node],
     ) -> Result<Known, SubjectError> {
@@ -30,8 +47,8 @@ impl TikvSubject {
         if !Routes::of(snapshot).may_be_passed_on(&all) {
             return Ok(known);
         }
-        let heard = self.heard_of(snapshot, node).await;
-        let stores = heard.iter().filter_map(|state| state.pd.value.as_ref()).flat_map(|pd| &pd.stores);
+        let of_it = heard.of(self, snapshot, node).await.iter().filter(|state| state.cluster == node.cluster);
+        let stores = of_it.filter_map(|state| state.pd.value.as_ref()).flat_map(|pd| &pd.stores);
         stores.for_each(|store| known.list(&store.address));
         self.ask_connections(&mut known, &[node]).await?;
         Ok(known)
@@ -41,11 +58,11 @@ impl TikvSubject {
     /// a node does not see by which of its own others came.
     pub(super) async fn known_from_both_ends(
         &self,
-        snapshot: &Snapshot,
+        (snapshot, heard): (&Snapshot, &mut Hearing),
         node: &Node,
         peers: &[&Node],
     ) -> Result<Known, SubjectError> {
-        let mut known = self.known_ways(snapshot, node, peers).await?;
+        let mut known = self.known_ways((snapshot, heard), node, peers).await?;
         let routes = Routes::of(snapshot);
         let is_passed_on = |peer: &&Node| {
             !routes.ways(node, peer, &known).ends.is_empty() || !routes.ways(peer, node, &known).ends.is_empty()

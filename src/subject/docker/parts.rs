@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use super::{
     act::is_alive,
+    connections::Hearing,
     host::TikvSubject,
     node::{Node, Snapshot},
     plan::Cutting,
@@ -64,26 +65,25 @@ pub(super) fn too_many(shape: Partition, chosen: &[Node]) -> SubjectError {
 
 impl TikvSubject {
     /// The parts with what they need at the peers' ends after them, and what is known of the ways between their nodes.
-    pub(super) async fn from_both_ends<'a>(
+    pub(super) async fn with_far_ends<'a>(
         &self,
-        snapshot: &'a Snapshot,
+        (snapshot, heard): (&'a Snapshot, &mut Hearing),
         fault: &Fault,
         mut parts: Vec<Part<'a>>,
     ) -> Result<(Vec<Part<'a>>, Known), SubjectError> {
         let (mut known, mut shapes) = (Known::default(), Vec::new());
         for part in &parts {
-            let (node, peers) = match part {
-                Part::Cut(cut) => (cut.node, cut.peers.clone()),
-                Part::Whole(node) => (*node, named(snapshot, node, fault)),
-                Part::FarCut(_) | Part::FarShape { .. } => continue,
-            };
-            if peers.is_empty() {
-                continue;
-            }
-            let more = self.known_from_both_ends(snapshot, node, &peers).await?;
-            known.add(more);
-            if let (Part::Whole(_), Fault::Shape { scope, .. }) = (part, fault) {
-                shapes.push((node, peers, scope));
+            match (part, fault) {
+                (Part::Cut(cut), _) => {
+                    known.add(self.known_from_both_ends((snapshot, &mut *heard), cut.node, &cut.peers).await?);
+                }
+                (Part::Whole(node), Fault::Shape { scope, .. }) if !scope.to.is_empty() => {
+                    let (peers, others) = (named(snapshot, node, scope), others(snapshot, node));
+                    known.add(self.known_ways((snapshot, &mut *heard), node, &others).await?);
+                    known.add(self.known_from_both_ends((snapshot, &mut *heard), node, &peers).await?);
+                    shapes.push((*node, peers, scope));
+                }
+                _ => {}
             }
         }
         let routes = Routes::of(snapshot);
@@ -98,9 +98,13 @@ impl TikvSubject {
     }
 }
 
+/// The other nodes of its cluster.
+pub(super) fn others<'a>(snapshot: &'a Snapshot, node: &Node) -> Vec<&'a Node> {
+    snapshot.nodes.iter().filter(|other| other.cluster == node.cluster && other.id != node.id).collect()
+}
+
 /// The nodes that a shaped fault names.
-fn named<'a>(snapshot: &'a Snapshot, node: &Node, fault: &Fault) -> Vec<&'a Node> {
-    let Fault::Shape { scope, .. } = fault else { return Vec::new() };
+fn named<'a>(snapshot: &'a Snapshot, node: &Node, scope: &Scope) -> Vec<&'a Node> {
     let cluster = snapshot.clone().only(Some(&node.cluster));
     // What no node is called is refused where the fault itself is planned.
     let meant = scope.to.iter().filter_map(|word| scope::meant(&cluster, node, word).ok()).flatten();

@@ -105,7 +105,7 @@ impl TikvSubject {
     pub(super) async fn plan_shape(
         &self,
         id: &InjectionId,
-        (snapshot, node): (&Snapshot, &Node),
+        (snapshot, node, known): (&Snapshot, &Node, &Known),
         kind: FaultType,
         impairment: Impairment,
         scope: &Scope,
@@ -114,27 +114,21 @@ impl TikvSubject {
         let interfaces = interfaces_of(node, &namespace.interfaces, scope.interface.as_deref())?;
         let interface = interfaces.first().cloned().unwrap_or_default();
         let place = Place { interfaces, interface, flavour: namespace.flavour };
-        self.plan_shape_at(place, id, (snapshot, node), kind, impairment, scope).await
+        self.plan_shape_at(place, id, (snapshot, node, known), kind, impairment, scope).await
     }
 
     pub(super) async fn plan_shape_at(
         &self,
         place: Place,
         id: &InjectionId,
-        (snapshot, node): (&Snapshot, &Node),
+        (snapshot, node, known): (&Snapshot, &Node, &Known),
         kind: FaultType,
         impairment: Impairment,
         scope: &Scope,
     ) -> Result<Planned, SubjectError> {
         let Place { interfaces, interface, flavour } = place;
         let cluster = snapshot.clone().only(Some(&node.cluster));
-        let known = if scope.to.is_empty() {
-            Known::default()
-        } else {
-            let others: Vec<&Node> = cluster.nodes.iter().filter(|other| other.id != node.id).collect();
-            self.known_ways(&cluster, node, &others).await?
-        };
-        let (filter, mut warnings) = scope::filter(&cluster, node, scope, &known)?;
+        let (filter, mut warnings) = scope::filter(&cluster, node, scope, known)?;
         let via = self.way(node, scope, filter.is_everything()).await?;
         if via == Via::Netem && impairment.rate.is_some() {
             warnings.push("netem lets a rate's packets go one by one: burst_kb is the shaper's alone".to_owned());

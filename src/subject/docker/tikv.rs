@@ -5,14 +5,16 @@ use std::time::Duration;
 use super::{
     act::{is_alive, unexpected},
     beside::Beside,
-    client, helpers,
+    client,
+    connections::Hearing,
+    helpers,
     host::TikvSubject,
     judge::{self, Knowledge},
     node::{Node, Role, Snapshot},
     parts::{Part, too_many},
     plan::{Cutting, Planned, plan_kill, plan_pause, plan_stop},
     target,
-    ways::Routes,
+    ways::{Known, Routes},
 };
 use crate::{
     chaos::{
@@ -275,7 +277,8 @@ impl TikvSubject {
         fault: &Fault,
         parts: Vec<Part<'a>>,
     ) -> Result<Vec<Plan>, SubjectError> {
-        let (parts, known) = self.from_both_ends(snapshot, fault, parts).await?;
+        let mut heard = Hearing::default();
+        let (parts, known) = self.with_far_ends((snapshot, &mut heard), fault, parts).await?;
         let (first, routes) = (self.next_id(), Routes::of(snapshot));
         let group = (parts.len() > 1).then(|| first.clone());
         let mut open = self.open_but(&first);
@@ -288,11 +291,11 @@ impl TikvSubject {
                 (Part::FarShape { of, ends, .. }, Fault::Shape { kind, impairment, scope }) => {
                     self.plan_far_shape(&id, (node, of, ends), *kind, *impairment, scope).await?
                 }
-                _ => self.plan_one(&id, snapshot, node, fault).await?,
+                _ => self.plan_one(&id, (snapshot, &known), node, fault).await?,
             };
             let verdict = match plans.first().filter(|_| part.is_far()) {
                 Some(plan) => plan.verdict.clone(),
-                None => judged(snapshot, node, &planned, (&open, &self.heard_of(snapshot, node).await)),
+                None => judged(snapshot, node, &planned, (&open, heard.of(self, snapshot, node).await)),
             };
             let verdict = verdict.with(part.left_open(&routes, &known));
             let metadata = Metadata {
@@ -319,7 +322,7 @@ impl TikvSubject {
     async fn plan_one(
         &self,
         id: &InjectionId,
-        snapshot: &Snapshot,
+        (snapshot, known): (&Snapshot, &Known),
         node: &Node,
         fault: &Fault,
     ) -> Result<Planned, SubjectError> {
@@ -329,7 +332,7 @@ impl TikvSubject {
             Fault::NodePause => Ok(plan_pause(client, node)),
             Fault::NodeStop { timeout_s } => plan_stop(client, node, *timeout_s),
             Fault::Shape { kind, impairment, scope } => {
-                self.plan_shape(id, (snapshot, node), *kind, *impairment, scope).await
+                self.plan_shape(id, (snapshot, node, known), *kind, *impairment, scope).await
             }
             Fault::NetworkPartition { .. } => Err(SubjectError::NoPeers { target: node.name.clone() }),
             Fault::DiskPressure { fill_percent, target_path, fill_shared } => {

@@ -176,6 +176,8 @@ fn latency_to_peers_is_felt_and_measured_over_published_ports() {
     let slow = ["latency", "--via", "shaper", "--min-ms", "150", "--max-ms", "150", "--target", target];
     let injected = program.inject(&[&slow[..], &["--to", nodes.names[1].as_str()]].concat());
     assert!(took(0, 1) >= 148 && took(0, 2) < 100, "{} {}", took(0, 1), took(0, 2));
+    // What comes of the node over connections that the peer makes is as late.
+    assert!(took(1, 0) >= 148 && took(2, 0) < 100, "{} {}", took(1, 0), took(2, 0));
     let measured = &injected["measured"];
     assert_eq!(measured["judgement"]["outcome"], "as_asked", "{measured:#}");
     let (ip, port): (IpAddr, u16) = (nodes.ways[1].ip(), nodes.ways[1].port());
