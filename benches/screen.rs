@@ -288,6 +288,7 @@ fn node(number: usize, nodes: usize) -> Node {
         networks: vec![Network {
             name: "lab".into(),
             ips: vec![[172, 28, (number / 250) as u8, (number % 250) as u8].into()],
+            link_local: None,
         }],
         network_mode: "lab".into(),
         auto_remove: false,

@@ -46,6 +46,9 @@ mod tests {
             flavour: crate::chaos::network::Flavour::default(),
             direction: Direction::In,
             reject: true,
+            link_local: vec![],
+            ends: vec![],
+            far: vec![],
         };
         let mut cut = of(cut);
         let peers = vec!["b".to_owned(), "pd".to_owned()];

@@ -1,7 +1,11 @@
 //! The object that an injection returns: everything its clean-up needs, so that another process can clean up from it
 //! alone. The fields of the original contract keep their names and types; ours stand beside them.
 
-use std::{fmt, net::IpAddr, path::Path};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -70,6 +74,15 @@ pub enum FaultMetadata {
         direction: Direction,
         #[serde(default)]
         reject: bool,
+        /// The peers' link-local addresses, which are no addresses of Docker's.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        link_local: Vec<Ipv6Addr>,
+        /// Addresses and ports by which the peers are reached beside their own: those that the Docker host passes on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ends: Vec<SocketAddr>,
+        /// What was made together with it at the peers' own ends, so that this object is enough for a clean-up.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        far: Vec<Metadata>,
     },
     PacketLoss(Shaped),
     PacketDuplicate(Shaped),
@@ -198,8 +211,9 @@ impl Metadata {
             return Some(NetworkFault::Shape(shape));
         }
         match &self.fault {
-            FaultMetadata::NetworkPartition { target_ips, direction, reject, .. } => {
-                Some(NetworkFault::Drop(Cut { ips: target_ips.clone(), direction: *direction, reject: *reject }))
+            FaultMetadata::NetworkPartition { target_ips, direction, reject, link_local, ends, .. } => {
+                let ips = target_ips.iter().copied().chain(link_local.iter().map(|ip| IpAddr::V6(*ip))).collect();
+                Some(NetworkFault::Drop(Cut { ips, ends: ends.clone(), direction: *direction, reject: *reject }))
             }
             _ => None,
         }
@@ -279,6 +293,28 @@ impl FaultMetadata {
         }
     }
 
+    /// What was made together with it at the peers' own ends.
+    pub fn far(&self) -> &[Metadata] {
+        match self {
+            Self::NetworkPartition { far, .. } => far,
+            other => other.shaped().map_or(&[], |shaped| &shaped.far),
+        }
+    }
+
+    /// Says what is made together with it at the peers' own ends.
+    pub fn set_far(&mut self, made: Vec<Metadata>) {
+        match self {
+            Self::Latency { shaped, .. }
+            | Self::PacketLoss(shaped)
+            | Self::PacketDuplicate(shaped)
+            | Self::PacketCorrupt(shaped)
+            | Self::PacketReorder(shaped)
+            | Self::Bandwidth(shaped) => shaped.far = made,
+            Self::NetworkPartition { far, .. } => *far = made,
+            Self::NodeKill { .. } | Self::DiskPressure { .. } | Self::NodePause { .. } | Self::NodeStop { .. } => {}
+        }
+    }
+
     /// Says whose iptables took the rules.
     pub fn set_flavour(&mut self, used: Flavour) {
         match self {
@@ -320,6 +356,7 @@ impl FaultMetadata {
             shape,
             to: Vec::new(),
             flavour: Flavour::default(),
+            far: Vec::new(),
         };
         Self::Latency { min_ms, max_ms, shaped }
     }
@@ -344,7 +381,7 @@ impl fmt::Display for FaultMetadata {
             Self::DiskPressure { fill_percent, fill_bytes, fill_file, .. } => {
                 write!(f, "{fill_percent} % ({}) in {fill_file}", human_bytes(*fill_bytes))
             }
-            Self::NetworkPartition { peers, target_ips, direction, reject, .. } => {
+            Self::NetworkPartition { peers, target_ips, direction, reject, link_local, ends, .. } => {
                 let peers = peers.join(", ");
                 match direction {
                     Direction::Both => write!(f, "from {peers}")?,
@@ -352,7 +389,12 @@ impl fmt::Display for FaultMetadata {
                     Direction::Out => write!(f, "not heard by {peers}")?,
                 }
                 let refused = if *reject { ", refused" } else { "" };
-                write!(f, " ({} addresses{refused})", target_ips.len())
+                write!(f, " ({} addresses", target_ips.len() + link_local.len())?;
+                if !ends.is_empty() {
+                    let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
+                    write!(f, " and {}", ends.join(", "))?;
+                }
+                write!(f, "{refused})")
             }
         }
     }
@@ -428,6 +470,27 @@ mod tests {
     }
 
     #[test]
+    fn partition_without_ways_beside_its_addresses_is_read_on_and_one_with_them_is_written_whole() {
+        let old = serde_json::json!({ "chaos_type": "network_partition", "isolated_container": "tikv0",
+            "target_ips": ["10.0.0.2"], "peers": ["tikv1"], "id": "00000007", "container_id": "c0",
+            "container_started_at": "2026-01-30T09:00:00Z" });
+        let mut old: Metadata = serde_json::from_value(old).unwrap();
+        assert_eq!(old.network(), Some(NetworkFault::Drop(Cut::off(vec!["10.0.0.2".parse().unwrap()]))));
+        assert_eq!(old.fault.to_string(), "from tikv1 (1 addresses)");
+        let json = serde_json::to_value(&old).unwrap();
+        assert!(json.get("ends").is_none() && json.get("link_local").is_none(), "{json}");
+        if let FaultMetadata::NetworkPartition { ends, link_local, .. } = &mut old.fault {
+            ends.push("192.0.2.1:20161".parse().unwrap());
+            link_local.push("fe80::2".parse().unwrap());
+        }
+        let Some(NetworkFault::Drop(cut)) = old.network() else { panic!() };
+        assert_eq!((cut.ips.len(), cut.ends.len()), (2, 1));
+        assert_eq!(old.fault.to_string(), "from tikv1 (2 addresses and 192.0.2.1:20161)");
+        let json = serde_json::to_value(&old).unwrap();
+        assert_eq!(serde_json::from_value::<Metadata>(json).unwrap(), old);
+    }
+
+    #[test]
     fn what_holds_can_be_asked_for_again_from_its_own_parameters() {
         let asked = |kind: FaultType, params: &Params| match Fault::from_params(kind, params) {
             Ok(Fault::Shape { impairment, scope, .. }) => (impairment, scope),
@@ -454,6 +517,7 @@ mod tests {
                 shape,
                 to: Vec::new(),
                 flavour: Flavour::default(),
+                far: Vec::new(),
             };
             let metadata = Metadata { fault: FaultMetadata::of_shaped(kind, shaped), ..latency() };
             let (as_held, held) = asked(kind, &metadata.params().unwrap());

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, ParamError, Params, Scope, Value,
+    FaultType, Metadata, ParamError, Params, Scope, Value,
     network::{
         Chance, DEFAULT_LIMIT, Delay, Direction, Distribution, Flavour, GilbertElliott, Impairment, Loss, Ppm, Rate,
         Reorder, Shape,
@@ -29,6 +29,9 @@ pub struct Shaped {
     /// Whose iptables holds the rules that choose the packets.
     #[serde(default)]
     pub flavour: Flavour,
+    /// What was made together with it at the peers' own ends, so that this object is enough for a clean-up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub far: Vec<Metadata>,
 }
 
 fn chance(params: &Params) -> Chance {

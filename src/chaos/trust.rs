@@ -49,6 +49,11 @@ impl Metadata {
                 }
             }
         }
+        let far = self.fault.far();
+        if far.len() > MOST_IN_A_FILTER || far.iter().any(|one| !one.fault.far().is_empty()) {
+            return bad("what was made together with it", &format!("of {} injections", far.len()));
+        }
+        far.iter().try_for_each(Self::check)?;
         if !is_docker_name(self.target()) {
             return bad("a node's name", self.target());
         }
@@ -85,6 +90,7 @@ fn check_shaped(shaped: &Shaped) -> Result<(), String> {
     }
     let filter = &shape.filter;
     let peers = filter.peers.iter().flatten().count() + filter.except_peers.len();
+    let peers = peers + filter.ends.len() + filter.except_ends.len();
     let ports = filter.ports.iter().flatten().count() + filter.except_ports.len();
     if peers > MOST_IN_A_FILTER || ports > MOST_IN_A_FILTER {
         return bad("a filter", &format!("of {peers} peers and {ports} ports"));

@@ -32,10 +32,10 @@ pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
             vec![client(metadata, ["start", &metadata.container_id])]
         }
         FaultMetadata::NodePause { .. } => vec![client(metadata, ["unpause", &metadata.container_id])],
-        FaultMetadata::NetworkPartition { target_ips, flavour, direction, .. } => {
+        FaultMetadata::NetworkPartition { flavour, direction, .. } => {
+            let Some(NetworkFault::Drop(cut)) = metadata.network() else { return Vec::new() };
             let text = cut_removal_text(&metadata.id, *direction);
-            let there = |family: &Family| target_ips.iter().any(|ip| Family::of(ip) == *family);
-            let families = Family::ALL.into_iter().filter(there);
+            let families = Family::ALL.into_iter().filter(|family| cut.filter().has(*family));
             families.map(|family| restore(metadata, image, *flavour, family, text.clone())).collect()
         }
         FaultMetadata::DiskPressure { fill_file, mount, .. } => vec![remove_file(metadata, image, fill_file, mount)],
@@ -65,9 +65,7 @@ fn undo_shape(metadata: &Metadata, image: &str, shape: &Shape) -> Vec<Command> {
         Via::Netem => netem_chains(),
     };
     if !chains.is_empty() {
-        let peers = shape.filter.peers.as_ref();
-        let there = |family: &Family| peers.is_none_or(|peers| peers.iter().any(|ip| Family::of(ip) == *family));
-        let families = Family::ALL.into_iter().filter(there);
+        let families = Family::ALL.into_iter().filter(|family| shape.filter.has(*family));
         let text = shape_removal_text(&chains);
         commands.extend(families.map(|family| restore(metadata, image, flavour, family, text.clone())));
     }
@@ -152,6 +150,9 @@ mod tests {
             flavour: Flavour::Nft,
             direction: crate::chaos::network::Direction::Both,
             reject: false,
+            link_local: vec![],
+            ends: vec![],
+            far: vec![],
         };
         let lines = undo(fault);
         assert_eq!(lines.len(), 2);

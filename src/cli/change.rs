@@ -154,6 +154,7 @@ async fn one(
         let (kind, target) = (metadata.fault_type(), metadata.target());
         output::lines([format!("{id} {kind} on {target}: now {}{}", metadata.fault, end.unwrap_or_default())]);
         output::lines(measured::text(metadata, measured.as_ref(), None));
+        output::lines(measured::note(metadata));
     }
     Ok(json!({
         "id": metadata.id, "state": injection.state, "metadata": metadata, "commands": commands,

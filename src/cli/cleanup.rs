@@ -9,7 +9,7 @@ use super::{
     progress,
 };
 use crate::{
-    chaos::{FaultType, Metadata},
+    chaos::{FaultType, InjectionId, Metadata},
     config::Config,
     session::{Durability, Life},
     subject::{Cleaned, Subject as _},
@@ -21,14 +21,28 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     read.map_err(|error| Failure::new(2, format!("the metadata on standard input cannot be read: {error}")))?;
     let metadata = parse(&text)?;
     let subject = config.subject(progress());
-    let cleaned = subject.cleanup(&metadata).await;
+    let (mut cleaned, mut failed) = (subject.cleanup(&metadata).await, None);
+    // The journal may know it too, or may be another host's.
+    let done = |id: &InjectionId| {
+        let done = config.store.update(id, Durability::Synced, |injection| injection.state = Life::Clean);
+        if let Err(error) = done.and_then(|_| config.store.prune()) {
+            eprintln!("tikv-chaos: {id} is undone, but the journal cannot say so: {error}");
+        }
+    };
+    for far in metadata.fault.far() {
+        match subject.cleanup(far).await {
+            Ok(_) => done(&far.id),
+            Err(error) => failed = Some(error),
+        }
+    }
+    if cleaned.is_ok() {
+        done(&metadata.id);
+    }
+    if let (Ok(_), Some(error)) = (&cleaned, failed) {
+        cleaned = Err(error);
+    }
     subject.release().await;
     let cleaned = cleaned?;
-    // The journal may know it too, or may be another host's.
-    let done = config.store.update(&metadata.id, Durability::Synced, |injection| injection.state = Life::Clean);
-    if let Err(error) = done.and_then(|_| config.store.prune()) {
-        eprintln!("tikv-chaos: {} is undone, but the journal cannot say so: {error}", metadata.id);
-    }
     let (outcome, note) = match &cleaned {
         Cleaned::Clean => ("clean", None),
         Cleaned::Lost(how) => ("lost", Some(how)),

@@ -112,6 +112,7 @@ async fn real(config: &Config, subject: &TikvSubject, request: &Request) -> Resu
         let whose = if injected.len() > 1 { format!("{}: ", metadata.target()) } else { String::new() };
         output::lines(text.map(|text| format!("{whose}{text}")));
     }
+    output::lines(injected.iter().find_map(|one| measured::note(&one.injection.metadata)));
     Ok(())
 }
 

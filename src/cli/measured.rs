@@ -13,6 +13,12 @@ pub fn text(metadata: &Metadata, measured: Option<&Measured>, now: Option<&Look>
     judgement(metadata, measured, now).map(|judgement| judgement.to_string())
 }
 
+/// What should be known by whoever measures it in another way.
+pub fn note(metadata: &Metadata) -> Option<String> {
+    let network = metadata.network()?;
+    network.shape()?.ping_note().map(str::to_owned)
+}
+
 /// The judgement, and the figures behind it.
 pub fn to_json(metadata: &Metadata, measured: Option<&Measured>, now: Option<&Look>) -> Value {
     if measured.is_none() && now.is_none() {

@@ -95,7 +95,10 @@ impl Faults {
             self.read(&[Part::Qdiscs])?;
         }
         let mut desired = self.desired();
-        let unmatched = fault.shape().and_then(|shape| sockets::warning(&shape.filter));
+        let unmatched = match &fault {
+            NetworkFault::Shape(shape) => sockets::warning(&shape.filter),
+            NetworkFault::Drop(cut) => sockets::cut_warning(&cut.filter()),
+        };
         desired.insert(id.clone(), fault);
         self.check(id, &desired)?;
         let warnings = warnings(id, &desired).into_iter().chain(unmatched).collect();
@@ -348,9 +351,7 @@ fn touched(fault: &NetworkFault) -> Vec<Part> {
         |has: &dyn Fn(Family) -> bool| Family::ALL.into_iter().filter(|family| has(*family)).map(Part::Rules).collect();
     match fault {
         NetworkFault::Shape(Shape { via: Via::Netem, .. }) => vec![Part::Qdiscs],
-        NetworkFault::Shape(Shape { filter, .. }) => families(&|family| {
-            filter.peers.as_ref().is_none_or(|peers| peers.iter().any(|ip| Family::of(ip) == family))
-        }),
-        NetworkFault::Drop(cut) => families(&|family| cut.ips.iter().any(|ip| Family::of(ip) == family)),
+        NetworkFault::Shape(Shape { filter, .. }) => families(&|family| filter.has(family)),
+        NetworkFault::Drop(cut) => families(&|family| cut.filter().has(family)),
     }
 }

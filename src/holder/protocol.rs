@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Raised when a line changes its meaning; the image's name carries it, so that old and new never talk.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -61,6 +61,8 @@ pub enum Ask {
     Probe(Probe),
     /// How many packets a fault that is held here has met.
     Packets { injection: InjectionId },
+    /// The TCP connections of this namespace that stand, those with itself left out.
+    Connections,
     /// End the process if it holds no fault.
     QuitIfIdle,
 }
@@ -128,6 +130,9 @@ pub enum Answer {
     Packets {
         packets: Option<Packets>,
     },
+    Connections {
+        connections: Vec<Connection>,
+    },
     Quitting {
         idle: bool,
     },
@@ -160,6 +165,13 @@ pub struct Seen {
     /// `None` where this kernel lets nobody send echoes.
     pub echo: Option<Tally>,
     pub burst: Option<Burst>,
+}
+
+/// A TCP connection that stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Connection {
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
 }
 
 /// An interface of the namespace, the loopback left out.

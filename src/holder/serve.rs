@@ -14,6 +14,7 @@ use super::{
     netns,
     probe::Prober,
     protocol::{Adoption, Answer, Ask, Failure, Held, HeldThing, Reply, Request, Survey},
+    sockets,
     talks::Talks,
 };
 use crate::chaos::InjectionId;
@@ -170,6 +171,7 @@ impl Holder {
                 Ok(Answer::Survey(self.survey(&folders)))
             }
             Ask::Packets { injection } => Ok(Answer::Packets { packets: self.faults.packets(&injection) }),
+            Ask::Connections => Ok(Answer::Connections { connections: sockets::connections()? }),
             Ask::QuitIfIdle => Ok(Answer::Quitting { idle: self.is_idle() }),
         }
     }

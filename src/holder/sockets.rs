@@ -2,14 +2,16 @@
 //! known before its fault is made.
 
 use std::{
-    collections::BTreeSet,
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use super::protocol::{Connection, Failure};
 use crate::chaos::network::Filter;
 
-/// TCP's state in which a socket waits for others (TCP_LISTEN in include/net/tcp_states.h).
+/// TCP's states, from include/net/tcp_states.h: it stands, and it waits for others.
+const ESTABLISHED: u8 = 1;
 const LISTEN: u8 = 10;
 
 /// One socket with an address of somebody else's, or one that waits for them.
@@ -17,13 +19,52 @@ const LISTEN: u8 = 10;
 struct Socket {
     local: (IpAddr, u16),
     remote: (IpAddr, u16),
+    /// Of a TCP connection.
+    stands: bool,
+}
+
+/// The TCP connections with others that stand.
+pub fn connections() -> Result<Vec<Connection>, Failure> {
+    let mut found = Vec::new();
+    for file in ["tcp", "tcp6"] {
+        let path = format!("/proc/thread-self/net/{file}");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            // A kernel without IPv6 has no such file.
+            Err(error) if error.kind() == ErrorKind::NotFound && file == "tcp6" => continue,
+            Err(error) => return Err(Failure::failed(format!("cannot read {path}: {error}"))),
+        };
+        found.extend(text.lines().skip(1).filter_map(|line| read(line, true)).filter_map(|one| one.connection()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+impl Socket {
+    fn connection(&self) -> Option<Connection> {
+        let with_others = self.stands && is_away(self.remote.0) && self.local.0 != self.remote.0;
+        with_others.then(|| Connection { local: SocketAddr::from(self.local), remote: SocketAddr::from(self.remote) })
+    }
+}
+
+fn is_away(ip: IpAddr) -> bool {
+    !ip.is_loopback() && !ip.is_unspecified()
+}
+
+/// What somebody should know of a partition that none of the connections there are is with. It says nothing of a node that
+/// has none.
+pub fn cut_warning(filter: &Filter) -> Option<String> {
+    let connections =
+        connections().inspect_err(|failure| tracing::warn!(%failure, "connections are not known")).ok()?;
+    let met = |one: &&Connection| filter.matches(one.remote.ip(), Some([one.remote.port(), one.local.port()]));
+    let none = !connections.is_empty() && connections.iter().find(met).is_none();
+    none.then(|| format!("it meets none of the {} TCP connections that the node has now", connections.len()))
 }
 
 /// What somebody should know of a filter that matches no connection that there is now. Packets without one, such as echoes,
 /// are not known here: it is no more than a hint.
 pub fn warning(filter: &Filter) -> Option<String> {
-    let none = filter.peers.as_ref().is_some_and(BTreeSet::is_empty);
-    if none || (filter.peers.is_none() && filter.ports.is_none() && filter.except_peers.is_empty()) {
+    if filter.is_nothing() || (filter.peers.is_none() && filter.ports.is_none() && filter.except_peers.is_empty()) {
         return None;
     }
     let mut sockets = Vec::new();
@@ -36,13 +77,12 @@ pub fn warning(filter: &Filter) -> Option<String> {
 }
 
 fn judge(filter: &Filter, sockets: &[Socket]) -> Option<String> {
-    let away = |ip: IpAddr| !ip.is_loopback() && !ip.is_unspecified();
-    let connected = sockets.iter().filter(|one| away(one.remote.0));
+    let connected = sockets.iter().filter(|one| is_away(one.remote.0));
     let matched =
-        connected.clone().filter(|one| filter.matches(one.remote.0, Some([one.local.1, one.remote.1]))).count();
+        connected.clone().filter(|one| filter.matches(one.remote.0, Some([one.remote.1, one.local.1]))).count();
     // Whoever comes to it later is meant.
     let waits = |one: &&Socket| {
-        !away(one.remote.0)
+        !is_away(one.remote.0)
             && !one.local.0.is_loopback()
             && filter.ports.as_ref().is_some_and(|ports| ports.contains(&one.local.1))
     };
@@ -60,7 +100,7 @@ fn read(line: &str, is_tcp: bool) -> Option<Socket> {
     let state = u8::from_str_radix(words.next()?, 16).ok()?;
     let waits = if is_tcp { state == LISTEN } else { remote.0.is_unspecified() };
     let remote = if waits { (Ipv4Addr::UNSPECIFIED.into(), 0) } else { remote };
-    (local.1 != 0).then_some(Socket { local, remote })
+    (local.1 != 0).then_some(Socket { local, remote, stands: is_tcp && state == ESTABLISHED })
 }
 
 /// `0100007F:0050`: words of 32 bits as the machine has them in memory, the port as a number.
@@ -112,6 +152,18 @@ mod tests {
         assert_eq!(judge(&clients(&["172.18.0.3"]), &sockets), None);
         let text = judge(&clients(&["172.18.0.3", "172.18.0.4"]), &sockets).unwrap();
         assert_eq!(text, "its filter matches none of the 2 connections that the node has now");
+    }
+
+    #[test]
+    fn connections_are_those_with_others_that_stand() {
+        let found: Vec<String> = TCP
+            .lines()
+            .filter_map(|line| read(line, true)?.connection())
+            .map(|one| format!("{} {}", one.local, one.remote))
+            .collect();
+        assert_eq!(found, ["172.18.0.2:2380 172.18.0.3:50000", "172.18.0.2:50001 172.18.0.4:2379"]);
+        let closing = TCP.replace(" 01 ", " 06 ");
+        assert!(closing.lines().filter_map(|line| read(line, true)).all(|one| one.connection().is_none()));
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn look(mean_us: u64) -> Look {
         echo: Some(tally(40)),
         burst: None,
     };
-    Look::Seen(Reading { peers: vec![peer], packets: None })
+    Look::Seen(Reading { peers: vec![peer], ..Reading::default() })
 }
 
 /// One that was reverted, one that its deadline ended, one that failed, one that is open.

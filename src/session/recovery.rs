@@ -131,6 +131,9 @@ mod tests {
         let fault = FaultMetadata::NetworkPartition {
             isolated_container: "tikv0".into(),
             target_ips: vec![],
+            link_local: vec![],
+            ends: vec![],
+            far: vec![],
             peers: vec![],
             flavour: Flavour::Nft,
             direction: crate::chaos::network::Direction::Both,

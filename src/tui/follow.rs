@@ -83,7 +83,11 @@ impl Model {
         self.past.drain(..self.past.len().saturating_sub(MOST_PAST));
         self.followed.retain(|one| !is_past(one, now));
         let followed: HashSet<&InjectionId> = self.followed.iter().map(|one| &one.id).collect();
-        let new = open.iter().filter(|(_, one)| !followed.contains(&one.metadata.id));
+        // What stands at a peer's end for another node's fault does not single that peer out.
+        let far: HashSet<&InjectionId> =
+            open.iter().flat_map(|(_, one)| one.metadata.fault.far()).map(|far| &far.id).collect();
+        let is_new = |id: &InjectionId| !followed.contains(id) && !far.contains(id);
+        let new = open.iter().filter(|(_, one)| is_new(&one.metadata.id));
         let new: Vec<Injection> = new.map(|(_, one)| (*one).clone()).collect();
         for injection in new {
             if let Some(followed) = self.begin(&injection) {

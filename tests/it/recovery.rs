@@ -27,6 +27,7 @@ const OWN_VOLUMES: Options = Options {
     second_network: false,
     ipv6: false,
     own_volumes_mib: Some(256),
+    by_host: false,
     apart: false,
 };
 

@@ -52,10 +52,21 @@ fn assert_quorum(cluster: &Cluster, program: &Program, expect: &Expect) {
 #[test]
 #[ignore = "proof: a minute or two"]
 fn quorum_is_kept_or_lost_as_partition_shape_predicts() {
-    if !docker_is_here() {
-        return;
+    if docker_is_here() {
+        assert_all_shapes(&Options { nodes: 5, ..Options::default() });
     }
-    let cluster = Cluster::start(&Options { nodes: 5, ..Options::default() });
+}
+
+#[test]
+#[ignore = "proof: a minute or two"]
+fn quorum_is_kept_or_lost_alike_where_nodes_meet_by_docker_hosts_ports() {
+    if docker_is_here() {
+        assert_all_shapes(&Options { nodes: 5, by_host: true, ..Options::default() });
+    }
+}
+
+fn assert_all_shapes(options: &Options) {
+    let cluster = Cluster::start(options);
     let program = Program::new(Some(&cluster.project));
 
     // The target's half is the smaller one: itself and the next.

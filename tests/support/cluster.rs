@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Command, Stdio},
     sync::OnceLock,
@@ -45,6 +45,8 @@ pub struct Options {
     pub ipv6: bool,
     /// Volumes of this many MiB of their own, instead of folders of Docker's file system.
     pub own_volumes_mib: Option<u32>,
+    /// The nodes advertise an address of the Docker host and ports that it publishes, and reach one another by these.
+    pub by_host: bool,
     /// Each node is a cluster of its own, for tests that need none and make many: that takes less of the machine.
     pub apart: bool,
 }
@@ -59,6 +61,7 @@ impl Default for Options {
             second_network: false,
             ipv6: false,
             own_volumes_mib: None,
+            by_host: false,
             apart: false,
         }
     }
@@ -76,6 +79,8 @@ pub struct Cluster {
     keeper: Option<String>,
     pub networks: Vec<String>,
     pub data: &'static str,
+    /// Where each node is reached by the others, if that is through the Docker host.
+    pub by_host: Vec<SocketAddr>,
     options: Options,
 }
 
@@ -92,6 +97,7 @@ impl Cluster {
             keeper: None,
             networks: vec![],
             data: options.data,
+            by_host: vec![],
             options: *options,
         };
         let label = format!("{LABEL}={run_id}");
@@ -107,6 +113,9 @@ impl Cluster {
             let ipv6: &[&str] = if options.ipv6 { &["--ipv6", "--subnet", &subnet] } else { &[] };
             run("docker", &[&["network", "create", "--label", &label], ipv6, &[&name]].concat());
             cluster.networks.push(name);
+        }
+        if options.by_host {
+            cluster.by_host = free_ports(options.nodes).map(|port| SocketAddr::new(cluster.gateway(), port)).collect();
         }
         for node in 0..options.nodes {
             let volume = format!("{project}_data{node}");
@@ -153,8 +162,13 @@ impl Cluster {
     fn run_node(&self, options: &Options, image: &str, node: usize) -> String {
         let service = format!("tikv{node}");
         let members = if options.apart { node..node + 1 } else { 0..options.nodes };
-        let initial: Vec<String> = members.map(|node| format!("tikv{node}=http://tikv{node}:2380")).collect();
+        let peer_url = |node: usize| match self.by_host.get(node) {
+            Some(address) => format!("http://{address}"),
+            None => format!("http://tikv{node}:2380"),
+        };
+        let initial: Vec<String> = members.map(|node| format!("tikv{node}={}", peer_url(node))).collect();
         let initial = initial.join(",");
+        let published = self.by_host.get(node).map(|address| format!("{}:2380", address.port()));
         let (name, compose) = match options.names {
             Names::ComposeV2 => (format!("{}-{service}-1", self.project), true),
             Names::ComposeV1 => (format!("{}_{service}_1", self.project), true),
@@ -166,7 +180,7 @@ impl Cluster {
             format!("com.docker.compose.service={service}"),
             format!("{}:{}", self.volumes[node], options.data),
             format!("--data-dir={}/db", options.data),
-            format!("http://{service}:2380"),
+            peer_url(node),
             format!("http://{service}:2379"),
         ];
         let [label, project, service_label, mount, data_dir, peer, client] = owned.each_ref().map(String::as_str);
@@ -174,6 +188,9 @@ impl Cluster {
         args.extend(["--network", &self.networks[0], "--network-alias", &service, "-v", mount]);
         if compose {
             args.extend(["--label", project, "--label", service_label]);
+        }
+        if let Some(published) = &published {
+            args.extend(["-p", published]);
         }
         args.extend([image, "--name", &service, data_dir, "--initial-cluster", &initial]);
         args.extend(["--listen-peer-urls", "http://0.0.0.0:2380", "--initial-advertise-peer-urls", peer]);
@@ -251,6 +268,13 @@ impl Cluster {
         (ok && !ip.is_empty()).then_some(ip)
     }
 
+    /// The Docker host's address in the first network.
+    pub fn gateway(&self) -> IpAddr {
+        let template = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
+        let all = run("docker", &["network", "inspect", "-f", template, &self.networks[0]]);
+        all.split_whitespace().find_map(|ip| ip.parse().ok().filter(IpAddr::is_ipv4)).expect("a gateway")
+    }
+
     pub fn inspect(&self, node: usize, template: &str) -> String {
         run("docker", &["inspect", "-f", template, &self.nodes[node]])
     }
@@ -282,6 +306,13 @@ impl Drop for Cluster {
             }
         }
     }
+}
+
+/// Ports of this host that nothing listens on.
+pub fn free_ports(count: usize) -> impl Iterator<Item = u16> {
+    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("0.0.0.0:0").unwrap()).collect();
+    let ports: Vec<u16> = held.iter().map(|one| one.local_addr().unwrap().port()).collect();
+    ports.into_iter()
 }
 
 /// A member's own view of its cluster.

@@ -5,6 +5,7 @@
 
 pub mod alike;
 pub mod bed;
+pub mod by_host;
 pub mod cluster;
 pub mod daemon;
 pub mod demo;

@@ -86,10 +86,16 @@ impl Pool {
         (0..self.rng.random_range(1..3)).map(|_| self.one(&all).parse().unwrap()).collect()
     }
 
+    fn ends(&mut self) -> BTreeSet<std::net::SocketAddr> {
+        let all = ["10.77.0.1:20161", "10.77.0.1:2379", "[fd77::1]:20161"];
+        (0..self.rng.random_range(0..3)).map(|_| self.one(&all).parse().unwrap()).collect()
+    }
+
     fn filter(&mut self) -> Filter {
-        match self.rng.random_range(0..5) {
+        match self.rng.random_range(0..6) {
             0 | 1 => Filter::default(),
             2 => Filter { peers: Some(self.peers()), ..Filter::default() },
+            4 => Filter { peers: Some(self.peers()), ends: self.ends(), ..Filter::default() },
             3 => Filter { ports: Some([self.one(&[2379, 2380, 20_160])].into()), ..Filter::default() },
             _ => Filter { except_peers: self.peers(), except_ports: [20_180].into(), ..Filter::default() },
         }
@@ -121,6 +127,7 @@ impl Pool {
         if self.rng.random_range(0..3) == 0 {
             return NetworkFault::Drop(Cut {
                 ips: self.peers().into_iter().collect(),
+                ends: self.ends().into_iter().collect(),
                 direction,
                 reject: self.rng.random(),
             });

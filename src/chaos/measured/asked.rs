@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::chaos::network::{
-    Cut, Direction, Distribution, Filter, GilbertElliott, Impairment, Loss, NetworkFault, Shape,
-};
+use crate::chaos::network::{Direction, Distribution, Filter, GilbertElliott, Impairment, Loss, NetworkFault, Shape};
 
 /// One fault's effect on a round trip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +48,7 @@ impl Asked {
                 Self { filter: filter.clone(), effect: Effect::Impaired { impairment: *impairment, ways } }
             }
             // A round trip needs both ways, so one that is cut is enough.
-            NetworkFault::Drop(Cut { ips, reject, .. }) => Self {
-                filter: Filter { peers: Some(ips.iter().copied().collect()), ..Filter::default() },
-                effect: Effect::Cut { rejected: *reject },
-            },
+            NetworkFault::Drop(cut) => Self { filter: cut.filter(), effect: Effect::Cut { rejected: cut.reject } },
         }
     }
 
@@ -63,7 +58,7 @@ impl Asked {
 
     /// Whether it means connections to that port. Ours come from a port that no filter names.
     pub fn means_port(&self, peer: IpAddr, port: u16) -> bool {
-        self.filter.matches(peer, Some([0, port]))
+        self.filter.matches(peer, Some([port, 0]))
     }
 
     pub fn means_echo(&self, peer: IpAddr) -> bool {

@@ -13,6 +13,9 @@ pub struct Reading {
     /// What the fault has met since it was made or last changed; `None` where nobody counts that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packets: Option<Packets>,
+    /// Connections of the target with its peers that the fault does not meet, each with the peer's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<String>,
 }
 
 /// One address of a peer, as it was seen.

@@ -153,8 +153,13 @@ struct Meant<'a> {
 pub fn judge(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgement {
     match during {
         Look::Seen(reading) => {
-            let notes = reading.packets.map(notes).unwrap_or_default();
-            Judgement { notes, ..by_reading(asked, before, reading) }
+            let mut notes = reading.packets.map(notes).unwrap_or_default();
+            notes.extend(unmet(&reading.unmet));
+            let mut judgement = by_reading(asked, before, reading);
+            if !reading.unmet.is_empty() && judgement.outcome == Outcome::AsAsked {
+                judgement.outcome = Outcome::Differs;
+            }
+            Judgement { notes, ..judgement }
         }
         Look::NotMeasured { not_measured } => Judgement::without(Outcome::NotMeasured, not_measured.clone()),
     }
@@ -193,6 +198,15 @@ fn notes(packets: Packets) -> Vec<String> {
     });
     let none = (packets.met == 0).then(|| "no packet has met it so far".to_owned());
     none.into_iter().chain(dropped).collect()
+}
+
+/// The connections that it should meet and does not.
+fn unmet(connections: &[String]) -> Option<String> {
+    match connections {
+        [] => None,
+        [one] => Some(format!("it does not meet the connection with {one}")),
+        [one, rest @ ..] => Some(format!("it does not meet {} connections, the first with {one}", rest.len() + 1)),
+    }
 }
 
 /// Whether an injection that was undone is over: nothing of it is seen any more.

@@ -31,7 +31,7 @@ fn both(tally: Tally) -> PeerReading {
 }
 
 fn reading(peers: &[PeerReading]) -> Reading {
-    Reading { peers: peers.to_vec(), packets: None }
+    Reading { peers: peers.to_vec(), ..Reading::default() }
 }
 
 fn well() -> Reading {
@@ -64,6 +64,19 @@ fn cut_off(ips: &[&str]) -> Asked {
 
 fn said(asked: &Asked, before: Option<&Reading>, during: &[PeerReading]) -> String {
     judge(asked, before, &Look::Seen(reading(during))).to_string()
+}
+
+#[test]
+fn cut_is_not_as_asked_while_a_connection_that_it_should_meet_stands() {
+    let asked = cut_off(&[PEER]);
+    let mut during = reading(&[both(tally(10, 0, 0, 0))]);
+    assert_eq!(judge(&asked, Some(&well()), &Look::Seen(during.clone())).outcome, Outcome::AsAsked);
+    during.unmet = vec!["tikv1 at 192.0.2.1:20161".into(), "tikv1 at 192.0.2.1:20181".into()];
+    let judgement = judge(&asked, Some(&well()), &Look::Seen(during));
+    assert!(judgement.outcome == Outcome::Differs && judgement.is_bad());
+    let expected = "asked 1 address out of reach, measured 1 of 1 out of reach: differs; it does not meet 2 connections, \
+                    the first with tikv1 at 192.0.2.1:20161";
+    assert_eq!(judgement.to_string(), expected);
 }
 
 #[test]

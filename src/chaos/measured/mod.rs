@@ -83,7 +83,10 @@ impl Measured {
         };
         for look in [&mut self.before, &mut self.during, &mut self.after].into_iter().flatten() {
             match look {
-                Look::Seen(reading) => reading.peers.iter_mut().for_each(|peer| clean(&mut peer.name)),
+                Look::Seen(reading) => {
+                    reading.peers.iter_mut().for_each(|peer| clean(&mut peer.name));
+                    reading.unmet.iter_mut().for_each(clean);
+                }
                 Look::NotMeasured { not_measured } => clean(not_measured),
             }
         }

@@ -11,8 +11,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Class, Cut, Direction, Family, Filter, Flow, NetworkFault, NetworkFaults, qdisc::QDISC_HANDLE};
-use crate::chaos::InjectionId;
+use super::{
+    Class, Family, Filter, Flow, NetworkFaults,
+    cut::{cut_chains, split_cut},
+    qdisc::QDISC_HANDLE,
+};
 
 /// A partition's chains are named `TIKV-CHAOS-<id>-IN` and `-OUT`: 23 of the 28 characters that iptables allows.
 pub const CHAIN_PREFIX: &str = "TIKV-CHAOS-";
@@ -86,27 +89,8 @@ pub(super) fn place(chain: &str) -> Option<(Table, Option<&'static str>)> {
     }
 }
 
-fn cut_chain(id: &InjectionId, flow: Flow) -> String {
-    let end = match flow {
-        Flow::In => "IN",
-        Flow::Out => "OUT",
-    };
-    format!("{CHAIN_PREFIX}{id}-{end}")
-}
-
-/// The injection and the way in the name of a partition's chain.
-fn split_cut(chain: &str) -> Option<(InjectionId, Flow)> {
-    let (id, end) = chain.strip_prefix(CHAIN_PREFIX)?.split_once('-')?;
-    let flow = match end {
-        "IN" => Flow::In,
-        "OUT" => Flow::Out,
-        _ => return None,
-    };
-    Some((id.parse().ok()?, flow))
-}
-
 /// The option that matches the peer's address: its source on the way in, its destination on the way out.
-const fn peer_option(flow: Flow) -> &'static str {
+pub(super) const fn peer_option(flow: Flow) -> &'static str {
     match flow {
         Flow::In => "-s",
         Flow::Out => "-d",
@@ -138,69 +122,21 @@ pub fn wanted_chains(
     }
 }
 
-fn cut_chains(id: &InjectionId, fault: &NetworkFault, family: Family) -> Vec<(String, Vec<String>)> {
-    let NetworkFault::Drop(cut) = fault else { return Vec::new() };
-    let ips: Vec<&IpAddr> = cut.ips.iter().filter(|ip| Family::of(ip) == family).collect();
-    if ips.is_empty() {
-        return Vec::new();
-    }
-    let flows = [Flow::In, Flow::Out].into_iter().filter(|flow| cut.direction.has(*flow));
-    let rules = |flow| ips.iter().flat_map(|ip| cut_rules(**ip, flow, cut.reject)).collect();
-    flows.map(|flow| (cut_chain(id, flow), rules(flow))).collect()
+/// TCP from that port of the peer's on the way in, to it on the way out.
+pub(super) fn port_match(port: u16, flow: Flow) -> String {
+    format!("-p tcp -m tcp {} {port}", port_option(flow))
 }
 
-/// A refusal is a reset, or for what is not TCP an ICMP message. The resets by which peers are refused leave by the way
-/// out, so they are let through there.
-fn cut_rules(ip: IpAddr, flow: Flow, reject: bool) -> Vec<String> {
-    let peer = format!("{} {}", peer_option(flow), host(ip));
-    if !reject {
-        return vec![format!("{peer} -j DROP")];
+pub(super) const fn port_option(flow: Flow) -> &'static str {
+    match flow {
+        Flow::In => "--sport",
+        Flow::Out => "--dport",
     }
-    let unreachable = if ip.is_ipv4() { "icmp-port-unreachable" } else { "icmp6-port-unreachable" };
-    let resets = format!("{peer} -p tcp -m tcp --tcp-flags RST RST -j RETURN");
-    vec![
-        resets,
-        format!("{peer} -p tcp -j REJECT --reject-with tcp-reset"),
-        format!("{peer} -j REJECT --reject-with {unreachable}"),
-    ]
 }
 
 /// As iptables-save prints one host.
-fn host(ip: IpAddr) -> String {
+pub(super) fn host(ip: IpAddr) -> String {
     format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })
-}
-
-/// Whether a partition of that name is there.
-pub(super) fn has_cut(chains: &Chains, id: &InjectionId) -> bool {
-    [Flow::In, Flow::Out].iter().any(|flow| chains.contains_key(&cut_chain(id, *flow)))
-}
-
-/// The partitions that these chains are.
-pub(super) fn cuts(families: &[&Chains]) -> NetworkFaults {
-    let mut cuts: BTreeMap<InjectionId, (BTreeSet<IpAddr>, BTreeSet<Flow>, bool)> = BTreeMap::new();
-    for (name, chain) in families.iter().flat_map(|chains| chains.iter()) {
-        let Some((id, flow)) = split_cut(name) else { continue };
-        let (ips, flows, reject) = cuts.entry(id).or_default();
-        flows.insert(flow);
-        for rule in &chain.rules {
-            ips.extend(peer_of(rule, flow));
-            *reject |= rule.contains("-j REJECT");
-        }
-    }
-    let as_fault = |(ips, flows, reject): (BTreeSet<IpAddr>, BTreeSet<Flow>, bool)| {
-        let direction = match (flows.contains(&Flow::In), flows.contains(&Flow::Out)) {
-            (true, false) => Direction::In,
-            (false, true) => Direction::Out,
-            _ => Direction::Both,
-        };
-        NetworkFault::Drop(Cut { ips: ips.into_iter().collect(), direction, reject })
-    };
-    cuts.into_iter().map(|(id, found)| (id, as_fault(found))).collect()
-}
-
-fn peer_of(rule: &str, flow: Flow) -> Option<IpAddr> {
-    let address = rule.strip_prefix(peer_option(flow))?.split_whitespace().next()?;
-    address.split_once('/')?.0.parse().ok()
 }
 
 /// The interfaces that our queues' rules name.
@@ -237,10 +173,20 @@ fn mangle_chains(classified: &[(u16, Class)], (queued, queues): (&[Class], Queue
     wanted
 }
 
-/// The rules that send a class's packets to the target. What is to be left out of it is left out in a chain of its own.
+/// The rules that send a class's packets to the target. What is to be left out of it is left out in a chain of its own,
+/// which single ports of the peers' do not go through.
 fn add_class(wanted: &mut Wanted, chain: &str, class: &Class, target: &str, family: Family) {
+    let ends = class.filter.ends.iter().filter(|end| Family::of(&end.ip()) == family).map(|end| {
+        let peer = format!("{} {}", peer_option(class.flow), host(end.ip()));
+        let interface = format!("{} {}", interface_option(class.flow), class.interface);
+        format!("{peer} {interface} {} -j {target}", port_match(end.port(), class.flow))
+    });
+    let ends: Vec<String> = ends.collect();
     let matches = matches(class, family);
     if matches.is_empty() {
+        if !ends.is_empty() {
+            wanted.entry(chain.to_owned()).or_default().extend(ends);
+        }
         return;
     }
     let exceptions = exceptions(&class.filter, class.flow, family);
@@ -253,7 +199,7 @@ fn add_class(wanted: &mut Wanted, chain: &str, class: &Class, target: &str, fami
         only
     };
     let rules = matches.into_iter().map(|one| format!("{one} -j {target}"));
-    wanted.entry(chain.to_owned()).or_default().extend(rules);
+    wanted.entry(chain.to_owned()).or_default().extend(rules.chain(ends));
 }
 
 fn matches(class: &Class, family: Family) -> Vec<String> {
@@ -277,10 +223,16 @@ fn matches(class: &Class, family: Family) -> Vec<String> {
 fn exceptions(filter: &Filter, flow: Flow, family: Family) -> Vec<String> {
     let peers = filter.except_peers.iter().filter(|ip| Family::of(ip) == family);
     let peers = peers.map(|ip| format!("{} {} -j RETURN", peer_option(flow), host(*ip)));
-    peers.chain(port_matches(&filter.except_ports).into_iter().map(|ports| format!("{ports} -j RETURN"))).collect()
+    let ends = filter.except_ends.iter().filter(|end| Family::of(&end.ip()) == family);
+    let ends =
+        ends.map(|end| format!("{} {} {} -j RETURN", peer_option(flow), host(end.ip()), port_match(end.port(), flow)));
+    peers
+        .chain(ends)
+        .chain(port_matches(&filter.except_ports).into_iter().map(|ports| format!("{ports} -j RETURN")))
+        .collect()
 }
 
-fn port_matches(ports: &BTreeSet<u16>) -> Vec<String> {
+pub(super) fn port_matches(ports: &BTreeSet<u16>) -> Vec<String> {
     let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
     let of = |protocol: &'static str| {
         ports.chunks(PORTS_IN_A_RULE).map(move |some| format!("-p {protocol} -m multiport --ports {}", some.join(",")))
@@ -347,12 +299,12 @@ fn jump_lines(hook: &str, wanted: &Wanted, held: &Chains) -> String {
     gone.chain(new).collect()
 }
 
-fn transaction(table: Table, lines: &str) -> String {
+pub(super) fn transaction(table: Table, lines: &str) -> String {
     format!("*{}\n{lines}COMMIT\n", table.name())
 }
 
 /// Chains can be removed when nothing jumps to them any more.
-fn removal_lines(chains: &[(&str, usize)]) -> String {
+pub(super) fn removal_lines(chains: &[(&str, usize)]) -> String {
     let mut text = String::new();
     for (name, jumps) in chains {
         if let Some((_, Some(hook))) = place(name) {
@@ -362,14 +314,6 @@ fn removal_lines(chains: &[(&str, usize)]) -> String {
     }
     chains.iter().for_each(|(name, _)| text += &format!("-X {name}\n"));
     text
-}
-
-/// The transaction that removes a whole partition, for a person to pipe into `iptables-restore --noflush`.
-pub fn cut_removal_text(id: &InjectionId, direction: Direction) -> String {
-    let flows = [Flow::In, Flow::Out].into_iter().filter(|flow| direction.has(*flow));
-    let names: Vec<String> = flows.map(|flow| cut_chain(id, flow)).collect();
-    let chains: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    transaction(Table::Filter, &removal_lines(&chains))
 }
 
 /// The transaction that removes the chains that a fault of this kind stands in, with those of every other such fault on

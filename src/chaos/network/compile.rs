@@ -103,7 +103,7 @@ fn bursts(id: &InjectionId, faults: &NetworkFaults, interface: &str) -> Result<(
 pub fn warnings(id: &InjectionId, faults: &NetworkFaults) -> Vec<String> {
     let Some(NetworkFault::Shape(shape)) = faults.get(id) else { return Vec::new() };
     let mut warnings = Vec::new();
-    if shape.filter.peers.as_ref().is_some_and(BTreeSet::is_empty) {
+    if shape.filter.is_nothing() {
         warnings.push("nobody has an address that this is for, so no packet is meant".to_owned());
     }
     let here = classes(&streams(faults, shape.via));

@@ -1,6 +1,6 @@
 //! A fault of the network as its injection asks the holder for it, and the streams of packets that it means.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,15 @@ impl Direction {
     pub const fn both() -> Self {
         Self::Both
     }
+
+    /// As the other end sees it.
+    pub const fn turned(self) -> Self {
+        match self {
+            Self::Out => Self::In,
+            Self::In => Self::Out,
+            Self::Both => Self::Both,
+        }
+    }
 }
 
 /// A fault of the network.
@@ -84,10 +93,13 @@ pub struct Shape {
     pub impairment: Impairment,
 }
 
-/// No packet from or to these addresses.
+/// No packet from or to these addresses, and no TCP from or to these ports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
     pub ips: Vec<IpAddr>,
+    /// Ports of an address of which the rest is others', such as the Docker host's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ends: Vec<SocketAddr>,
     #[serde(default = "Direction::both")]
     pub direction: Direction,
     /// Refused at once instead of dropped without a word.
@@ -98,7 +110,15 @@ pub struct Cut {
 impl Cut {
     /// The contract's partition: dropped both ways.
     pub fn off(ips: Vec<IpAddr>) -> Self {
-        Self { ips, direction: Direction::Both, reject: false }
+        Self { ips, ends: Vec::new(), direction: Direction::Both, reject: false }
+    }
+}
+
+impl Cut {
+    /// The packets that it means.
+    pub fn filter(&self) -> Filter {
+        let (peers, ends) = (self.ips.iter().copied().collect(), self.ends.iter().copied().collect());
+        Filter { peers: Some(peers), ends, ..Filter::default() }
     }
 }
 
@@ -112,6 +132,16 @@ impl Shape {
             filter: Filter::default(),
             impairment: Impairment::default(),
         }
+    }
+
+    /// What should be known by whoever looks with `ping` from inside the node: its time ends at the kernel's stamp of the
+    /// answer's arrival, and the shaper holds packets after that.
+    pub fn ping_note(&self) -> Option<&'static str> {
+        let late = |stream: &Stream| stream.impairment.delay.is_some() || stream.impairment.rate.is_some();
+        let held = self.via == Via::Shaper && self.streams().iter().any(|one| one.flow == Flow::In && late(one));
+        held.then_some(
+            "ping inside the node does not show it: the shaper holds packets after the kernel's receive stamp",
+        )
     }
 
     /// The packets that it means and what is done to them. The shaper delays on the way in what should be late on the

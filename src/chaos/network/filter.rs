@@ -2,11 +2,14 @@
 //!
 //! A packet's peer is its source on the way in and its destination on the way out, so that one filter serves both ways.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::Impairment;
+use super::{Family, Impairment};
 
 /// The packets of a fault, by their peer and their ports. The default is every packet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,6 +25,12 @@ pub struct Filter {
     /// Packets with such a port on either side are left alone.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub except_ports: BTreeSet<u16>,
+    /// TCP at an address and port of the peer, such as one that the Docker host passes on: meant whatever the rest says.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ends: BTreeSet<SocketAddr>,
+    /// Left alone, but for what `ends` names.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub except_ends: BTreeSet<SocketAddr>,
 }
 
 impl Filter {
@@ -29,12 +38,35 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Whether a packet is meant: its peer and, where its protocol has ports, its two ports.
+    /// These ends and nothing else.
+    pub fn only(ends: BTreeSet<SocketAddr>) -> Self {
+        Self { peers: Some(BTreeSet::new()), ends, ..Self::default() }
+    }
+
+    /// Whether there is no packet that it could mean.
+    pub fn is_nothing(&self) -> bool {
+        self.peers.as_ref().is_some_and(BTreeSet::is_empty) && self.ends.is_empty()
+    }
+
+    /// Whether it means some packets of this address family.
+    pub fn has(&self, family: Family) -> bool {
+        self.peers.as_ref().is_none_or(|peers| peers.iter().any(|ip| Family::of(ip) == family))
+            || self.ends.iter().any(|end| Family::of(&end.ip()) == family)
+    }
+
+    /// Whether a packet is meant: its peer and, where its protocol has ports, the peer's port and the node's own.
     pub fn matches(&self, peer: IpAddr, ports: Option<[u16; 2]>) -> bool {
         let one_of = |set: &BTreeSet<u16>| ports.is_some_and(|ports| ports.iter().any(|port| set.contains(port)));
+        let at = |ends: &BTreeSet<SocketAddr>| {
+            ports.is_some_and(|[theirs, _]| ends.contains(&SocketAddr::new(peer, theirs)))
+        };
+        at(&self.ends) || self.matches_address(peer, one_of) && !at(&self.except_ends)
+    }
+
+    fn matches_address(&self, peer: IpAddr, one_of: impl Fn(&BTreeSet<u16>) -> bool) -> bool {
         self.peers.as_ref().is_none_or(|peers| peers.contains(&peer))
             && !self.except_peers.contains(&peer)
-            && self.ports.as_ref().is_none_or(one_of)
+            && self.ports.as_ref().is_none_or(&one_of)
             && !one_of(&self.except_ports)
     }
 
@@ -50,9 +82,21 @@ impl Filter {
         let except_peers = &self.except_peers | &other.except_peers;
         let peers = common(self.peers.as_ref(), other.peers.as_ref()).map(|peers| &peers - &except_peers);
         let except_ports = &self.except_ports | &other.except_ports;
+        let except_ends = &self.except_ends | &other.except_ends;
         let ports = common(self.ports.as_ref(), other.ports.as_ref());
+        let ends = &self.ends_within(other) | &other.ends_within(self);
         let empty = peers.as_ref().is_some_and(BTreeSet::is_empty) || ports.as_ref().is_some_and(BTreeSet::is_empty);
-        (!empty).then_some(Self { peers, except_peers, ports, except_ports })
+        match (empty, ends.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(Self::only(ends)),
+            (false, _) => Some(Self { peers, except_peers, ports, except_ports, ends, except_ends }),
+        }
+    }
+
+    fn ends_within(&self, other: &Self) -> BTreeSet<SocketAddr> {
+        // Port 0 is nobody's, and of the node's own port nothing is known here.
+        let is_within = |end: &&SocketAddr| other.matches(end.ip(), Some([end.port(), 0]));
+        self.ends.iter().filter(is_within).copied().collect()
     }
 }
 
@@ -132,7 +176,7 @@ mod tests {
     fn fate(streams: &[Stream], peer: &str, port: u16) -> Option<u32> {
         let peer = peer.parse().unwrap();
         let classes = classes(streams);
-        let class = classes.iter().rfind(|class| class.filter.matches(peer, Some([40_000, port])))?;
+        let class = classes.iter().rfind(|class| class.filter.matches(peer, Some([port, 40_000])))?;
         let Some(Loss::Random(chance)) = class.impairment.loss else { return None };
         Some(chance.share.parts() / 10_000)
     }
@@ -150,6 +194,23 @@ mod tests {
         assert_eq!(fate(&narrow, "10.0.0.3", 1), Some(28));
         assert_eq!(fate(&narrow, "10.0.0.4", 1), Some(10));
         assert_eq!(fate(&narrow, "10.0.0.5", 1), None);
+    }
+
+    #[test]
+    fn port_of_another_address_is_met_beside_the_peers_own_and_apart_from_its_neighbours() {
+        let end: SocketAddr = "192.0.2.1:20161".parse().unwrap();
+        let mut host = stream(20, &["10.0.0.2"], &[7]);
+        host.filter.ends.insert(end);
+        let streams = [stream(50, &[], &[]), host.clone()];
+        assert_eq!([fate(&streams, "192.0.2.1", 20161), fate(&streams, "192.0.2.1", 20162)], [Some(60), Some(50)]);
+        assert_eq!([fate(&streams, "10.0.0.2", 7), fate(&streams, "10.0.0.2", 8)], [Some(60), Some(50)]);
+        // The node's own port is no end.
+        assert!(!host.filter.matches("192.0.2.1".parse().unwrap(), Some([40_000, 20161])));
+        let other = Filter { except_ends: [end].into(), ..Filter::default() };
+        assert_eq!(host.filter.and(&other).unwrap().ends, BTreeSet::new());
+        let only = Filter::only([end].into());
+        assert_eq!(host.filter.and(&only), Some(only.clone()));
+        assert_eq!(only.and(&Filter { ports: Some([9].into()), ..Filter::default() }), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod chains;
 mod compile;
+mod cut;
 mod fault;
 mod filter;
 mod impairment;
@@ -13,10 +14,9 @@ mod parse;
 mod qdisc;
 mod tally;
 
-pub use chains::{
-    CHAIN_PREFIX, Chain, Chains, Queues, Table, cut_removal_text, hooks, netem_chains, queue_chains, shape_removal_text,
-};
+pub use chains::{CHAIN_PREFIX, Chain, Chains, Queues, Table, hooks, netem_chains, queue_chains, shape_removal_text};
 pub use compile::{Beside, Refusal, check, compile, warnings};
+pub use cut::cut_removal_text;
 pub use fault::{Cut, Direction, NetworkFault, Shape, Via, shaper_classes};
 pub use filter::{Class, Filter, Flow, Stream, classes};
 pub use impairment::{
@@ -75,7 +75,7 @@ impl Kernel {
     /// The faults that our marks stand for. A partition's chains carry its injection's id; everything else has none and
     /// gets a number that no chain has: one fault for each interface with a qdisc of ours, and one for each with a queue.
     pub fn as_faults(&self) -> NetworkFaults {
-        let mut faults = chains::cuts(&[&self.v4.filter, &self.v6.filter]);
+        let mut faults = cut::cuts(&[&self.v4.filter, &self.v6.filter]);
         let trees = self.trees().map(|(interface, tree)| tree.as_fault(interface));
         let queued = chains::owned_interfaces(&[&self.v4.mangle, &self.v6.mangle]);
         let queues = queued.into_iter().map(|interface| Shape { via: Via::Shaper, ..Shape::on(interface) });
@@ -90,7 +90,7 @@ impl Kernel {
     /// Whether something that this fault would make is there.
     pub fn shows(&self, id: &InjectionId, fault: &NetworkFault) -> bool {
         match fault {
-            NetworkFault::Drop(_) => [&self.v4, &self.v6].iter().any(|tables| chains::has_cut(&tables.filter, id)),
+            NetworkFault::Drop(_) => [&self.v4, &self.v6].iter().any(|tables| cut::has_cut(&tables.filter, id)),
             NetworkFault::Shape(shape) => self.holds(shape.via).iter().any(|name| shape.interfaces.contains(name)),
         }
     }

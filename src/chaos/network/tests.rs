@@ -3,7 +3,7 @@
 
 mod model;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use model::{Model, run};
 use proptest::prelude::*;
@@ -32,18 +32,27 @@ fn any_ip() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
+/// Ports of addresses that may be peers too.
+fn any_ends(most: usize) -> impl Strategy<Value = BTreeSet<SocketAddr>> {
+    let host = prop_oneof![any_ip(), Just(IpAddr::from([192, 0, 2, 1]))];
+    prop::collection::btree_set((host, 1u16..4).prop_map(|(ip, port)| SocketAddr::new(ip, port)), 0..=most)
+}
+
 fn any_filter() -> impl Strategy<Value = Filter> {
     let peers = prop::option::of(prop::collection::btree_set(any_ip(), 1..3));
     let ports = prop::option::of(prop::collection::btree_set(1u16..4, 1..3));
     let except_ports = prop::collection::btree_set(20_180u16..20_182, 0..2);
     prop_oneof![
         Just(Filter::default()),
-        (peers, ports, except_ports).prop_map(|(peers, ports, except_ports)| Filter {
+        (peers, ports, except_ports, any_ends(2)).prop_map(|(peers, ports, except_ports, ends)| Filter {
+            // Where everybody is meant there is nothing to add.
+            ends: if peers.is_some() { ends } else { BTreeSet::new() },
             peers,
             ports,
             except_ports,
             ..Filter::default()
-        })
+        }),
+        any_ends(1).prop_map(|except_ends| Filter { except_ends, ..Filter::default() }),
     ]
 }
 
@@ -91,9 +100,12 @@ fn any_fault() -> BoxedStrategy<NetworkFault> {
             NetworkFault::Shape(Shape { interfaces, via, direction, filter, impairment })
         },
     );
-    let cut = (prop::collection::btree_set(any_ip(), 1..4), direction(), any::<bool>()).prop_map(
-        |(ips, direction, reject)| NetworkFault::Drop(Cut { ips: ips.into_iter().collect(), direction, reject }),
-    );
+    let peers = (prop::collection::btree_set(any_ip(), 0..4), any_ends(3))
+        .prop_filter("a cut is off from something", |(ips, ends)| !ips.is_empty() || !ends.is_empty());
+    let cut = (peers, direction(), any::<bool>()).prop_map(|((ips, ends), direction, reject)| {
+        let (ips, ends) = (ips.into_iter().collect(), ends.into_iter().collect());
+        NetworkFault::Drop(Cut { ips, ends, direction, reject })
+    });
     prop_oneof![3 => shape, 1 => cut].boxed()
 }
 
@@ -203,6 +215,27 @@ fn a_part_of_the_packets_gets_a_band_and_a_rule_of_its_own() {
          -I POSTROUTING 1 -j TIKV-CHAOS-CLASSIFY\nCOMMIT\n"
     );
     assert_eq!(made.len(), 2, "no rule for IPv6, where nobody is meant");
+}
+
+#[test]
+fn port_of_the_docker_host_is_cut_and_classified_without_the_host_itself() {
+    let end = "192.0.2.1:20161".parse().unwrap();
+    let cut = |reject| Cut { ips: vec![], ends: vec![end], direction: Direction::Both, reject };
+    let made = commands(&one(NetworkFault::Drop(cut(false))), &bare_kernel());
+    assert_eq!(made.len(), 1);
+    let text = made[0].stdin.as_deref().unwrap();
+    assert!(text.contains("-A TIKV-CHAOS-00000001-IN -s 192.0.2.1/32 -p tcp -m tcp --sport 20161 -j DROP\n"), "{text}");
+    assert!(
+        text.contains("-A TIKV-CHAOS-00000001-OUT -d 192.0.2.1/32 -p tcp -m tcp --dport 20161 -j DROP\n"),
+        "{text}"
+    );
+    let made = commands(&one(NetworkFault::Drop(cut(true))), &bare_kernel());
+    let refused = "-d 192.0.2.1/32 -p tcp -m tcp --dport 20161 -j REJECT --reject-with tcp-reset\n";
+    assert!(made[0].stdin.as_deref().unwrap().contains(refused), "{made:?}");
+    let shape = Shape { filter: Filter::only([end].into()), ..delay(10, 10) };
+    let made = commands(&one(NetworkFault::Shape(shape)), &bare_kernel());
+    let classified = "-d 192.0.2.1/32 -o eth0 -p tcp -m tcp --dport 20161 -j CLASSIFY --set-class c4a0:0002\n";
+    assert!(made[1].stdin.as_deref().unwrap().contains(classified), "{made:?}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Echo {
     }
 
     /// Sends the one of that number.
-    pub fn send(&self, to: SocketAddr, number: u16, large: bool) -> io::Result<()> {
+    pub fn send(&self, mut to: SocketAddr, number: u16, large: bool) -> io::Result<()> {
         let kind = if self.v6 { 128 } else { 8 };
         let mut packet = vec![0x55; HEADER + if large { LARGE - HEADER } else { SMALL }];
         packet[..4].copy_from_slice(&[kind, 0, 0, 0]);
@@ -54,7 +54,9 @@ impl Echo {
             let sum = checksum(&packet);
             packet[2..4].copy_from_slice(&sum.to_be_bytes());
         }
-        self.socket.send_to(&packet, &SocketAddr::new(to.ip(), 0).into()).map(|_| ())
+        // A link-local address keeps its interface.
+        to.set_port(0);
+        self.socket.send_to(&packet, &to.into()).map(|_| ())
     }
 
     /// The number of the next answer that has come, and its bytes; `None` when there is no more.

@@ -6,6 +6,7 @@
 mod connect;
 mod echo;
 mod run;
+mod scope;
 
 use std::{
     sync::{

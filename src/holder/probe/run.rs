@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{
     connect::{self, End, Pending},
     echo::{Echo, LARGE},
-    millis,
+    millis, scope,
 };
 use crate::{
     chaos::measured::{Burst, Tally, Times},
@@ -60,6 +60,8 @@ enum State {
 
 struct Run<'a> {
     probe: &'a Probe,
+    /// The places as the kernel takes them; `None` of one that nothing can be sent to.
+    addresses: Vec<Option<SocketAddr>>,
     patience: Duration,
     connects: Vec<Count>,
     echoes: Vec<Count>,
@@ -80,6 +82,7 @@ pub fn run(probe: &Probe, stop: impl Fn() -> bool) -> Vec<Seen> {
     let count = || probe.places.iter().map(|_| Count::default()).collect();
     let mut run = Run {
         probe,
+        addresses: probe.places.iter().map(|place| scope::with_interface(*place)).collect(),
         patience: millis(probe.patience_ms),
         connects: count(),
         echoes: count(),
@@ -129,15 +132,16 @@ impl Run<'_> {
         let (round, rounds, connects) = (u32::from(round), u32::from(rounds), u32::from(self.probe.connects));
         let connects_now = (round + 1) * connects / rounds > round * connects / rounds;
         let echoes_now = round < u32::from(self.probe.echoes);
-        for (place, address) in self.probe.places.iter().enumerate() {
+        for place in 0..self.addresses.len() {
+            let Some(address) = self.addresses[place] else { continue };
             if connects_now {
-                match connect::begin(place, *address) {
+                match connect::begin(place, address) {
                     Ok(pending) => self.pending.push(pending),
                     Err(end) => self.connects[place].end(end, Duration::ZERO),
                 }
             }
             if echoes_now {
-                self.send_echo(place, *address);
+                self.send_echo(place, address);
             }
         }
     }
@@ -211,7 +215,7 @@ impl Run<'_> {
     /// Many large echoes at once to the first place. The first half of the answers may have found a bucket full of
     /// tokens, so the rate is that of the second half.
     fn burst(&mut self) {
-        let Some(place) = self.probe.places.first().copied() else { return };
+        let Some(place) = self.addresses.first().copied().flatten() else { return };
         let Some(socket) = &self.sockets[usize::from(place.is_ipv6())] else { return };
         let first = self.sent.len();
         let packets = usize::try_from(self.probe.burst_bytes).unwrap_or(0) / LARGE;
@@ -245,13 +249,16 @@ impl Run<'_> {
     }
 
     fn seen(self) -> Vec<Seen> {
-        let Self { probe, connects, echoes, sockets, burst, .. } = self;
+        let Self { probe, addresses, connects, echoes, sockets, burst, .. } = self;
         let counts = probe.places.iter().zip(connects.into_iter().zip(echoes)).enumerate();
         counts
             .map(|(at, (place, (connect, echo)))| Seen {
                 place: *place,
                 connect: connect.sum(),
-                echo: sockets[usize::from(place.is_ipv6())].as_ref().map(|_| echo.sum()),
+                echo: sockets[usize::from(place.is_ipv6())]
+                    .as_ref()
+                    .filter(|_| addresses[at].is_some())
+                    .map(|_| echo.sum()),
                 burst: burst.filter(|_| at == 0),
             })
             .collect()

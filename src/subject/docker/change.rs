@@ -1,18 +1,25 @@
 //! Changing what holds: planned as if it were made anew under its own id, and made in one step by the holder.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     act::{changed, is_alive, unexpected},
+    connections::Hearing,
     disk,
     host::TikvSubject,
     judge::DiskBefore,
     node::{Node, Snapshot},
+    parts::others,
     plan::{Cutting, Place, Planned},
     tikv::judged,
+    ways::{Known, Routes},
 };
 use crate::{
-    chaos::{Command, Fault, FaultMetadata, FaultType, Metadata, Partition, Scope, network::Impairment, undo_commands},
+    chaos::{
+        Command, Fault, FaultMetadata, FaultType, Metadata, Partition, Scope, Shaped,
+        network::{Impairment, Shape},
+        undo_commands,
+    },
     holder::protocol::{Answer, Ask},
     subject::{Plan, SubjectError},
 };
@@ -50,14 +57,17 @@ impl TikvSubject {
                         return Err(on_others(held, *shape));
                     }
                     let (peers, direction) = (peers.clone(), shape.direction());
-                    self.plan_cut(&held.id, Cutting { node: only, peers, direction, reject: *reject }).await
+                    let known = self.known_now(&snapshot, only, &peers).await?;
+                    let cutting = Cutting { node: only, peers, direction, reject: *reject };
+                    self.plan_cut(&held.id, (&Routes::of(&snapshot), &known), &cutting).await
                 }
                 _ => Err(not_changeable(held, "is of a kind that cannot be changed while it holds")),
             }
         };
         let (now, planned, heard) = tokio::join!(self.unchanged(held), plan, self.heard_of(&snapshot, node));
         now?;
-        let planned = planned?;
+        let mut planned = planned?;
+        planned.fault.set_far(held.fault.far().to_vec());
         let mut open = self.open_but(&held.id);
         for other in beside.iter().filter(|other| other.id != held.id) {
             open.retain(|one| one.id != other.id);
@@ -69,6 +79,10 @@ impl TikvSubject {
         Ok(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict })
     }
 
+    async fn known_now(&self, snapshot: &Snapshot, node: &Node, peers: &[&Node]) -> Result<Known, SubjectError> {
+        self.known_ways((snapshot, &mut Hearing::default()), node, peers).await
+    }
+
     async fn other_shape(
         &self,
         held: &Metadata,
@@ -78,6 +92,12 @@ impl TikvSubject {
         scope: &Scope,
     ) -> Result<Planned, SubjectError> {
         let before = held.fault.shaped().ok_or_else(|| not_changeable(held, "is of another kind"))?;
+        let (peers, ends) = (&before.shape.filter.peers, &before.shape.filter.ends);
+        if peers.as_ref().is_some_and(BTreeSet::is_empty) && !ends.is_empty() {
+            // It completes another node's fault, for the ways that were found then.
+            let shape = Shape { direction: scope.direction, impairment, ..before.shape.clone() };
+            return self.plan_shaped(&held.id, node, kind, Shaped { shape, ..before.clone() }).await;
+        }
         // Where it stands and what does it stay as they are.
         let scope = Scope { via: Some(before.shape.via), interface: None, ..scope.clone() };
         let place = Place {
@@ -85,7 +105,11 @@ impl TikvSubject {
             interface: before.interface.clone(),
             flavour: before.flavour,
         };
-        self.plan_shape_at(place, &held.id, (snapshot, node), kind, impairment, &scope).await
+        let known = match scope.to.is_empty() {
+            true => Known::default(),
+            false => self.known_now(snapshot, node, &others(snapshot, node)).await?,
+        };
+        self.plan_shape_at(place, &held.id, (snapshot, node, &known), kind, impairment, &scope).await
     }
 
     /// The same file, as large as the share would be without it.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use bollard::models::{
@@ -150,7 +150,31 @@ fn endpoints(role: Role, args: &[String], settings: Option<&NetworkSettings>) ->
         member: flag(args, assumed::NAME_FLAG).filter(|_| role == Role::Pd),
         aliases,
         published: settings.and_then(|settings| settings.ports.as_ref()).map(published).unwrap_or_default(),
+        addresses: addresses(role, args),
     }
+}
+
+/// Every `host:port` by which others are told to reach the node, in a command that a shell may have been given whole.
+fn addresses(role: Role, args: &[String]) -> Vec<String> {
+    let names = match role {
+        Role::Tikv => [assumed::ADVERTISE_ADDR_FLAG, assumed::ADVERTISE_STATUS_ADDR_FLAG],
+        Role::Pd => [assumed::ADVERTISE_CLIENT_URLS_FLAG, assumed::ADVERTISE_PEER_URLS_FLAG],
+    };
+    let words: Vec<String> = args.iter().flat_map(|arg| arg.split_whitespace()).map(str::to_owned).collect();
+    let values = names.iter().filter_map(|name| flag(&words, name));
+    let mut found: Vec<String> = values
+        .flat_map(|value| value.split(',').map(|one| one.trim_matches(['"', '\'']).to_owned()).collect::<Vec<_>>())
+        .filter_map(|value| host_and_port(&value).map(|(host, port)| authority(host, port)))
+        // What a shell would put there is not known.
+        .filter(|address| !address.contains('$'))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// The address that is listened on, where only the node's own namespace reaches it.
@@ -204,11 +228,22 @@ fn networks(endpoints: Option<&HashMap<String, EndpointSettings>>) -> Vec<Networ
         .map(|(name, endpoint)| {
             let addresses = [&endpoint.ip_address, &endpoint.global_ipv6_address];
             let ips = addresses.into_iter().flatten().filter_map(|text| text.parse::<IpAddr>().ok()).collect();
-            Network { name: name.clone(), ips }
+            Network { name: name.clone(), ips, link_local: link_local(endpoint) }
         })
         .collect();
     networks.sort_by(|a, b| a.name.cmp(&b.name));
     networks
+}
+
+/// What the kernel makes of the interface's hardware address (RFC 4291, appendix A). Docker switches IPv6 off on an
+/// interface that has no address of it.
+fn link_local(endpoint: &EndpointSettings) -> Option<Ipv6Addr> {
+    endpoint.global_ipv6_address.as_ref().filter(|ip| !ip.is_empty())?;
+    let bytes: Option<Vec<u8>> =
+        endpoint.mac_address.as_ref()?.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    let [a, b, c, d, e, f] = bytes?.try_into().ok()?;
+    let pair = |one: u8, two: u8| u16::from_be_bytes([one, two]);
+    Some(Ipv6Addr::new(0xfe80, 0, 0, 0, pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f)))
 }
 
 /// A volume or a folder of the host; other mounts have no name by which they would be found again.
@@ -353,6 +388,31 @@ mod tests {
     }
 
     #[test]
+    fn every_address_that_others_are_told_is_read_whoever_starts_the_program() {
+        let args = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let tikv = ["--advertise-addr=192.0.2.1:20161", "--advertise-status-addr", "192.0.2.1:20181"];
+        assert_eq!(endpoints(Role::Tikv, &args(&tikv), None).addresses, ["192.0.2.1:20161", "192.0.2.1:20181"]);
+        let shell =
+            ["-c", "sleep 1; exec /tikv-server --advertise-addr=\"192.0.2.1:20161\" --advertise-status-addr=$X:1"];
+        assert_eq!(endpoints(Role::Tikv, &args(&shell), None).addresses, ["192.0.2.1:20161"]);
+        let pd =
+            ["--advertise-client-urls=http://a:2379,https://[fd00::1]:2379", "--advertise-peer-urls=http://a:2380"];
+        assert_eq!(endpoints(Role::Pd, &args(&pd), None).addresses, ["[fd00::1]:2379", "a:2379", "a:2380"]);
+        assert_eq!(endpoints(Role::Pd, &[], None).addresses, Vec::<String>::new());
+    }
+
+    #[test]
+    fn link_local_address_is_made_of_the_hardware_address_where_there_is_ipv6() {
+        let endpoint = |ipv6: &str| EndpointSettings {
+            mac_address: Some("02:42:ac:11:00:02".into()),
+            global_ipv6_address: Some(ipv6.into()),
+            ..EndpointSettings::default()
+        };
+        assert_eq!(link_local(&endpoint("fd00::2")), Some("fe80::42:acff:fe11:2".parse().unwrap()));
+        assert_eq!(link_local(&endpoint("")), None);
+    }
+
+    #[test]
     fn status_port_of_the_namespace_alone_is_told_by_its_address() {
         let of = |role, flag: &str| endpoints(role, &[flag.to_owned()], None).loopback.map(|ip| ip.to_string());
         let cases = [
@@ -392,7 +452,10 @@ mod tests {
             restart_count: 0,
             started_at: String::new(),
             up_since: None,
-            networks: networks.iter().map(|name| Network { name: name.to_string(), ips: vec![] }).collect(),
+            networks: networks
+                .iter()
+                .map(|name| Network { name: name.to_string(), ips: vec![], link_local: None })
+                .collect(),
             network_mode: String::new(),
             auto_remove: false,
             data_dir: None,

@@ -14,18 +14,21 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::{
+    act::unexpected,
+    connections::unmet,
     holder::Holder,
     host::TikvSubject,
-    node::{Node, Role, Snapshot},
+    node::{Node, Snapshot},
+    places::{self, Place, places},
     watch,
+    ways::Routes,
 };
 use crate::{
     chaos::{
         Metadata,
         measured::{Asked, Look, Matrix, Moment, PeerReading, Reading},
-        network::{Filter, NetworkFault, Packets},
+        network::{NetworkFault, Packets},
     },
-    cluster::assumed::{PD_CLIENT_PORT, TIKV_PORT},
     holder::protocol::{Answer, Ask, Probe, Seen},
     subject::SubjectError,
 };
@@ -42,18 +45,6 @@ const MOST_BURST: u64 = 512 << 10;
 const MOST_BURST_MS: u64 = 2000;
 /// A faster rate would be over before the clock has moved.
 const MOST_RATE: u64 = 200_000_000;
-
-/// A place to look at, and whose it is.
-struct Place {
-    name: String,
-    address: SocketAddr,
-}
-
-impl Place {
-    fn of(peer: &PeerReading) -> Self {
-        Self { name: peer.name.clone(), address: SocketAddr::new(peer.address, peer.port) }
-    }
-}
 
 impl TikvSubject {
     /// What is seen from inside the target of an injection of the network; `None` for one of something else.
@@ -92,13 +83,14 @@ impl TikvSubject {
         let asked = &Asked::of(fault);
         let mut places: Vec<Place> = match known {
             Some(known) if moment == Moment::After => self.still_there(known, asked).await?,
-            Some(known) => known.peers.iter().map(Place::of).collect(),
-            None => self.places_of(metadata, fault, &asked.filter, &holder).await?,
+            Some(known) => known.peers.iter().map(|peer| Place::of(peer, asked)).collect(),
+            None => self.places_of(metadata, (fault, asked), &holder).await?,
         };
         // A burst goes to the first.
         places.sort_by_key(|place| !asked.means_echo(place.address.ip()));
         if places.is_empty() {
-            return Ok(Look::Seen(Reading { peers: Vec::new(), packets: packets(metadata, &holder).await }));
+            let packets = packets(metadata, &holder).await;
+            return Ok(Look::Seen(Reading { packets, ..Reading::default() }));
         }
         let probe = probe(asked, moment, &places);
         let limit = time_of(&probe) + OVERHEAD;
@@ -115,8 +107,17 @@ impl TikvSubject {
                 if moment == Moment::Before && !any {
                     return Err("the fault was there before an answer was".to_owned());
                 }
+                // Docker knows nothing of them: they are shown where they answer and should not.
+                let is_link_local =
+                    |peer: &PeerReading| matches!(peer.address, IpAddr::V6(ip) if ip.is_unicast_link_local());
+                let (link_local, peers) = reading.peers.into_iter().partition(is_link_local);
+                reading.peers = peers;
                 if matches!(moment, Moment::During | Moment::Watching) {
                     reading.packets = packets(metadata, &holder).await;
+                    let unmet = self.unmet(metadata, asked, &holder).await;
+                    reading.unmet = unmet.map_err(|error| format!("its connections are not known: {error}"))?;
+                    let reached = link_local.into_iter().filter(PeerReading::is_reached);
+                    reading.unmet.extend(reached.map(|peer: PeerReading| format!("{} at {}", peer.name, peer.address)));
                 }
                 Ok(Look::Seen(reading))
             }
@@ -139,21 +140,45 @@ impl TikvSubject {
         let docker = self.docker().await.map_err(|error| error.to_string())?;
         let snapshot = watch::snapshot(&docker, None).await.map_err(|error| error.to_string())?;
         let running = snapshot.nodes.iter().filter(|node| node.is_running());
-        let addresses: BTreeSet<IpAddr> = running.flat_map(Node::ips).collect();
-        let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(|peer| addresses.contains(&peer.address));
-        let is_meant = |peers: &[&PeerReading]| peers.iter().any(|peer| asked.means_echo(peer.address));
+        let addresses: BTreeSet<IpAddr> =
+            running.flat_map(|node| node.ips().chain(node.link_local().map(IpAddr::V6))).collect();
+        let routes = Routes::of(&snapshot);
+        let is_there = |peer: &&PeerReading| {
+            let place = SocketAddr::new(peer.address, peer.port);
+            let passed_on = || routes.passed_on(place).is_some_and(|(node, _)| node.is_running());
+            addresses.contains(&peer.address) || passed_on()
+        };
+        let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(is_there);
+        let is_meant = |peers: &[&PeerReading]| {
+            peers.iter().any(|peer| asked.means_echo(peer.address) || asked.means_port(peer.address, peer.port))
+        };
         if is_meant(&gone) && !is_meant(&there) {
             return Err("none of the nodes that it was about runs".to_owned());
         }
-        Ok(there.into_iter().map(Place::of).collect())
+        Ok(there.into_iter().map(|peer| Place::of(peer, asked)).collect())
+    }
+
+    /// The connections with its peers that the fault does not meet.
+    async fn unmet(&self, metadata: &Metadata, asked: &Asked, holder: &Holder) -> Result<Vec<String>, SubjectError> {
+        let snapshot = match self.at_hand() {
+            Some(snapshot) => snapshot,
+            None => self.snapshot().await?,
+        };
+        let peers = places::meant(&snapshot, metadata, asked);
+        if peers.is_empty() {
+            return Ok(Vec::new());
+        }
+        match holder.ask_aside(Ask::Connections).await? {
+            Answer::Connections { connections } => Ok(unmet(&snapshot, &peers, asked, &connections)),
+            other => Err(unexpected(metadata, &other)),
+        }
     }
 
     /// The peers that the target meets through the fault's interfaces.
     async fn places_of(
         &self,
         metadata: &Metadata,
-        fault: &NetworkFault,
-        filter: &Filter,
+        (fault, asked): (&NetworkFault, &Asked),
         holder: &Holder,
     ) -> Result<Vec<Place>, String> {
         // What a plan or a watch has seen is at hand at once: asking Docker first would let the moment pass.
@@ -168,7 +193,7 @@ impl TikvSubject {
             let carries = on(holder, &shape.interfaces).await?;
             here.networks.retain(|network| network.ips.iter().any(|ip| carries.contains(ip)));
         }
-        Ok(places(&snapshot, &here, filter.ports.as_ref()))
+        Ok(places::places_of(&snapshot, &here, metadata, asked))
     }
 
     /// Who reaches whom: measured from every node that runs and has a network of its own, beside which a helper is made
@@ -177,9 +202,10 @@ impl TikvSubject {
         let nodes: Vec<(String, bool)> =
             snapshot.nodes.iter().map(|node| (node.name.clone(), node.is_running())).collect();
         let mut matrix = Matrix::by_rules(&nodes, cuts);
+        let routes = Routes::of(snapshot);
         let asking = snapshot.nodes.iter().filter(|node| node.is_running() && node.shares_network().is_none());
         let rows = asking.map(|node| async {
-            let places = places(snapshot, node, None);
+            let places = places(snapshot, &routes, node, None);
             let probe = Probe { connects: 4, echoes: 4, interval_ms: 10, ..quick(&places) };
             let answer = self.ask(node, Ask::Probe(probe)).await;
             match answer {
@@ -253,30 +279,6 @@ pub fn cuts<'a>(injections: impl IntoIterator<Item = &'a Metadata>, nodes: &[Nod
     cuts
 }
 
-/// Every address of the other nodes in the networks that this one is on too.
-fn places(snapshot: &Snapshot, node: &Node, ports: Option<&BTreeSet<u16>>) -> Vec<Place> {
-    let others = snapshot.nodes.iter().filter(|other| {
-        other.id != node.id && other.cluster == node.cluster && other.is_running() && other.shares_network().is_none()
-    });
-    let mut places = Vec::new();
-    for other in others {
-        let shared = other.networks.iter().filter(|network| node.networks.iter().any(|own| own.name == network.name));
-        let ips: BTreeSet<IpAddr> = shared.flat_map(|network| network.ips.iter().copied()).collect();
-        let main = main_port(other);
-        // Where a filter names ports, one that it means is what shows it.
-        let port = ports.filter(|ports| !ports.contains(&main)).and_then(BTreeSet::first).copied().unwrap_or(main);
-        places.extend(ips.into_iter().map(|ip| Place { name: other.name.clone(), address: SocketAddr::new(ip, port) }));
-    }
-    places
-}
-
-fn main_port(node: &Node) -> u16 {
-    match node.role {
-        Role::Tikv => node.endpoints.port.unwrap_or(TIKV_PORT),
-        Role::Pd => node.endpoints.http_port.unwrap_or(PD_CLIENT_PORT),
-    }
-}
-
 fn quick(places: &[Place]) -> Probe {
     Probe {
         places: places.iter().map(|place| place.address).collect(),
@@ -302,7 +304,7 @@ fn probe(asked: &Asked, moment: Moment, places: &[Place]) -> Probe {
         Moment::During if asked.is_cut() => Probe { interval_ms: 10, ..quick },
         Moment::During => {
             // Echoes have no ports: with a filter by port the connections alone are judged.
-            let by_port = asked.filter.ports.is_some();
+            let by_port = asked.filter.ports.is_some() || !asked.filter.ends.is_empty();
             let twice = asked.effect.doubled().is_some();
             let (burst_bytes, burst_ms) = burst(asked);
             Probe {
@@ -341,7 +343,9 @@ fn named(places: &[Place], seen: Vec<Seen>) -> Reading {
         let place = places.iter().find(|place| place.address == one.place)?;
         let (address, port) = (one.place.ip(), one.place.port());
         let Seen { connect, echo, burst, .. } = one;
+        // An echo from the Docker host says nothing of the node behind its port.
+        let echo = echo.filter(|_| place.own);
         Some(PeerReading { name: place.name.clone(), address, port, connect, echo, burst })
     });
-    Reading { peers: peers.collect(), packets: None }
+    Reading { peers: peers.collect(), ..Reading::default() }
 }

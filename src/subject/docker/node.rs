@@ -1,6 +1,10 @@
 //! A node of a cluster as Docker shows it: plain values, made by `discovery`, shown by screens.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -100,6 +104,9 @@ pub struct Endpoints {
     /// Its names on its networks, beside the container's own.
     pub aliases: Vec<String>,
     pub published: Vec<Published>,
+    /// Every `host:port` by which others are told to reach it, as far as its command says.
+    #[serde(skip)]
+    pub addresses: Vec<String>,
 }
 
 /// A TCP port of the container that the Docker host passes on.
@@ -114,6 +121,11 @@ pub struct Published {
 impl Node {
     pub fn ips(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.networks.iter().flat_map(|network| network.ips.iter().copied())
+    }
+
+    /// The addresses that its interfaces give themselves, which Docker does not list.
+    pub fn link_local(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        self.networks.iter().filter_map(|network| network.link_local)
     }
 
     /// Why a fault of its network would be felt elsewhere, if it would.
@@ -146,6 +158,9 @@ impl Node {
 pub struct Network {
     pub name: String,
     pub ips: Vec<IpAddr>,
+    /// Where the network has IPv6.
+    #[serde(skip)]
+    pub link_local: Option<Ipv6Addr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

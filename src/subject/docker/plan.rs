@@ -1,6 +1,9 @@
 //! Plans: what an injection would do, found out without changing anything in the target.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 
 use jiff::Timestamp;
 
@@ -10,11 +13,12 @@ use super::{
     judge::DiskBefore,
     node::{Node, Snapshot},
     scope,
+    ways::{Known, Routes},
 };
 use crate::{
     chaos::{
         Command, FaultMetadata, FaultType, InjectionId, Metadata, ParamError, Scope, Shaped, Signal,
-        network::{Cut, Direction, Flavour, Impairment, NetworkFault, Shape, Via},
+        network::{Cut, Direction, Filter, Flavour, Impairment, NetworkFault, Shape, Via},
     },
     holder::protocol::{Answer, Ask, Cause, Failure, Interface},
     subject::SubjectError,
@@ -101,7 +105,7 @@ impl TikvSubject {
     pub(super) async fn plan_shape(
         &self,
         id: &InjectionId,
-        (snapshot, node): (&Snapshot, &Node),
+        (snapshot, node, known): (&Snapshot, &Node, &Known),
         kind: FaultType,
         impairment: Impairment,
         scope: &Scope,
@@ -110,37 +114,61 @@ impl TikvSubject {
         let interfaces = interfaces_of(node, &namespace.interfaces, scope.interface.as_deref())?;
         let interface = interfaces.first().cloned().unwrap_or_default();
         let place = Place { interfaces, interface, flavour: namespace.flavour };
-        self.plan_shape_at(place, id, (snapshot, node), kind, impairment, scope).await
+        self.plan_shape_at(place, id, (snapshot, node, known), kind, impairment, scope).await
     }
 
     pub(super) async fn plan_shape_at(
         &self,
         place: Place,
         id: &InjectionId,
-        (snapshot, node): (&Snapshot, &Node),
+        (snapshot, node, known): (&Snapshot, &Node, &Known),
         kind: FaultType,
         impairment: Impairment,
         scope: &Scope,
     ) -> Result<Planned, SubjectError> {
         let Place { interfaces, interface, flavour } = place;
         let cluster = snapshot.clone().only(Some(&node.cluster));
-        let (filter, mut warnings) = scope::filter(&cluster, node, scope)?;
+        let (filter, mut warnings) = scope::filter(&cluster, node, scope, known)?;
         let via = self.way(node, scope, filter.is_everything()).await?;
         if via == Via::Netem && impairment.rate.is_some() {
             warnings.push("netem lets a rate's packets go one by one: burst_kb is the shaper's alone".to_owned());
         }
         let shape = Shape { interfaces, via, direction: scope.direction, filter, impairment };
-        let shaped = Shaped {
-            target_container: node.name.clone(),
-            interface,
-            shape: shape.clone(),
-            to: scope.to.clone(),
-            flavour,
-        };
-        let fault = FaultMetadata::of_shaped(kind, shaped);
-        let mut planned = self.planned_network(id, node, fault, NetworkFault::Shape(shape)).await?;
+        let mut planned =
+            self.plan_shaped(id, node, kind, Shaped { interface, flavour, ..shaped(node, shape, &scope.to) }).await?;
         planned.warnings.extend(warnings);
         Ok(planned)
+    }
+
+    /// What a shaped fault of `of` needs at the end of a peer, for what goes over connections that the peer makes.
+    pub(super) async fn plan_far_shape(
+        &self,
+        id: &InjectionId,
+        (node, of, ends): (&Node, &Node, &BTreeSet<SocketAddr>),
+        kind: FaultType,
+        impairment: Impairment,
+        scope: &Scope,
+    ) -> Result<Planned, SubjectError> {
+        let namespace = self.namespace(node).await?;
+        let interfaces = interfaces_of(node, &namespace.interfaces, None)?;
+        let direction = scope.direction.turned();
+        // netem is for one of the two directions, so what was asked for by name may not be at both ends.
+        let via = scope.via.filter(|via| *via == Via::Shaper);
+        let via = self.way(node, &Scope { direction, via, ..Scope::default() }, false).await?;
+        let shape = Shape { interfaces, via, direction, filter: Filter::only(ends.clone()), impairment };
+        let shaped = shaped(node, shape, std::slice::from_ref(&of.name));
+        self.plan_shaped(id, node, kind, Shaped { flavour: namespace.flavour, ..shaped }).await
+    }
+
+    pub(super) async fn plan_shaped(
+        &self,
+        id: &InjectionId,
+        node: &Node,
+        kind: FaultType,
+        shaped: Shaped,
+    ) -> Result<Planned, SubjectError> {
+        let network = NetworkFault::Shape(shaped.shape.clone());
+        self.planned_network(id, node, FaultMetadata::of_shaped(kind, shaped), network).await
     }
 
     /// netem for packets that leave where the kernel has it, and for some of them what tells them apart; else the shaper.
@@ -171,28 +199,39 @@ impl TikvSubject {
     }
 
     /// One node's part of a partition.
-    pub(super) async fn plan_cut(&self, id: &InjectionId, cutting: Cutting<'_>) -> Result<Planned, SubjectError> {
-        let Cutting { node, peers, direction, reject } = cutting;
-        let (reachable, silent): (Vec<&Node>, Vec<&Node>) =
-            peers.into_iter().partition(|peer| peer.ips().next().is_some());
-        let mut target_ips: Vec<IpAddr> = reachable.iter().flat_map(|peer| peer.ips()).collect();
-        target_ips.sort_unstable();
-        target_ips.dedup();
-        if target_ips.is_empty() {
+    pub(super) async fn plan_cut(
+        &self,
+        id: &InjectionId,
+        (routes, known): (&Routes<'_>, &Known),
+        cutting: &Cutting<'_>,
+    ) -> Result<Planned, SubjectError> {
+        let &Cutting { node, ref peers, direction, reject } = cutting;
+        let ways = peers.iter().map(|peer| (*peer, routes.ways(node, peer, known)));
+        let (reachable, silent): (Vec<_>, Vec<_>) =
+            ways.partition(|(_, ways)| !ways.ips.is_empty() || !ways.ends.is_empty());
+        let all = || reachable.iter().map(|(_, ways)| ways);
+        let target_ips: BTreeSet<IpAddr> = all().flat_map(|ways| ways.ips.iter().copied()).collect();
+        let link_local: BTreeSet<Ipv6Addr> = all().flat_map(|ways| ways.link_local.iter().copied()).collect();
+        let ends: BTreeSet<SocketAddr> = all().flat_map(|ways| ways.ends.keys().copied()).collect();
+        if reachable.is_empty() {
             return Err(SubjectError::NoPeers { target: node.name.clone() });
         }
         let namespace = self.namespace(node).await?;
         let fault = FaultMetadata::NetworkPartition {
             isolated_container: node.name.clone(),
-            target_ips: target_ips.clone(),
+            target_ips: target_ips.iter().copied().collect(),
             flavour: namespace.flavour,
-            peers: reachable.iter().map(|peer| peer.name.clone()).collect(),
+            peers: reachable.iter().map(|(peer, _)| peer.name.clone()).collect(),
             direction,
             reject,
+            link_local: link_local.iter().copied().collect(),
+            ends: ends.iter().copied().collect(),
+            far: Vec::new(),
         };
-        let network = NetworkFault::Drop(Cut { ips: target_ips, direction, reject });
+        let ips = target_ips.into_iter().chain(link_local.into_iter().map(IpAddr::V6)).collect();
+        let network = NetworkFault::Drop(Cut { ips, ends: ends.into_iter().collect(), direction, reject });
         let mut planned = self.planned_network(id, node, fault, network).await?;
-        planned.warnings.extend(silent.iter().map(|peer| {
+        planned.warnings.extend(silent.iter().map(|(peer, _)| {
             format!("{} is {} and has no address now; it is not cut off if it starts meanwhile", peer.name, peer.state)
         }));
         Ok(planned)
@@ -236,6 +275,13 @@ impl TikvSubject {
         let disk = DiskBefore { total: found.total, available: found.available, shared: found.shared };
         Ok(Planned { fault, commands: vec![command], warnings: fill.warnings, disk: Some(disk) })
     }
+}
+
+/// A shaped fault's record, but for the flavour.
+fn shaped(node: &Node, shape: Shape, to: &[String]) -> Shaped {
+    let interface = shape.interfaces.first().cloned().unwrap_or_default();
+    let (target_container, flavour) = (node.name.clone(), Flavour::default());
+    Shaped { target_container, interface, shape, to: to.to_vec(), flavour, far: Vec::new() }
 }
 
 fn odd_answer(node: &Node, answer: &Answer) -> SubjectError {

@@ -344,7 +344,7 @@ mod tests {
             up_since: None,
             networks: networks
                 .iter()
-                .map(|(name, ip)| Network { name: name.to_string(), ips: vec![ip.parse().unwrap()] })
+                .map(|(name, ip)| Network { name: name.to_string(), ips: vec![ip.parse().unwrap()], link_local: None })
                 .collect(),
             network_mode: String::new(),
             auto_remove: false,

@@ -316,11 +316,17 @@ fn network_metadata(target: &Target, id: &InjectionId, fault: &NetworkFault, sur
             let interface = shape.interfaces.first().cloned().unwrap_or_default();
             let kind = kind_of(&shape);
             let (to, flavour) = (Vec::new(), survey.flavour);
-            FaultMetadata::of_shaped(kind, Shaped { target_container: name, interface, shape, to, flavour })
+            FaultMetadata::of_shaped(
+                kind,
+                Shaped { target_container: name, interface, shape, to, flavour, far: Vec::new() },
+            )
         }
-        NetworkFault::Drop(Cut { ips, direction, reject }) => FaultMetadata::NetworkPartition {
+        NetworkFault::Drop(Cut { ips, ends, direction, reject }) => FaultMetadata::NetworkPartition {
             isolated_container: name,
             target_ips: ips,
+            link_local: Vec::new(),
+            ends,
+            far: Vec::new(),
             peers: Vec::new(),
             flavour: survey.flavour,
             direction,

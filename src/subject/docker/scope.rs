@@ -1,10 +1,14 @@
 //! Whom a fault is for: from the words in which that was asked to addresses and ports. Pure.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
 
 use super::{
     node::{Node, Role, Snapshot},
     target,
+    ways::{Known, Routes, no_rules_in},
 };
 use crate::{
     chaos::{Scope, network::Filter},
@@ -13,39 +17,66 @@ use crate::{
 };
 
 /// The filter, and what should be known of it, for a fault of `node`.
-pub(super) fn filter(cluster: &Snapshot, node: &Node, scope: &Scope) -> Result<(Filter, Vec<String>), SubjectError> {
+pub(super) fn filter(
+    cluster: &Snapshot,
+    node: &Node,
+    scope: &Scope,
+    known: &Known,
+) -> Result<(Filter, Vec<String>), SubjectError> {
+    let routes = Routes::of(cluster);
     let others = || cluster.nodes.iter().filter(|other| other.id != node.id);
     let mut peers: BTreeSet<IpAddr> = BTreeSet::new();
+    // With the port behind each.
+    let mut ends: BTreeMap<SocketAddr, u16> = BTreeMap::new();
     let mut warnings = Vec::new();
     let mut clients = false;
     for word in &scope.to {
-        let meant: Vec<&Node> = match word.as_str() {
-            "tikv" => others().filter(|other| other.role == Role::Tikv).collect(),
-            "pd" => others().filter(|other| other.role == Role::Pd).collect(),
-            "clients" => {
-                clients = true;
-                continue;
-            }
-            word => match word.parse() {
-                Ok(ip) => {
-                    peers.insert(ip);
-                    continue;
-                }
-                Err(_) => vec![target::find(cluster, word)?],
-            },
-        };
+        if word == "clients" {
+            clients = true;
+            continue;
+        }
+        if let Ok(ip) = word.parse() {
+            peers.insert(ip);
+            continue;
+        }
+        let meant = meant(cluster, node, word)?;
         if meant.is_empty() {
             warnings.push(format!("{} has no other node that is meant by {word}", node.name));
         }
         let silent = meant.iter().filter(|peer| peer.ips().next().is_none());
         warnings.extend(silent.map(|peer| format!("{} is {} and has no address now", peer.name, peer.state)));
-        peers.extend(meant.iter().flat_map(|peer| peer.ips()));
+        for peer in meant {
+            let there = routes.ways(node, peer, known);
+            peers.extend(there.ips);
+            peers.extend(there.link_local.into_iter().map(IpAddr::V6));
+            ends.extend(there.ends);
+            warnings.extend(there.unknown.iter().map(|address| {
+                format!("{} reaches {} by {address}, and where that leads is not known here", node.name, peer.name)
+            }));
+            if let (Some(why), Some(end)) = (no_rules_in(peer), routes.ways(peer, node, known).ends.keys().next()) {
+                warnings.push(format!(
+                    "{} reaches {} by {end}, where it looks like any client, and {} {why}: connections that it makes are \
+                     not met",
+                    peer.name, node.name, peer.name
+                ));
+            }
+        }
     }
     let mut filter = Filter::default();
     if clients {
         // Everybody who is no node, and whoever else was named.
-        let nodes: BTreeSet<IpAddr> = cluster.nodes.iter().flat_map(Node::ips).collect();
+        let nodes: BTreeSet<IpAddr> = others()
+            .flat_map(|other| other.ips().chain(other.link_local().map(IpAddr::V6)))
+            .chain(node.ips())
+            .collect();
         filter.except_peers = &nodes - &peers;
+        let of_nodes = others().flat_map(|other| routes.ways(node, other, known).ends);
+        warnings.extend(others().filter_map(|other| {
+            let end = *routes.ways(other, node, known).ends.keys().next()?;
+            let text = "where it looks like any client: what goes over connections that it makes is met too";
+            Some(format!("{} reaches {} by {end}, {text}", other.name, node.name))
+        }));
+        filter.except_ends = of_nodes.map(|(end, _)| end).filter(|end| !ends.contains_key(end)).collect();
     } else if !scope.to.is_empty() {
         filter.peers = Some(peers);
     }
@@ -60,5 +91,25 @@ pub(super) fn filter(cluster: &Snapshot, node: &Node, scope: &Scope) -> Result<(
         let stores = cluster.nodes.iter().filter(|one| one.role == Role::Tikv);
         filter.except_ports = stores.filter_map(|store| store.endpoints.http_port).chain([TIKV_STATUS_PORT]).collect();
     }
+    if filter.peers.is_some() {
+        filter.ends = self::ends(ends, scope);
+    }
     Ok((filter, warnings))
+}
+
+/// Those of the ways that lead to ports which are meant.
+pub(super) fn ends(ways: BTreeMap<SocketAddr, u16>, scope: &Scope) -> BTreeSet<SocketAddr> {
+    let spared = |port: u16| scope.spare_status && port == TIKV_STATUS_PORT;
+    let is_meant = |port: u16| (scope.ports.is_empty() || scope.ports.contains(&port)) && !spared(port);
+    ways.into_iter().filter(|(_, port)| is_meant(*port)).map(|(end, _)| end).collect()
+}
+
+/// The nodes that a word means, as a fault of `node` sees them: one that is no address and not `clients`.
+pub(super) fn meant<'a>(cluster: &'a Snapshot, node: &Node, word: &str) -> Result<Vec<&'a Node>, SubjectError> {
+    let of = |role: Role| cluster.nodes.iter().filter(move |other| other.id != node.id && other.role == role).collect();
+    match word {
+        "tikv" => Ok(of(Role::Tikv)),
+        "pd" => Ok(of(Role::Pd)),
+        word => Ok(vec![target::find(cluster, word)?]),
+    }
 }

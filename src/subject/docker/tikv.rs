@@ -5,18 +5,21 @@ use std::time::Duration;
 use super::{
     act::{is_alive, unexpected},
     beside::Beside,
-    client, helpers,
+    client,
+    connections::Hearing,
+    helpers,
     host::TikvSubject,
     judge::{self, Knowledge},
     node::{Node, Role, Snapshot},
+    parts::{Part, too_many},
     plan::{Cutting, Planned, plan_kill, plan_pause, plan_stop},
     target,
+    ways::{Known, Routes},
 };
 use crate::{
     chaos::{
         Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
         measured::{Look, Moment, Reading},
-        network::Direction,
         random, undo_commands,
     },
     cluster::ClusterState,
@@ -52,7 +55,9 @@ impl Subject for TikvSubject {
                 };
                 self.cuttings(&snapshot, node, *shape, peers, *include_pd)?
                     .into_iter()
-                    .map(|(node, peers)| Part::Cut { node, peers, direction: shape.direction(), reject: *reject })
+                    .map(|(node, peers)| {
+                        Part::Cut(Cutting { node, peers, direction: shape.direction(), reject: *reject })
+                    })
                     .collect()
             }
             _ => return self.plan_each(&snapshot, fault, &chosen).await,
@@ -159,18 +164,6 @@ fn not_begun(error: SubjectError) -> SubjectError {
     }
 }
 
-/// A part of a plan: what is done to one node.
-enum Part<'a> {
-    Whole(&'a Node),
-    Cut { node: &'a Node, peers: Vec<&'a Node>, direction: Direction, reject: bool },
-}
-
-fn too_many(shape: Partition, chosen: &[Node]) -> SubjectError {
-    let names: Vec<&str> = chosen.iter().map(|node| node.name.as_str()).collect();
-    let reason = format!("are {} targets, and {} is seen from one node", names.len(), shape.name());
-    SubjectError::Refused { target: names.join(", "), reason }
-}
-
 impl TikvSubject {
     /// The targets, in the order in which they were named.
     async fn chosen(&self, snapshot: &Snapshot, fault: &Fault, names: &[String]) -> Result<Vec<Node>, SubjectError> {
@@ -268,12 +261,8 @@ impl TikvSubject {
                 Fault::NetworkPartition { shape, peers, include_pd, reject } => {
                     let cuttings = self.cuttings(snapshot, node, *shape, peers, *include_pd)?;
                     let direction = shape.direction();
-                    parts.extend(cuttings.into_iter().map(|(node, peers)| Part::Cut {
-                        node,
-                        peers,
-                        direction,
-                        reject: *reject,
-                    }));
+                    let cutting = |(node, peers)| Part::Cut(Cutting { node, peers, direction, reject: *reject });
+                    parts.extend(cuttings.into_iter().map(cutting));
                 }
                 _ => parts.push(Part::Whole(node)),
             }
@@ -282,26 +271,33 @@ impl TikvSubject {
     }
 
     /// Each part judged beside those before it. Several are a group, which bears the first one's id.
-    async fn plan_parts(
+    async fn plan_parts<'a>(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &'a Snapshot,
         fault: &Fault,
-        parts: Vec<Part<'_>>,
+        parts: Vec<Part<'a>>,
     ) -> Result<Vec<Plan>, SubjectError> {
-        let first = self.next_id();
+        let mut heard = Hearing::default();
+        let (parts, known) = self.with_far_ends((snapshot, &mut heard), fault, parts).await?;
+        let (first, routes) = (self.next_id(), Routes::of(snapshot));
         let group = (parts.len() > 1).then(|| first.clone());
         let mut open = self.open_but(&first);
-        let mut plans = Vec::new();
+        let (mut plans, mut far) = (Vec::<Plan>::new(), Vec::new());
         for (part, offset) in parts.into_iter().zip(0..) {
             let id = InjectionId::from_number(first.number().wrapping_add(offset));
-            let (node, planned) = match part {
-                Part::Whole(node) => (node, self.plan_one(&id, snapshot, node, fault).await?),
-                Part::Cut { node, peers, direction, reject } => {
-                    (node, self.plan_cut(&id, Cutting { node, peers, direction, reject }).await?)
+            let node = part.node();
+            let planned = match (&part, fault) {
+                (Part::Cut(cut) | Part::FarCut(cut), _) => self.plan_cut(&id, (&routes, &known), cut).await?,
+                (Part::FarShape { of, ends, .. }, Fault::Shape { kind, impairment, scope }) => {
+                    self.plan_far_shape(&id, (node, of, ends), *kind, *impairment, scope).await?
                 }
+                _ => self.plan_one(&id, (snapshot, &known), node, fault).await?,
             };
-            let heard = self.heard_of(snapshot, node).await;
-            let verdict = judged(snapshot, node, &planned, (&open, &heard));
+            let verdict = match plans.first().filter(|_| part.is_far()) {
+                Some(plan) => plan.verdict.clone(),
+                None => judged(snapshot, node, &planned, (&open, heard.of(self, snapshot, node).await)),
+            };
+            let verdict = verdict.with(part.left_open(&routes, &known));
             let metadata = Metadata {
                 fault: planned.fault,
                 id,
@@ -313,7 +309,12 @@ impl TikvSubject {
             };
             open.push(metadata.clone());
             let undo = undo_commands(&metadata);
+            far.extend(part.is_far().then(|| metadata.clone()));
             plans.push(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict });
+        }
+        // Whoever cleans up from the first object alone finds the others in it.
+        if let Some(first) = plans.first_mut() {
+            first.metadata.fault.set_far(far);
         }
         Ok(plans)
     }
@@ -321,7 +322,7 @@ impl TikvSubject {
     async fn plan_one(
         &self,
         id: &InjectionId,
-        snapshot: &Snapshot,
+        (snapshot, known): (&Snapshot, &Known),
         node: &Node,
         fault: &Fault,
     ) -> Result<Planned, SubjectError> {
@@ -331,7 +332,7 @@ impl TikvSubject {
             Fault::NodePause => Ok(plan_pause(client, node)),
             Fault::NodeStop { timeout_s } => plan_stop(client, node, *timeout_s),
             Fault::Shape { kind, impairment, scope } => {
-                self.plan_shape(id, (snapshot, node), *kind, *impairment, scope).await
+                self.plan_shape(id, (snapshot, node, known), *kind, *impairment, scope).await
             }
             Fault::NetworkPartition { .. } => Err(SubjectError::NoPeers { target: node.name.clone() }),
             Fault::DiskPressure { fill_percent, target_path, fill_shared } => {

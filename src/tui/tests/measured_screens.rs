@@ -29,7 +29,7 @@ fn look(mean_us: u64, deviation_us: u64, silent: &[u8]) -> Look {
         PeerReading { name, address, port, connect: tally(8), echo: Some(tally(40)), burst: None }
     };
     let peers = vec![peer("demo-tikv1-1", 11, 20160), peer("demo-tikv2-1", 12, 20160), peer("demo-pd0-1", 20, 2379)];
-    Look::Seen(Reading { peers, packets: None })
+    Look::Seen(Reading { peers, ..Reading::default() })
 }
 
 fn measured(number: u32, fault: FaultMetadata, during: Look) -> Injection {

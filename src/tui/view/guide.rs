@@ -8,6 +8,7 @@ use ratatui::{
 use tikv_chaos_core::Version;
 
 use super::{
+    measured,
     pen::Pen,
     popup::{self, heading},
 };
@@ -135,6 +136,7 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: Option<&InjectionId>) {
     let mut lines: Vec<Line> = wrap(pen.glyphs, &guide.summary(version), room).into_iter().map(Line::from).collect();
     let told = wrap(pen.glyphs, &told_for(version), room).into_iter();
     lines.extend(told.map(|line| Line::from(Span::styled(line, pen.theme.dim()))));
+    lines.extend(injected.into_iter().flat_map(|one| measured::ping_note(pen, &one.injection.metadata, room)));
     let marks: Vec<_> = track.map(|track| track.expectations().collect()).unwrap_or_default();
     for (at, one) in guide.expectations(version).enumerate() {
         let (seen, healed) = marks.get(at).map_or((None, None), |(_, seen, healed)| (*seen, *healed));

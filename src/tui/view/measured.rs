@@ -10,7 +10,7 @@ use ratatui::{
 use super::{pen::Pen, popup};
 use crate::{
     chaos::{
-        InjectionId,
+        InjectionId, Metadata,
         measured::{Asked, Cell, Judgement, Look, Matrix, Outcome, PeerReading, Reach, Reading, Source},
         network::Packets,
     },
@@ -95,6 +95,7 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: &InjectionId) {
         }
         None => lines.push(Line::from("Not measured yet.")),
     }
+    lines.extend(ping_note(pen, metadata, room));
     lines.push(Line::default());
     let (before, during, now) = looks(model, one);
     lines.extend(peers(pen, [("before", before), ("during", during), ("now", now)]));
@@ -104,6 +105,14 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: &InjectionId) {
         lines.extend(matrices(pen, one, room));
     }
     popup::read(pen, screen, &title, lines);
+}
+
+/// What should be known by whoever looks with `ping`, where that shows something else.
+pub fn ping_note(pen: &Pen, metadata: &Metadata, room: usize) -> Vec<Line<'static>> {
+    let network = metadata.network();
+    let note = network.as_ref().and_then(|fault| fault.shape()?.ping_note()).unwrap_or_default();
+    let text = wrap(pen.glyphs, note, room).into_iter().filter(|line| !line.is_empty());
+    text.map(|line| Line::from(Span::styled(line, pen.theme.dim()))).collect()
 }
 
 fn looks<'a>(model: &'a Model, one: &Open<'a>) -> (Option<&'a Look>, Option<&'a Look>, Option<&'a Look>) {

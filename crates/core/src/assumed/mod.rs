@@ -28,6 +28,7 @@ pub const ADVERTISE_STATUS_ADDR_FLAG: &str = "--advertise-status-addr";
 pub const DATA_DIR_FLAG: &str = "--data-dir";
 pub const CLIENT_URLS_FLAG: &str = "--client-urls";
 pub const ADVERTISE_CLIENT_URLS_FLAG: &str = "--advertise-client-urls";
+pub const ADVERTISE_PEER_URLS_FLAG: &str = "--advertise-peer-urls";
 pub const NAME_FLAG: &str = "--name";
 
 /// tikv/pd server/api/router.go.

@@ -201,8 +201,13 @@ impl Worker {
             Flow::In => (header.source, packet.interface_in),
             Flow::Out => (header.destination, packet.interface_out),
         };
+        // The peer's comes first.
+        let ports = header.ports.map(|[source, destination]| match flow {
+            Flow::In => [source, destination],
+            Flow::Out => [destination, source],
+        });
         let own_copy = flow == Flow::Out && packet.mark == resend::MARK;
-        let means = |class: &Class| class.flow == flow && class.filter.matches(peer, header.ports);
+        let means = |class: &Class| class.flow == flow && class.filter.matches(peer, ports);
         let Some(lane) = self.lanes.find(interface, means).filter(|_| !own_copy) else {
             return self.queue.verdict(packet.id, accept, None);
         };
