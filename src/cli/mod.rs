@@ -33,7 +33,7 @@ use std::{
 use args::{Parsed, Subcommand};
 use output::Failure;
 
-use crate::{config::Config, holder, session, step, subject::docker::Progress, tui};
+use crate::{chaos::BY_HAND, config::Config, holder, session, step, subject::docker::Progress, tui};
 
 /// The exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused.
 pub fn main() -> ExitCode {
@@ -51,6 +51,9 @@ pub fn main() -> ExitCode {
     }
     if role == holder::TALK {
         return help(holder::talk());
+    }
+    if role == BY_HAND {
+        return help(holder::by_hand(std::env::args().nth(2)));
     }
     let Parsed { globals, subcommand, file_error } = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
