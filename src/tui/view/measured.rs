@@ -208,7 +208,7 @@ fn matrices(pen: &Pen, one: &Open, room: usize) -> Vec<Line<'static>> {
         left.into_iter().chain([String::new()]).chain(right).map(Line::from).collect()
     };
     let (reached, cut) = (pen.glyphs.reached(), pen.glyphs.cut());
-    let legend = format!("{reached} reaches, {cut} cut off; in brackets: by the recorded injections, not tried");
+    let legend = format!("{reached} reaches, {cut} cut off, ? not tried, ({cut}) by the recorded injections");
     lines.push(Line::from(Span::styled(legend, pen.theme.dim())));
     lines
 }
@@ -234,6 +234,7 @@ fn symbol(pen: &Pen, cell: Option<Cell>) -> String {
         Reach::Reached => pen.glyphs.reached(),
         Reach::Cut => pen.glyphs.cut(),
         Reach::Down => return "  - ".to_owned(),
+        Reach::NotTried => return "  ? ".to_owned(),
     };
     if cell.source == Source::Rules { format!(" ({mark})") } else { format!("  {mark} ") }
 }
