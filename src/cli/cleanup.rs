@@ -25,7 +25,11 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     subject.release().await;
     let cleaned = cleaned?;
     // The journal may know it too, or may be another host's.
-    let done = config.store.update(&metadata.id, Durability::Synced, |injection| injection.state = Life::Clean);
+    let done = config.store.update(&metadata.id, Durability::Synced, |injection| match &cleaned {
+        _ if !injection.is_open() => {}
+        Cleaned::Clean => injection.state = Life::Clean,
+        Cleaned::Lost(how) => (injection.state, injection.note) = (Life::Lost, Some(how.clone())),
+    });
     if let Err(error) = done.and_then(|_| config.store.prune()) {
         eprintln!("tikv-chaos: {} is undone, but the journal cannot say so: {error}", metadata.id);
     }

@@ -18,6 +18,7 @@ mod reach;
 mod recover;
 mod report;
 mod revert;
+mod settle;
 mod state;
 mod types;
 mod undo;
@@ -118,7 +119,9 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Watch => watch::run(config).await,
             Subcommand::State => state::run(config).await,
             Subcommand::Wait { timeout, stores } => wait::run(config, timeout, stores).await,
-            Subcommand::Report { session, format, output } => report::run(config, &session, format, output.as_deref()),
+            Subcommand::Report { session, format, output } => {
+                report::run(config, &session, format, output.as_deref()).await
+            }
             Subcommand::Holder
             | Subcommand::Relay
             | Subcommand::Guard { .. }

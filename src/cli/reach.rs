@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     output::{self, Failure},
-    progress,
+    progress, settle,
 };
 use crate::{
     chaos::measured::{Cell, Matrix, Reach, Source},
@@ -16,6 +16,7 @@ use crate::{
 
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
+    settle::say(config, &subject).await;
     let snapshot = subject.snapshot().await?;
     only_cluster(&snapshot, config.project.as_deref())?;
     let loaded = config.store.load()?;
