@@ -22,8 +22,8 @@ use crate::{
         tls::{Tls, TlsFileError},
     },
     safety::Limits,
-    session::{JournalError, Store, guard::Launch},
-    subject::docker::{Endpoint, EndpointError, Known, Options, Progress, Source, TikvSubject, Wish, client},
+    session::{JournalError, Life, Store, guard::Launch},
+    subject::docker::{Endpoint, EndpointError, Known, Options, Progress, Recorded, Source, TikvSubject, Wish, client},
     tui::theme::{self, Theme},
 };
 
@@ -262,7 +262,12 @@ impl Config {
             // What is overdue has no time left.
             let left = |deadline: Timestamp| Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
             let open = loaded.open();
-            open.iter().map(|(_, one)| (one.metadata.clone(), one.deadline.map(left))).collect()
+            let recorded = open.iter().map(|(_, one)| Recorded {
+                metadata: one.metadata.clone(),
+                left: one.deadline.map(left),
+                active: one.state == Life::Active,
+            });
+            recorded.collect()
         });
         let (project, image, tls) = (self.project.clone(), self.image.clone(), self.tls.clone());
         let configs = ConfigCache::under(&self.state_dir);

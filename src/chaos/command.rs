@@ -12,6 +12,9 @@ pub struct Command {
     pub args: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
+    /// What a person tries first: this one is for where that fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Box<Command>>,
 }
 
 impl Command {
@@ -20,7 +23,12 @@ impl Command {
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        Self { program: program.to_owned(), args: args.into_iter().map(Into::into).collect(), stdin: None }
+        Self { program: program.to_owned(), args: args.into_iter().map(Into::into).collect(), stdin: None, first: None }
+    }
+
+    /// The same, for where `first` fails. Only for a person: we try one after the other ourselves.
+    pub fn unless(self, first: Self) -> Self {
+        Self { first: Some(Box::new(first)), ..self }
     }
 
     pub fn with_stdin(mut self, text: String) -> Self {
@@ -39,9 +47,12 @@ impl Command {
     }
 }
 
-/// As one would type it in one line: `printf '…' | program 'an argument'`.
+/// As one would type it in one line: `printf '…' | program 'an argument'`, and `first || …` before it.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(first) = &self.first {
+            write!(f, "{first} || ")?;
+        }
         if let Some(text) = &self.stdin {
             // %s keeps printf from reading the text as a format; it is used again for each argument.
             f.write_str("printf '%s\\n'")?;
@@ -83,6 +94,17 @@ mod tests {
     fn standard_input_is_piped_line_by_line() {
         let command = Command::new("iptables-restore", ["--noflush"]).with_stdin("*filter\n-X A\nCOMMIT\n".into());
         assert_eq!(command.to_string(), "printf '%s\\n' '*filter' '-X A' COMMIT | iptables-restore --noflush");
+    }
+
+    #[test]
+    fn the_second_way_stands_behind_the_first() {
+        let first = Command::new("docker", ["exec", "h", "/p", "by-hand", "7"]);
+        let command = Command::new("iptables-restore", ["--noflush"]).with_stdin("COMMIT\n".into()).unless(first);
+        assert_eq!(
+            command.to_string(),
+            "docker exec h /p by-hand 7 || printf '%s\\n' COMMIT | iptables-restore --noflush"
+        );
+        assert_eq!(command.lines()[0], "docker exec h /p by-hand 7 || iptables-restore --noflush <<'EOF'");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use metadata::{DataMount, Evidence, FaultMetadata, Metadata, MountKind, huma
 pub use params::{Kind, ParamError, ParamSpec, Params, Value};
 pub use partition::{Member, Partition};
 pub use shaped::Shaped;
-pub use undo::{HOLDER_REPOSITORY, PODMAN_ID, client_of, undo_commands};
+pub use undo::{BY_HAND, HOLDER_PROGRAM, HOLDER_REPOSITORY, PODMAN_ID, client_of, holder_name, life, undo_commands};
 
 use serde::{Deserialize, Serialize};
 

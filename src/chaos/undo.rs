@@ -1,16 +1,38 @@
 //! The undo of an injection as a person would type it, needing nothing but the client of Docker or Podman and, for the
 //! network and the disk, the holder's image, which stays on the host.
+//!
+//! What holds in a network is asked of its holder first: it knows what else holds there, and ends this one alone. Where none
+//! lives, the rules go by their own names.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::{
     Command, DataMount, FaultMetadata, Metadata, MountKind,
     network::{
-        Family, Flavour, NetworkFault, QDISC_HANDLE, Shape, Via, cut_removal_text, netem_chains, queue_chains,
-        shape_removal_text,
+        Family, Flavour, NetworkFault, QDISC_HANDLE, Shape, Via, cut_removal_text, netem_removal_text,
+        queue_removal_text,
     },
 };
 
 /// The repository of the holder's images that are made here.
 pub const HOLDER_REPOSITORY: &str = "tikv-chaos-holder";
+
+/// The holder's own program in its container, and its first argument where a person has one injection ended.
+pub const HOLDER_PROGRAM: &str = "/tikv-chaos";
+pub const BY_HAND: &str = "by-hand";
+
+/// The name of the holder beside that life of a container: the same for every program, so that only one of them can make it.
+pub fn holder_name(container_id: &str, started_at: &str) -> String {
+    format!("tikv-chaos-holder-{}", life(container_id, started_at))
+}
+
+/// One life of a container in the names of what is beside it.
+pub fn life(container_id: &str, started_at: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    started_at.hash(&mut hasher);
+    let id: String = container_id.chars().take(12).collect();
+    format!("{id}-{:08x}", hasher.finish() & 0xffff_ffff)
+}
 
 /// What the id of a Podman daemon begins with: it gives itself none that stays, so one is made of where it is.
 pub const PODMAN_ID: &str = "podman:";
@@ -44,30 +66,32 @@ pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
 }
 
 fn restore(metadata: &Metadata, image: &str, flavour: Flavour, family: Family, text: String) -> Command {
-    in_namespace(metadata, image, &flavour.restore(family), &["--noflush"]).with_stdin(text)
+    in_namespace(metadata, image, &flavour.restore(family), &["--noflush"]).with_stdin(text).unless(asked(metadata))
 }
 
-/// What netem does ends with its qdisc; the rules that chose its packets say nothing without it. What the shaper does ends
-/// with the rules that bring it the packets. Either takes every other such fault on the node with it.
+/// The holder is asked to end this one.
+fn asked(metadata: &Metadata) -> Command {
+    let holder = holder_name(&metadata.container_id, &metadata.container_started_at);
+    client(metadata, ["exec", &holder, HOLDER_PROGRAM, BY_HAND, metadata.id.as_str()])
+}
+
+/// What netem does ends with its qdisc, which takes every other such fault on the interface with it; the rules that chose its
+/// packets say nothing without it. What the shaper does has ended where no holder lives, and its rules are this one's own.
 fn undo_shape(metadata: &Metadata, image: &str, shape: &Shape) -> Vec<Command> {
-    let mut commands = Vec::new();
-    if shape.via == Via::Netem {
-        commands.extend(shape.interfaces.iter().map(|interface| {
-            let tc = ["qdisc", "del", "dev", interface, "root", "handle", QDISC_HANDLE];
-            in_namespace(metadata, image, "tc", &tc)
-        }));
-    }
     let flavour = metadata.fault.shaped().map(|shaped| shaped.flavour).unwrap_or_default();
-    let flows = shape.streams().into_iter().map(|stream| stream.flow).collect();
-    let chains = match shape.via {
-        Via::Shaper => queue_chains(&flows),
-        Via::Netem if shape.filter.is_everything() => Vec::new(),
-        Via::Netem => netem_chains(),
+    let restored = |family: Family, text: String| restore(metadata, image, flavour, family, text);
+    if shape.via == Via::Shaper {
+        let text = |family: Family| Some((family, queue_removal_text(&metadata.id, shape, family)?));
+        return Family::ALL.into_iter().filter_map(text).map(|(family, text)| restored(family, text)).collect();
+    }
+    let removed = |interface: &String| {
+        let tc = ["qdisc", "del", "dev", interface, "root", "handle", QDISC_HANDLE];
+        in_namespace(metadata, image, "tc", &tc).unless(asked(metadata))
     };
-    if !chains.is_empty() {
+    let mut commands: Vec<Command> = shape.interfaces.iter().map(removed).collect();
+    if !shape.filter.is_everything() {
         let families = Family::ALL.into_iter().filter(|family| shape.filter.has(*family));
-        let text = shape_removal_text(&chains);
-        commands.extend(families.map(|family| restore(metadata, image, flavour, family, text.clone())));
+        commands.extend(families.map(|family| restored(family, netem_removal_text())));
     }
     commands
 }

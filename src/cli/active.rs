@@ -8,36 +8,54 @@ use serde_json::json;
 use super::{
     measured,
     output::{self, Failure},
-    progress,
+    progress, settle,
 };
 use crate::{
     chaos::{InjectionId, measured::Look},
     config::Config,
-    session::{Injection, Life, Loaded, Seen},
+    session::{self, Injection, Life, Loaded, Lost, Seen, SettleError},
+    subject::docker::TikvSubject,
     tui::span,
 };
 
-/// With `look`, everything of the network is measured again; Docker is asked for nothing else.
+/// What is recorded, compared with the nodes: what they show to be over is listed once more, as lost. Where Docker does not
+/// answer the journal alone is told, and that it is. With `look`, everything of the network is measured again.
 pub async fn run(config: &Config, look: bool) -> Result<ExitCode, Failure> {
+    let subject = config.subject(progress());
+    let (lost, not_compared) = match settle::settle(config, &subject).await {
+        Ok(lost) => (lost, None),
+        Err(SettleError::Journal(error)) => return Err(error.into()),
+        Err(SettleError::Subject(error)) => (Vec::new(), Some(error.to_string())),
+    };
     let loaded = config.store.load()?;
-    let (open, guards) = (loaded.open(), config.store.guards());
-    let looks = if look { looks(config, &open).await } else { Looks::new() };
+    let (open, guards) = (listed(&loaded, &lost), config.store.guards());
+    let looks = if look { looks(&subject, &open).await } else { Looks::new() };
+    subject.release().await;
     let now = Timestamp::now();
     if config.json {
         let active: Vec<_> = open
             .iter()
             .map(|(seen, injection)| to_json(seen, injection, now, looks.get(&injection.metadata.id)))
             .collect();
-        output::document(&json!({ "active": active, "guards": guards, "unreadable": loaded.unreadable }));
+        let mut document = json!({ "active": active, "guards": guards, "unreadable": loaded.unreadable });
+        if let Some(reason) = not_compared {
+            document["not_compared"] = reason.into();
+        }
+        output::document(&document);
         return Ok(ExitCode::SUCCESS);
     }
     warn_unreadable(&loaded);
+    if let Some(reason) = not_compared {
+        eprintln!("tikv-chaos: by the journal alone, not compared with the nodes: {reason}");
+    }
     if open.is_empty() {
         output::lines(["nothing is injected"]);
         return Ok(ExitCode::SUCCESS);
     }
     let heading = ["ID", "TYPE", "TARGET", "STATE", "AGE", "LEFT", "OWNER", "WHAT"].map(str::to_owned);
-    let rows = std::iter::once(heading).chain(open.iter().map(|(seen, one)| row(seen, one, now, &looks)));
+    let since = |one: &Injection| session::since(open.iter().map(|(_, other)| *other), one);
+    let rows = open.iter().map(|(seen, one)| row(seen, one, now, &looks, &since(one)));
+    let rows = std::iter::once(heading).chain(rows);
     let rows: Vec<_> = rows.collect();
     output::table(&rows);
     if config.store.guard().is_none() && !config.store.guarded(&loaded).is_empty() {
@@ -53,11 +71,19 @@ pub fn warn_unreadable(loaded: &Loaded) {
     }
 }
 
+/// Those that are open, and in their places those that are lost.
+fn listed<'a>(loaded: &'a Loaded, lost: &'a [Lost]) -> Vec<(&'a Seen, &'a Injection)> {
+    let is_lost = |one: &Injection| lost.iter().any(|lost| lost.injection.metadata.id == one.metadata.id);
+    let open = loaded.open().into_iter().filter(|(_, one)| !is_lost(one));
+    let mut listed: Vec<_> = open.chain(lost.iter().map(|lost| (&lost.seen, &lost.injection))).collect();
+    listed.sort_by_key(|(_, one)| one.created_at);
+    listed
+}
+
 /// What is seen now of injections.
 type Looks = BTreeMap<InjectionId, Look>;
 
-async fn looks(config: &Config, open: &[(&Seen, &Injection)]) -> Looks {
-    let subject = config.subject(progress());
+async fn looks(subject: &TikvSubject, open: &[(&Seen, &Injection)]) -> Looks {
     let mut looks = Looks::new();
     // One after another: those of one network would meet one another's packets.
     for (_, injection) in open.iter().filter(|(_, injection)| injection.state == Life::Active) {
@@ -65,7 +91,6 @@ async fn looks(config: &Config, open: &[(&Seen, &Injection)]) -> Looks {
             looks.insert(injection.metadata.id.clone(), look);
         }
     }
-    subject.release().await;
     looks
 }
 
@@ -81,9 +106,11 @@ pub fn to_json(seen: &Seen, injection: &Injection, now: Timestamp, look: Option<
     })
 }
 
-fn row(seen: &Seen, injection: &Injection, now: Timestamp, looks: &Looks) -> [String; 8] {
+/// `since` are those that came onto its way since it was measured.
+fn row(seen: &Seen, injection: &Injection, now: Timestamp, looks: &Looks, since: &[String]) -> [String; 8] {
     let metadata = &injection.metadata;
     let left = match injection.deadline {
+        _ if !injection.is_open() => "-".to_owned(),
         None => "no end".to_owned(),
         Some(deadline) if deadline <= now => "overdue".to_owned(),
         Some(deadline) => span(deadline.duration_since(now).as_secs()),
@@ -97,6 +124,12 @@ fn row(seen: &Seen, injection: &Injection, now: Timestamp, looks: &Looks) -> [St
         left,
         owner(seen, injection),
         match measured::text(metadata, injection.measured.as_ref(), looks.get(&metadata.id)) {
+            _ if !injection.is_open() => {
+                format!("{}; {}", metadata.fault, injection.note.as_deref().unwrap_or_default())
+            }
+            Some(measured) if !since.is_empty() && !looks.contains_key(&metadata.id) => {
+                format!("{}; {measured}; measured before {}", metadata.fault, since.join(", "))
+            }
             Some(measured) => format!("{}; {measured}", metadata.fault),
             None => metadata.fault.to_string(),
         },

@@ -9,7 +9,7 @@ use super::{
     inject::{forcible, warn},
     measured,
     output::{self, Failure},
-    progress, undo,
+    progress, settle, undo,
 };
 use crate::{
     chaos::{Command, Fault, FaultType, InjectionId, Metadata, ParamError},
@@ -20,11 +20,12 @@ use crate::{
 };
 
 pub async fn run(config: &Config, change: Change) -> Result<ExitCode, Failure> {
+    let subject = config.subject(progress());
+    settle::say(config, &subject).await;
     let loaded = config.store.load()?;
     let (group, held) = meant(&loaded, &change.id)?;
     let changes = held.into_iter().map(|one| Ok((one, request(config, &one.metadata, &change)?)));
     let changes: Vec<(&Injection, ChangeRequest)> = changes.collect::<Result<_, Failure>>()?;
-    let subject = config.subject(progress());
     let done = carry_out(config, &subject, group.as_ref(), &changes, change.dry_run).await;
     subject.release().await;
     done

@@ -23,20 +23,24 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
     let (mut cleaned, mut failed) = (subject.cleanup(&metadata).await, None);
     // The journal may know it too, or may be another host's.
-    let done = |id: &InjectionId| {
-        let done = config.store.update(id, Durability::Synced, |injection| injection.state = Life::Clean);
+    let done = |id: &InjectionId, cleaned: &Cleaned| {
+        let done = config.store.update(id, Durability::Synced, |injection| match cleaned {
+            _ if !injection.is_open() => {}
+            Cleaned::Clean => injection.state = Life::Clean,
+            Cleaned::Lost(how) => (injection.state, injection.note) = (Life::Lost, Some(how.clone())),
+        });
         if let Err(error) = done.and_then(|_| config.store.prune()) {
             eprintln!("tikv-chaos: {id} is undone, but the journal cannot say so: {error}");
         }
     };
     for far in metadata.fault.far() {
         match subject.cleanup(far).await {
-            Ok(_) => done(&far.id),
+            Ok(cleaned) => done(&far.id, &cleaned),
             Err(error) => failed = Some(error),
         }
     }
-    if cleaned.is_ok() {
-        done(&metadata.id);
+    if let Ok(cleaned) = &cleaned {
+        done(&metadata.id, cleaned);
     }
     if let (Ok(_), Some(error)) = (&cleaned, failed) {
         cleaned = Err(error);

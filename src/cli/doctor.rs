@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     output::{self, Failure},
-    progress,
+    progress, settle,
 };
 use crate::{
     chaos::human_bytes,
@@ -32,6 +32,7 @@ impl Check {
 
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
+    settle::say(config, &subject).await;
     let journal = config.store.check_writable().map(|()| format!("writable at {}", config.store.folder().display()));
     let mut checks = vec![
         Check::new("configuration", Ok::<_, String>(configuration(config))),

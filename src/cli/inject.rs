@@ -9,7 +9,7 @@ use super::{
     args::Inject,
     measured,
     output::{self, Failure},
-    progress,
+    progress, settle,
 };
 use crate::{
     chaos::{Command, measured::Measured},
@@ -21,6 +21,7 @@ use crate::{
 
 pub async fn run(config: &Config, inject: Inject) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
+    settle::say(config, &subject).await;
     let Inject { fault, mut targets, seed, ttl, force, dry_run: only_look } = inject;
     if let Some(seed) = seed {
         let (node, count) = match subject.at_random(seed).await {

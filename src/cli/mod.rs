@@ -18,6 +18,7 @@ mod reach;
 mod recover;
 mod report;
 mod revert;
+mod settle;
 mod state;
 mod types;
 mod undo;
@@ -33,7 +34,7 @@ use std::{
 use args::{Parsed, Subcommand};
 use output::Failure;
 
-use crate::{config::Config, holder, session, step, subject::docker::Progress, tui};
+use crate::{chaos::BY_HAND, config::Config, holder, session, step, subject::docker::Progress, tui};
 
 /// The exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused.
 pub fn main() -> ExitCode {
@@ -51,6 +52,9 @@ pub fn main() -> ExitCode {
     }
     if role == holder::TALK {
         return help(holder::talk());
+    }
+    if role == BY_HAND {
+        return help(holder::by_hand(std::env::args().nth(2)));
     }
     let Parsed { globals, subcommand, file_error } = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
@@ -115,7 +119,9 @@ fn run(config: &Config, subcommand: Subcommand) -> Result<ExitCode, Failure> {
             Subcommand::Watch => watch::run(config).await,
             Subcommand::State => state::run(config).await,
             Subcommand::Wait { timeout, stores } => wait::run(config, timeout, stores).await,
-            Subcommand::Report { session, format, output } => report::run(config, &session, format, output.as_deref()),
+            Subcommand::Report { session, format, output } => {
+                report::run(config, &session, format, output.as_deref()).await
+            }
             Subcommand::Holder
             | Subcommand::Relay
             | Subcommand::Guard { .. }

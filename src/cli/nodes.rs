@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     output::{self, Failure},
-    progress,
+    progress, settle,
 };
 use crate::{
     chaos::human_bytes,
@@ -22,6 +22,7 @@ const BETWEEN_READINGS: Duration = Duration::from_secs(1);
 
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
+    settle::say(config, &subject).await;
     let snapshot = subject.snapshot().await?;
     let mut states = subject.cluster_states(&snapshot).await;
     let counted = |state: &ClusterState| state.nodes.values().any(|node| node.metrics.value.is_some());

@@ -2,10 +2,14 @@
 
 use std::{fmt, path::Path, path::PathBuf, process::ExitCode};
 
-use super::output::{self, Failure};
+use super::{
+    output::{self, Failure},
+    progress, settle,
+};
 use crate::{
     config::Config,
     report::{Report, html, markdown},
+    session::Injection,
 };
 
 /// How many sessions an error names.
@@ -29,10 +33,17 @@ impl fmt::Display for Format {
     }
 }
 
-pub fn run(config: &Config, session: &str, format: Format, output: Option<&Path>) -> Result<ExitCode, Failure> {
-    let path = find(config, session)?;
-    let (file, raw) = config.store.tell(&path)?;
-    let report = Report::of(&file, &raw);
+pub async fn run(config: &Config, session: &str, format: Format, output: Option<&Path>) -> Result<ExitCode, Failure> {
+    let mut told = config.store.tell(&find(config, session)?)?;
+    let mut not_compared = None;
+    if told.0.injections.iter().any(Injection::is_open) {
+        let subject = config.subject(progress());
+        not_compared = settle::settle(config, &subject).await.err().map(|error| error.to_string());
+        subject.release().await;
+        told = config.store.tell(&find(config, session)?)?;
+    }
+    let (file, raw) = told;
+    let report = Report { not_compared, ..Report::of(&file, &raw) };
     let text = match format {
         _ if config.json => json(&report)?,
         Format::Json => json(&report)?,

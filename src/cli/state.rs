@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     output::{self, Failure},
-    progress,
+    progress, settle,
 };
 use crate::{
     cluster::{ClusterState, StoreView},
@@ -17,6 +17,7 @@ use crate::{
 
 pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
+    settle::say(config, &subject).await;
     let snapshot = subject.snapshot().await?;
     only_cluster(&snapshot, config.project.as_deref())?;
     let states = subject.cluster_states(&snapshot).await;

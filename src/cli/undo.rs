@@ -25,6 +25,19 @@ pub struct Undone {
 }
 
 impl Undone {
+    /// One that had gone with its target before.
+    pub fn lost(injection: &Injection) -> Self {
+        let metadata = &injection.metadata;
+        Self {
+            id: metadata.id.to_string(),
+            what: format!("{} on {}", metadata.fault_type(), metadata.target()),
+            recorded: true,
+            result: Ok(Cleaned::Lost(injection.note.clone().unwrap_or_default())),
+            undo: Vec::new(),
+            measured: None,
+        }
+    }
+
     /// Why it could not be undone, if it could not.
     pub fn error(&self) -> Option<&str> {
         self.result.as_ref().err().map(String::as_str)

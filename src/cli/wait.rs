@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     output::{self, Failure},
-    progress,
+    progress, settle,
 };
 use crate::{
     cluster::{ClusterState, StoreView, assumed::UP, pd::count_states},
@@ -20,7 +20,9 @@ const EVERY: Duration = Duration::from_secs(1);
 pub async fn run(config: &Config, patience: Duration, stores: usize) -> Result<ExitCode, Failure> {
     let subject = config.subject(progress());
     let begun = Instant::now();
+    let mut said = settle::Said::default();
     let missing = loop {
+        said.say(config, &subject).await;
         let snapshot = subject.snapshot().await?;
         let missing = if snapshot.clusters().is_empty() {
             vec!["there is no TiKV container".to_owned()]

@@ -17,7 +17,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{nodes, output::Failure, progress};
+use super::{nodes, output::Failure, progress, settle};
 use crate::{
     cluster::{ClusterState, pd::count_states},
     config::Config,
@@ -38,6 +38,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     work.spawn(docker::watch(config.project.clone(), live));
     work.spawn(docker::read_on(Arc::clone(&subject), look, sender));
     let mut printer = Printer { json: config.json, told: None };
+    let mut said = settle::Said::default();
     loop {
         let printed = tokio::select! {
             _ = interrupt.recv() => break,
@@ -46,6 +47,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
                 Live::Up { snapshot: now, .. } => {
                     subject.see(Some(now.clone()));
                     snapshot = now;
+                    said.say(config, &subject).await;
                     Ok(())
                 }
                 Live::Down { host, reason, .. } => {

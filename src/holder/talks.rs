@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// In the container's own memory, which nobody else sees, and where a relay may write too.
-const SOCKET: &str = "/dev/shm/tikv-chaos.sock";
+pub(super) const SOCKET: &str = "/dev/shm/tikv-chaos.sock";
 
 /// The first argument of the process that is a [`talk`].
 pub const TALK: &str = "talk";

@@ -34,6 +34,9 @@ pub struct Report {
     pub until: Timestamp,
     /// Something may still be injected.
     pub open: bool,
+    /// Why what is open was not compared with the nodes, where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_compared: Option<String>,
     pub injections: Vec<Told>,
     pub throughput: Vec<Throughput>,
 }
@@ -95,6 +98,7 @@ impl Report {
             started_at: file.started_at,
             until: moments.max().unwrap_or(file.started_at).max(file.started_at),
             open: file.injections.iter().any(Injection::is_open),
+            not_compared: None,
             injections,
             throughput: file.history.throughput.clone(),
         }
@@ -120,7 +124,13 @@ impl Report {
             facts.push(("Docker", host.clone()));
         }
         if self.open {
-            facts.push(("Still open", "something may still be injected: see below".to_owned()));
+            let how = match &self.not_compared {
+                Some(reason) => {
+                    format!("something may still be injected: not compared with the nodes: {}", clean(reason))
+                }
+                None => "something may still be injected: see below".to_owned(),
+            };
+            facts.push(("Still open", how));
         }
         facts
     }

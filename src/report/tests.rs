@@ -62,6 +62,7 @@ fn look(mean_us: u64) -> Look {
         connect: tally(8),
         echo: Some(tally(40)),
         burst: None,
+        beside: Vec::new(),
     };
     Look::Seen(Reading { peers: vec![peer], ..Reading::default() })
 }

@@ -27,18 +27,26 @@ impl Claim {
     /// Waits until nobody else undoes the injection, for as long as that may take. Each injection is one byte of one file, locked for an open file
     /// description (`F_OFD_SETLK`, fcntl(2)), so that tasks of one program keep one another out too.
     pub async fn take(folder: &Path, id: &InjectionId) -> io::Result<Self> {
-        let file = private().create(true).truncate(false).open(folder.join("reverting.lock"))?;
         let end = Instant::now() + PATIENCE;
         loop {
-            match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&byte(id))) {
-                Ok(_) => return Ok(Self { _file: file }),
-                Err(Errno::EAGAIN | Errno::EACCES) if Instant::now() >= end => {
+            match Self::try_take(folder, id)? {
+                Some(claim) => return Ok(claim),
+                None if Instant::now() >= end => {
                     let reason = format!("another program has been at it for {} s", PATIENCE.as_secs());
                     return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
                 }
-                Err(Errno::EAGAIN | Errno::EACCES) => tokio::time::sleep(PAUSE).await,
-                Err(error) => return Err(error.into()),
+                None => tokio::time::sleep(PAUSE).await,
             }
+        }
+    }
+
+    /// The same at once; `None` while somebody else undoes it.
+    pub fn try_take(folder: &Path, id: &InjectionId) -> io::Result<Option<Self>> {
+        let file = private().create(true).truncate(false).open(folder.join("reverting.lock"))?;
+        match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&byte(id))) {
+            Ok(_) => Ok(Some(Self { _file: file })),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }

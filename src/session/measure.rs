@@ -32,15 +32,10 @@ pub async fn measure<S: Subject>(subject: &S, store: &Store, injection: &Injecti
 /// at before, so that there is nothing to compare with.
 pub async fn measure_over<S: Subject>(subject: &S, store: &Store, injection: &Injection) -> Option<Judgement> {
     let asked = Asked::of(&injection.metadata.network()?);
-    let after = match younger(store, injection) {
-        Some(other) => Look::failed(format!("{other} came after it and still holds on this node")),
-        None => {
-            // The same peers as before, but for those that run no more.
-            let seen = injection.measured.as_ref()?;
-            let known = seen.before().or_else(|| seen.during.as_ref()?.reading())?;
-            subject.measure(&injection.metadata, Moment::After, Some(known)).await?
-        }
-    };
+    // The same peers as before, but for those that run no more.
+    let seen = injection.measured.as_ref()?;
+    let known = seen.before().or_else(|| seen.during.as_ref()?.reading())?;
+    let after = subject.measure(&injection.metadata, Moment::After, Some(known)).await?;
     let mut measured = injection.measured.clone().unwrap_or_default();
     measured.after = Some(after);
     let judgement = measured.over(&asked);
@@ -51,14 +46,23 @@ pub async fn measure_over<S: Subject>(subject: &S, store: &Store, injection: &In
     judgement
 }
 
-/// Another injection of the same network that this one's look before did not see.
-pub fn younger(store: &Store, injection: &Injection) -> Option<String> {
-    let loaded = store.load().ok()?;
-    let younger = loaded.open().into_iter().map(|(_, other)| other).find(|other| {
-        other.metadata.id != injection.metadata.id
-            && other.metadata.container_id == injection.metadata.container_id
-            && other.metadata.network().is_some()
+/// The injections that came onto its way since it was measured, on its node or on a peer that was seen: `latency on tikv1`.
+/// What was measured says nothing of what all of them do now.
+pub fn since<'a>(open: impl IntoIterator<Item = &'a Injection>, injection: &Injection) -> Vec<String> {
+    let during = injection.measured.as_ref().and_then(|measured| measured.during.as_ref()?.reading());
+    let Some(reading) = during else { return Vec::new() };
+    let came = |other: &&Injection| {
+        let metadata = &other.metadata;
+        let on_its_way = metadata.container_id == injection.metadata.container_id
+            || reading.peers.iter().any(|peer| peer.name == metadata.target());
+        let seen = reading.peers.iter().flat_map(|peer| &peer.beside).any(|beside| beside.id == metadata.id);
+        other.state == Life::Active
+            && metadata.id != injection.metadata.id
+            && metadata.network().is_some()
             && other.created_at > injection.created_at
-    });
-    younger.map(|other| format!("{} {}", other.metadata.id, other.metadata.fault_type()))
+            && on_its_way
+            && !seen
+    };
+    let came = open.into_iter().filter(came);
+    came.map(|one| format!("{} on {}", one.metadata.fault_type(), one.metadata.target())).collect()
 }

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Injection, Loaded};
+use super::record::{Injection, Life, Loaded};
 use crate::{
     chaos::{Evidence, InjectionId},
-    subject::{Foreign, Left, Marked, Scan, Unseen},
+    subject::{Foreign, Left, Looked, Marked, Scan, Unseen},
 };
 
 /// How far an undoing reaches.
@@ -66,13 +66,25 @@ pub fn sort(loaded: &Loaded, scan: Scan, reach: Reach) -> Recovery {
             _ => recovery.unrecorded.push(mark.what),
         }
     }
+    // What became of it in another life was somebody else.
+    let seen = &scan.seen;
     let did_it = |stopped: &String| {
-        let ours =
-            |one: &Injection| one.metadata.evidence() == Evidence::State && one.metadata.container_id == *stopped;
+        let ours = |one: &Injection| {
+            let metadata = &one.metadata;
+            metadata.evidence() == Evidence::State && metadata.container_id == *stopped && may_be_its_doing(one, seen)
+        };
         open.iter().any(|(_, injection)| ours(injection))
     };
     recovery.foreign = scan.foreign.into_iter().filter(|one| !one.stopped.as_ref().is_some_and(did_it)).collect();
     recovery
+}
+
+/// Whether the state of the container is the injection's doing: it is in the life that the record names, or an undoing that did
+/// not come to its end has begun another.
+fn may_be_its_doing(injection: &Injection, seen: &BTreeMap<String, Looked>) -> bool {
+    let metadata = &injection.metadata;
+    let same_life = |looked: &Looked| looked.started_at == metadata.container_started_at;
+    injection.state != Life::Active || seen.get(&metadata.container_id).is_none_or(same_life)
 }
 
 /// Whether what was seen is the injection's. A helper beside a life that is over goes with the records of that
@@ -92,7 +104,8 @@ fn sight(injection: &Injection, scan: &Scan) -> Sight {
         Evidence::Mark => scan.marks.iter().any(|mark| is_of(injection, &mark.what)),
         Evidence::State => {
             let down = scan.foreign.iter().any(|one| one.stopped.as_ref() == Some(&metadata.container_id));
-            down || seen.get(&metadata.container_id) == Some(&false)
+            let ended = seen.get(&metadata.container_id).is_some_and(|looked| !looked.alive);
+            (down || ended) && may_be_its_doing(injection, seen)
         }
     };
     match (found, seen.contains_key(&metadata.container_id)) {
@@ -111,7 +124,7 @@ mod tests {
     use super::*;
     use crate::{
         chaos::{DataMount, FaultMetadata, Metadata, MountKind, Signal, network::Flavour},
-        session::{Life, SCHEMA, Seen, SessionFile},
+        session::{SCHEMA, Seen, SessionFile},
         subject::{Helper, Mark},
     };
 
@@ -204,6 +217,10 @@ mod tests {
         faults.collect()
     }
 
+    fn looked(id: &str, alive: bool) -> (String, Looked) {
+        (id.to_owned(), Looked { alive, started_at: "then".to_owned() })
+    }
+
     const HELD: Option<Left> = Some(Left::Until(Duration::from_secs(9)));
 
     #[test]
@@ -219,7 +236,7 @@ mod tests {
                 mark(partition(3, "c0"), HELD),
                 mark(partition(4, "c0"), None),
             ],
-            seen: [("c0".to_owned(), true)].into(),
+            seen: [looked("c0", true)].into(),
             ..Scan::default()
         };
         let recovery = sort(&loaded, scan(), Reach::LeftBehind);
@@ -251,7 +268,7 @@ mod tests {
     fn what_is_recorded_and_gone_is_told_from_what_was_not_looked_at() {
         let recorded = vec![partition(1, "c0"), partition(2, "elsewhere"), killed(3, "c0"), killed(4, "c1")];
         let loaded = Loaded { sessions: vec![session(false, recorded)], unreadable: vec![] };
-        let seen = [("c0".to_owned(), true), ("c1".to_owned(), false)].into();
+        let seen = [looked("c0", true), looked("c1", false)].into();
         let stopped = |id: &str| Foreign { target: id.into(), what: "is exited".into(), stopped: Some(id.into()) };
         let scan = Scan { seen, foreign: vec![stopped("c1"), stopped("c2")], ..Scan::default() };
         let recovery = sort(&loaded, scan, Reach::LeftBehind);
@@ -259,6 +276,17 @@ mod tests {
         assert_eq!(sights, [Sight::Gone, Sight::Unseen, Sight::Gone, Sight::Found]);
         // The one that we killed is ours, the other is not.
         assert_eq!(recovery.foreign, [stopped("c2")]);
+    }
+
+    #[test]
+    fn what_became_of_a_node_in_another_life_was_somebody_else() {
+        let loaded = Loaded { sessions: vec![session(false, vec![killed(1, "c0")])], unreadable: vec![] };
+        let stopped = Foreign { target: "c0".into(), what: "is exited".into(), stopped: Some("c0".into()) };
+        let later = Looked { alive: false, started_at: "later".to_owned() };
+        let scan = Scan { seen: [("c0".to_owned(), later)].into(), foreign: vec![stopped.clone()], ..Scan::default() };
+        let recovery = sort(&loaded, scan, Reach::LeftBehind);
+        assert_eq!(recovery.recorded.into_values().collect::<Vec<_>>(), [Sight::Gone]);
+        assert_eq!(recovery.foreign, [stopped]);
     }
 
     #[test]

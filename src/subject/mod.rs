@@ -4,10 +4,12 @@
 
 pub mod docker;
 mod error;
+mod fate;
 mod scan;
 
 pub use error::{ErrorKind, SubjectError};
-pub use scan::{Foreign, Helper, Left, Mark, Marked, Scan, Unseen};
+pub use fate::{Fate, lost_words};
+pub use scan::{Foreign, Helper, Left, Looked, Mark, Marked, Scan, Unseen};
 
 use std::{future::Future, time::Duration};
 
@@ -70,6 +72,18 @@ pub trait Subject: Send + Sync {
     /// Undoes the fault and reads back that it is gone. Nothing left to undo is not an error, and twice is as good as
     /// once.
     fn cleanup(&self, metadata: &Metadata) -> impl Future<Output = Result<Cleaned, SubjectError>> + Send;
+
+    /// What became of a recorded injection, by its target as the system shows it now. Changes nothing.
+    fn fate(&self, metadata: &Metadata) -> impl Future<Output = Result<Fate, SubjectError>> + Send {
+        let _ = metadata;
+        std::future::ready(Ok(Fate::Stands))
+    }
+
+    /// Lets go of what helped with an injection whose target's life is over. Changes nothing in the target.
+    fn forget(&self, metadata: &Metadata) -> impl Future<Output = Result<(), SubjectError>> + Send {
+        let _ = metadata;
+        std::future::ready(Ok(()))
+    }
 
     /// Looks at the system itself for whatever bears our marks. Changes nothing in the targets.
     fn scan(&self) -> impl Future<Output = Result<Scan, SubjectError>> + Send;

@@ -16,10 +16,19 @@ use crate::chaos::{Metadata, shell_quote, undo_commands};
 pub struct Scan {
     pub marks: Vec<Mark>,
     pub foreign: Vec<Foreign>,
-    /// The containers that were looked at, by id, and whether their processes live.
-    pub seen: BTreeMap<String, bool>,
+    /// The containers that were looked at, by id, as they are now.
+    pub seen: BTreeMap<String, Looked>,
     /// What could not be looked at, and why.
     pub unseen: Vec<Unseen>,
+}
+
+/// A container that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// Its processes live.
+    pub alive: bool,
+    /// Docker's own text: with the id it names one life of the container.
+    pub started_at: String,
 }
 
 /// Something of ours.

@@ -27,7 +27,7 @@ use crate::{
     cluster::ClusterState,
     config::{Config, preset},
     safety::Limits,
-    session::{self, Injection, Life, Loaded, Request, Store},
+    session::{self, Injection, Life, Loaded, Request, Seen, Store},
     subject::{
         Subject as _,
         docker::{self, Progress, Snapshot, TikvSubject},
@@ -72,6 +72,8 @@ struct Shared {
     measuring: Arc<AtomicBool>,
     /// A look at the journal is under way.
     looking: Arc<AtomicBool>,
+    /// What is recorded is being compared with the targets.
+    settling: Arc<AtomicBool>,
     /// What was last told of the journal.
     told: Arc<Mutex<Option<Loaded>>>,
     /// One tells at a time: what is older must not come after what is newer.
@@ -83,6 +85,8 @@ pub struct Executor {
     config: Config,
     /// The nodes themselves were asked what there is of ours.
     scanned: bool,
+    /// The containers that were there at some time, by id.
+    met: HashSet<String>,
     planned: watch::Sender<Wanted>,
     /// Asks for plans until nobody wants any more.
     planner: JoinHandle<()>,
@@ -122,6 +126,7 @@ impl Executor {
             changed: Arc::default(),
             measuring: Arc::default(),
             looking: Arc::default(),
+            settling: Arc::default(),
             told: Arc::default(),
             telling: Arc::default(),
         };
@@ -139,6 +144,7 @@ impl Executor {
             shared,
             config: config.clone(),
             scanned: false,
+            met: HashSet::new(),
             planned,
             planner,
             look,
@@ -235,6 +241,7 @@ impl Executor {
         while self.work.try_join_next().is_some() {}
         while self.watchers.try_join_next().is_some() {}
         self.watch_effects();
+        self.settle_what_shows();
         let shared = self.shared.clone();
         if shared.looking.swap(true, Ordering::AcqRel) {
             return;
@@ -259,6 +266,16 @@ impl Executor {
         });
     }
 
+    /// Looks again at what the last snapshot shows to be over: it may have come while the last comparing was under way.
+    fn settle_what_shows(&mut self) {
+        let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = told.filter(|loaded| !loaded.open().is_empty());
+        let Some((loaded, snapshot)) = told.and_then(|told| Some((told, self.shared.subject.live()?))) else { return };
+        if loaded.open().iter().any(|(seen, one)| may_be_lost(seen, one, &snapshot, &self.met)) {
+            self.settle();
+        }
+    }
+
     /// Hands the news on, and looks for targets that went away or were restarted, whose faults of the network went with them.
     pub fn seen(&mut self, live: &Live) {
         let Live::Up { snapshot, .. } = live else { return self.shared.subject.see(None) };
@@ -270,16 +287,24 @@ impl Executor {
         }
         // What Docker's absence kept from being undone can be undone now.
         self.shared.tried.lock().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(|last| *last = None);
-        let gone: Vec<Injection> = {
-            let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(loaded) = &*told else { return };
-            let mine = loaded.open().into_iter().filter(|(seen, _)| seen.mine);
-            mine.map(|(_, one)| one.clone()).filter(|one| is_gone(one, snapshot)).collect()
-        };
-        for injection in gone {
-            let shared = self.shared.clone();
-            self.work.spawn(async move { shared.revert(injection).await });
+        let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lost = |loaded: Loaded| loaded.open().iter().any(|(seen, one)| may_be_lost(seen, one, snapshot, &self.met));
+        if told.is_some_and(lost) {
+            self.settle();
         }
+        self.met.extend(snapshot.nodes.iter().map(|node| node.id.clone()));
+    }
+
+    /// Compares what is recorded with the targets themselves, unless that is under way: then the next tick does it.
+    fn settle(&mut self) {
+        let shared = self.shared.clone();
+        if shared.read_only || shared.settling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.work.spawn(async move {
+            shared.settle().await;
+            shared.settling.store(false, Ordering::Release);
+        });
     }
 
     /// Until nothing is under way.
@@ -394,14 +419,14 @@ fn name(injection: &Injection) -> String {
     format!("{} {} on {}", metadata.id, metadata.fault_type(), metadata.target())
 }
 
-/// Whether the target's namespace, and so its network fault, is no more.
-fn is_gone(injection: &Injection, snapshot: &Snapshot) -> bool {
-    let metadata = &injection.metadata;
-    if injection.state != Life::Active || metadata.network().is_none() {
-        return false;
-    }
-    let node = snapshot.by_id(&metadata.container_id);
-    node.is_none_or(|node| node.started_at != metadata.container_started_at || node.up_since.is_none())
+/// Whether the target shows that the injection is over, or is not there any more. What others injected may be in a cluster
+/// that is not looked at: that is known of those that were there.
+fn may_be_lost(seen: &Seen, injection: &Injection, snapshot: &Snapshot, met: &HashSet<String>) -> bool {
+    let (metadata, settled) = (&injection.metadata, injection.state == Life::Active || !seen.alive);
+    let target = snapshot.by_id(&metadata.container_id);
+    let over = session::lost(injection, &docker::fate(metadata, target)).is_some();
+    let replaced = || snapshot.nodes.iter().any(|node| node.name == metadata.target());
+    settled && over && (target.is_some() || seen.mine || met.contains(&metadata.container_id) || replaced())
 }
 
 async fn forward(mut lives: mpsc::Receiver<docker::Live>, messages: mpsc::Sender<Message>) {

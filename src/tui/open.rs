@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     chaos::InjectionId,
-    session::{Injection, Life, SessionFile},
-    subject::docker::Node,
+    session::{Injection, Life, SessionFile, lost},
+    subject::docker::{Node, fate},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Standing {
     Reverting,
     /// It was tried, and may be half undone.
     NotReverted,
+    /// Its target shows that it is over; the journal does not say so yet, or may not.
+    Lost,
 }
 
 impl Standing {
@@ -52,6 +54,7 @@ impl Standing {
             Self::Overdue => "overdue".to_owned(),
             Self::Reverting => Life::Reverting.to_string(),
             Self::NotReverted => "not reverted".to_owned(),
+            Self::Lost => Life::Lost.to_string(),
         }
     }
 }
@@ -99,6 +102,9 @@ impl<'a> Open<'a> {
 
     /// Whether it is in that node. A recreated container has another id and keeps its name.
     pub fn is_in(&self, node: &Node) -> bool {
+        if self.standing == Standing::Lost {
+            return false;
+        }
         self.injection.metadata.container_id == node.id || self.injection.metadata.target() == node.name
     }
 }
@@ -119,6 +125,8 @@ impl Model {
             },
             standing: if self.reverting.contains_key(&injection.metadata.id) {
                 Standing::Reverting
+            } else if self.is_lost(injection) {
+                Standing::Lost
             } else if injection.state == Life::Reverting && injection.note.is_some() {
                 Standing::NotReverted
             } else if injection.is_overdue(self.now) && injection.state != Life::Reverting {
@@ -128,6 +136,12 @@ impl Model {
             },
         })
         .collect()
+    }
+
+    /// Whether its target, as Docker shows it, is beyond what the record says. Of one that is not shown nothing is known here.
+    fn is_lost(&self, injection: &Injection) -> bool {
+        let target = self.nodes().iter().find(|node| node.id == injection.metadata.container_id);
+        target.is_some_and(|node| lost(injection, &fate(&injection.metadata, Some(node))).is_some())
     }
 
     pub fn open_of(&self, owner: Owner) -> Vec<InjectionId> {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::expected::Beside;
 use crate::chaos::network::Packets;
 
 /// One look from inside a target at its peers.
@@ -33,6 +34,9 @@ pub struct PeerReading {
     /// Many large echoes at once, where a rate was to be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<Burst>,
+    /// The other injections that held on this way meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
 }
 
 /// How often a peer was asked, and how often and when it answered.
@@ -104,6 +108,11 @@ impl Tally {
 }
 
 impl PeerReading {
+    /// Whether anybody tried.
+    pub fn is_tried(&self) -> bool {
+        self.connect.sent > 0 || self.echo.is_some_and(|echo| echo.sent > 0)
+    }
+
     /// Whether anything came back.
     pub fn is_reached(&self) -> bool {
         self.connect.answered > 0 || self.echo.is_some_and(|echo| echo.answered > 0)

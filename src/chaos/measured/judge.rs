@@ -1,28 +1,16 @@
-//! Asked against measured. What counts as met: a delay within a tenth, a millisecond or three standard errors of the
-//! mean, whichever is most; a share within three standard errors and one sample; a rate within a fifth; a cut if nothing
-//! comes back from anybody who answered before. No effect: less than a quarter of the delay; none of a share that should
-//! have shown with 99 %; three times the rate; everybody still answers.
+//! Asked against measured: which peers a fault means, and the judgement that its quantities add up to. Each is compared with
+//! what everything that holds on the way makes of it, see `finding`.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Serialize, Serializer};
 
 use super::{
-    Look, PeerReading, Reading, Tally, Times,
-    asked::{Asked, Effect, Late, Share},
+    Beside, End, Expected, Look, PeerReading, Reading, Tally,
+    asked::{Asked, Effect},
+    finding::{self, CHANCE, Question},
 };
 use crate::chaos::network::Packets;
-
-const DELAY_SHARE: f64 = 0.1;
-const DELAY_LEAST_US: f64 = 1000.0;
-const STANDARD_ERRORS: f64 = 3.0;
-const RATE_SHARE: f64 = 0.2;
-/// Below this part of the asked delay there is none.
-const NO_DELAY: f64 = 0.25;
-/// From this multiple of the asked rate on there is none.
-const NO_RATE: f64 = 3.0;
-/// How probable it may be that something which is there did not show.
-const CHANCE: f64 = 0.01;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +22,8 @@ pub enum Outcome {
     TooFew,
     /// There is nothing to be seen from here.
     NotMeasured,
+    /// Another injection leaves nothing of it to be seen.
+    Hidden,
     /// Nothing of it is seen any more.
     Over,
     /// It should be over and is not.
@@ -48,14 +38,15 @@ impl Outcome {
             Self::NoEffect => "no effect",
             Self::TooFew => "too few samples to tell",
             Self::NotMeasured => "not measured",
+            Self::Hidden => "hidden by another",
             Self::Over => "it is over",
-            Self::NotOver => "still there",
+            Self::NotOver => "still seen, though nothing of it is left",
         }
     }
 
     /// Whether somebody should look.
     pub const fn is_bad(self) -> bool {
-        matches!(self, Self::Differs | Self::NoEffect | Self::NotOver)
+        matches!(self, Self::Differs | Self::NoEffect | Self::Hidden | Self::NotOver)
     }
 }
 
@@ -65,9 +56,32 @@ pub struct Finding {
     pub what: &'static str,
     /// `100 ± 50 ms`.
     pub asked: String,
-    /// `98 ± 51 ms over 40`.
+    /// `98 ± 51 ms over 40`; where others do the same on the way, what it adds to that.
     pub measured: String,
+    /// Where others do the same on the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub together: Option<Together>,
     pub outcome: Outcome,
+}
+
+/// What several injections do to the same packets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Together {
+    /// The others: `latency on tikv1`.
+    pub with: Vec<String>,
+    pub asked: String,
+    pub measured: String,
+}
+
+impl Together {
+    /// `latency on tikv1`, of more than two their number.
+    fn others(&self) -> String {
+        match &self.with[..] {
+            [one] => one.clone(),
+            [one, two] => format!("{one} and {two}"),
+            more => format!("{} others", more.len()),
+        }
+    }
 }
 
 /// All quantities of one fault.
@@ -117,9 +131,18 @@ impl fmt::Display for Judgement {
         }
         for (at, finding) in self.findings.iter().enumerate() {
             let between = if at == 0 { "" } else { "; " };
-            match self.outcome {
-                Outcome::Over | Outcome::NotOver => write!(f, "{between}measured {}", finding.measured)?,
-                _ => write!(f, "{between}asked {}, measured {}", finding.asked, finding.measured)?,
+            match (&finding.together, self.outcome) {
+                (Some(all), Outcome::Over | Outcome::NotOver) => {
+                    let (others, asked) = (all.others(), &all.asked);
+                    write!(f, "{between}measured {} beyond the {asked} of {others}", finding.measured)?;
+                }
+                (None, Outcome::Over | Outcome::NotOver) => write!(f, "{between}measured {}", finding.measured)?,
+                (Some(all), _) => {
+                    let (others, Together { asked, measured, .. }) = (all.others(), all);
+                    write!(f, "{between}asked {}, adds {}; ", finding.asked, finding.measured)?;
+                    write!(f, "with {others} asked {asked}, measured {measured} in all")?;
+                }
+                (None, _) => write!(f, "{between}asked {}, measured {}", finding.asked, finding.measured)?,
             }
         }
         write!(f, ": {}{}", self.outcome.word(), self.noted())
@@ -139,14 +162,42 @@ impl Serialize for Judgement {
 }
 
 /// A peer that the fault means, with what shows it there.
-struct Meant<'a> {
-    now: &'a PeerReading,
-    before: Option<&'a PeerReading>,
+pub(super) struct Meant<'a> {
+    pub now: &'a PeerReading,
+    pub before: Option<&'a PeerReading>,
     /// Echoes, else connections.
-    tally: Tally,
-    was: Option<Tally>,
+    pub tally: Tally,
+    pub was: Option<Tally>,
     /// Whether that is echoes, which alone can come back twice.
-    echo: bool,
+    pub echo: bool,
+    /// What everything that holds on this way should do, and the rest without the fault that is judged.
+    pub all: Expected,
+    pub rest: Expected,
+    /// What the rest did when it was looked at before.
+    pub rest_before: Expected,
+}
+
+impl Meant<'_> {
+    /// The others on this way that do something of the kind.
+    pub fn others(&self, does: impl Fn(&Expected) -> bool) -> impl Iterator<Item = String> {
+        let others = self.now.beside.iter().filter(move |other| means(other, self.echo));
+        others.filter(move |other| does(&Expected::of([(other.end, &other.effect)]))).map(Beside::name)
+    }
+
+    /// Whether the others alone may be why nothing comes back.
+    pub fn is_hidden(&self) -> bool {
+        self.rest.may_silence(self.tally.sent, CHANCE)
+    }
+}
+
+fn means(other: &Beside, echo: bool) -> bool {
+    if echo { other.echo } else { other.connect }
+}
+
+/// Their names, each once.
+pub(super) fn named<'a>(meant: &'a [Meant<'a>], does: impl Fn(&Expected) -> bool + Copy) -> Vec<String> {
+    let names: BTreeSet<String> = meant.iter().flat_map(|one| one.others(does)).collect();
+    names.into_iter().collect()
 }
 
 /// What an injection does, beside what was asked of it.
@@ -155,7 +206,7 @@ pub fn judge(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgemen
         Look::Seen(reading) => {
             let mut notes = reading.packets.map(notes).unwrap_or_default();
             notes.extend(unmet(&reading.unmet));
-            let mut judgement = by_reading(asked, before, reading);
+            let mut judgement = by_reading(asked, before, reading, Question::Holds);
             if !reading.unmet.is_empty() && judgement.outcome == Outcome::AsAsked {
                 judgement.outcome = Outcome::Differs;
             }
@@ -165,7 +216,19 @@ pub fn judge(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgemen
     }
 }
 
-fn by_reading(asked: &Asked, before: Option<&Reading>, reading: &Reading) -> Judgement {
+/// Whether an injection that was undone is over: nothing of it is seen any more.
+pub fn judge_over(asked: &Asked, before: Option<&Reading>, after: &Look) -> Judgement {
+    let mut judgement = match after {
+        Look::Seen(reading) => by_reading(asked, before, reading, Question::IsOver),
+        Look::NotMeasured { not_measured } => Judgement::without(Outcome::NotMeasured, not_measured.clone()),
+    };
+    if judgement.findings.is_empty() && judgement.outcome != Outcome::Hidden {
+        judgement.outcome = Outcome::NotMeasured;
+    }
+    judgement
+}
+
+fn by_reading(asked: &Asked, before: Option<&Reading>, reading: &Reading, question: Question) -> Judgement {
     if reading.peers.is_empty() {
         return Judgement::without(Outcome::NotMeasured, "it has no peer that could answer");
     }
@@ -173,20 +236,37 @@ fn by_reading(asked: &Asked, before: Option<&Reading>, reading: &Reading) -> Jud
     if meant.is_empty() {
         return nobody(asked, reading);
     }
+    let (hidden, open): (Vec<_>, Vec<_>) = meant.into_iter().partition(Meant::is_hidden);
+    if open.is_empty() {
+        let others = named(&hidden, finding::hides);
+        let lets = if others.len() == 1 { "lets" } else { "let" };
+        let others = if others.is_empty() { "the others on its way".to_owned() } else { others.join(" and ") };
+        return Judgement::without(Outcome::Hidden, format!("{others} {lets} nothing through"));
+    }
+    let alone = asked.alone();
+    let silent = || open.iter().all(|one| one.tally.answered == 0);
+    if question == Question::IsOver && !asked.is_cut() && !alone.may_silence(open[0].tally.sent, CHANCE) && silent() {
+        let count = open.len();
+        let reason = format!("no answer from {count} {}, which is not its doing", finding::addresses(count));
+        return Judgement::without(Outcome::NotMeasured, reason);
+    }
     let mut findings = Vec::new();
     match &asked.effect {
-        Effect::Cut { rejected } => findings.push(cut(&meant, *rejected)),
-        effect @ Effect::Impaired { .. } => {
-            findings.extend(effect.late().map(|late| delay(&meant, late)));
-            findings.extend(effect.lost().map(|share| lost(&meant, share)));
-            findings.extend(effect.doubled().map(|share| doubled(&meant, share)));
-            findings.extend(asked.bits_per_second().map(|bits| rate(&meant, bits)));
+        Effect::Cut { rejected } => findings.push(finding::cut(&open, &hidden, *rejected, question)),
+        Effect::Impaired(_) => {
+            findings.extend(alone.late.map(|late| finding::delay(&open, late, question)));
+            findings.extend(alone.lost.map(|share| finding::lost(&open, share, question)));
+            findings.extend(alone.doubled.map(|share| finding::doubled(&open, share, question)));
+            findings.extend(alone.bits_per_second.map(|bits| finding::rate(&open, bits, question)));
         }
     }
     if findings.is_empty() {
         return Judgement::without(Outcome::NotMeasured, "it asks for nothing that can be measured");
     }
-    let outcome = sum(&findings);
+    let outcome = match question {
+        Question::Holds => sum(&findings),
+        Question::IsOver => sum_over(&findings),
+    };
     Judgement { outcome, findings, reason: None, notes: Vec::new() }
 }
 
@@ -209,41 +289,31 @@ fn unmet(connections: &[String]) -> Option<String> {
     }
 }
 
-/// Whether an injection that was undone is over: nothing of it is seen any more.
-pub fn judge_over(asked: &Asked, before: Option<&Reading>, after: &Look) -> Judgement {
-    let mut judgement = judge(asked, before, after);
-    if judgement.findings.is_empty() {
-        judgement.outcome = Outcome::NotMeasured;
-        return judgement;
-    }
-    for finding in &mut judgement.findings {
-        finding.outcome = match finding.outcome {
-            Outcome::NoEffect => Outcome::Over,
-            // Nothing of it was seen, over however few.
-            Outcome::TooFew => Outcome::TooFew,
-            _ => Outcome::NotOver,
-        };
-    }
-    let all = |outcome| judgement.findings.iter().all(|finding| finding.outcome == outcome);
-    judgement.outcome = if all(Outcome::TooFew) {
-        Outcome::TooFew
-    } else if judgement.findings.iter().any(|finding| finding.outcome == Outcome::NotOver) {
-        Outcome::NotOver
-    } else {
-        Outcome::Over
-    };
-    judgement
-}
-
 fn meant<'a>(asked: &Asked, before: Option<&'a Reading>, reading: &'a Reading) -> Vec<Meant<'a>> {
     let one = |now: &'a PeerReading| {
         let before = before.and_then(|before| before.peer(now.address, now.port));
-        let echoed = before.is_none_or(|before| before.echo.is_some_and(|echo| echo.answered > 0));
-        let echo = now.echo.filter(|_| asked.means_echo(now.address) && echoed);
+        let echoes = |before: &PeerReading| {
+            let cut = before.beside.iter().any(|other| other.echo && matches!(other.effect, Effect::Cut { .. }));
+            cut || before.echo.is_some_and(|echo| echo.answered > 0)
+        };
+        let echo = now.echo.filter(|_| asked.means_echo(now.address) && before.is_none_or(echoes));
         let connect = Some(now.connect).filter(|connect| asked.means_port(now.address, now.port) && connect.sent > 0);
         let was = before.and_then(|before| if echo.is_some() { before.echo } else { Some(before.connect) });
         let tally = echo.or(connect)?;
-        Some(Meant { now, before, tally, was, echo: echo.is_some() })
+        let echo = echo.is_some();
+        let held = |peer: &'a PeerReading| {
+            peer.beside.iter().filter(move |other| means(other, echo)).map(|other| (other.end, &other.effect))
+        };
+        Some(Meant {
+            now,
+            before,
+            tally,
+            was,
+            echo,
+            all: Expected::of(std::iter::once((End::Here, &asked.effect)).chain(held(now))),
+            rest: Expected::of(held(now)),
+            rest_before: Expected::of(before.into_iter().flat_map(held)),
+        })
     };
     reading.peers.iter().filter_map(one).collect()
 }
@@ -269,6 +339,8 @@ fn sum(findings: &[Finding]) -> Outcome {
         if any(Outcome::AsAsked) { Outcome::Differs } else { Outcome::NoEffect }
     } else if any(Outcome::AsAsked) {
         Outcome::AsAsked
+    } else if any(Outcome::Hidden) {
+        Outcome::Hidden
     } else if any(Outcome::TooFew) {
         Outcome::TooFew
     } else {
@@ -276,170 +348,10 @@ fn sum(findings: &[Finding]) -> Outcome {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds of hours are exact")]
-fn delay(meant: &[Meant], late: Late) -> Finding {
-    let (mut count, mut sum, mut squares, mut sent) = (0.0, 0.0, 0.0, 0);
-    for one in meant {
-        sent += one.tally.sent;
-        let Some(times) = one.tally.times else { continue };
-        let weight = f64::from(one.tally.answered);
-        let was = one.was.and_then(|was| was.times).map_or(0, |times: Times| times.median_us);
-        let mean = times.mean_us as f64 - was as f64;
-        count += weight;
-        sum += weight * mean;
-        squares += weight * (mean.powi(2) + (times.deviation_us as f64).powi(2));
-    }
-    let asked = spread_text(late.mean, late.spread);
-    if count == 0.0 {
-        let measured = format!("no answer over {sent}");
-        return Finding { what: "delay", asked, measured, outcome: Outcome::Differs };
-    }
-    let mean = sum / count;
-    let deviation = (squares / count - mean.powi(2)).max(0.0).sqrt();
-    let scale = if late.deviation > 0.0 { late.spread / late.deviation } else { 1.0 };
-    let tolerance = (late.mean * DELAY_SHARE)
-        .max(DELAY_LEAST_US)
-        .max(STANDARD_ERRORS * late.deviation.max(deviation.min(late.mean)) / count.sqrt());
-    let outcome = if late.mean <= 0.0 {
-        Outcome::NotMeasured
-    } else if mean < late.mean * NO_DELAY {
-        Outcome::NoEffect
-    } else if (mean - late.mean).abs() <= tolerance {
-        Outcome::AsAsked
-    } else {
-        Outcome::Differs
-    };
-    let spread = if late.spread > 0.0 { deviation * scale } else { 0.0 };
-    let measured = format!("{} over {count:.0}", spread_text(mean.max(0.0), spread));
-    Finding { what: "delay", asked, measured, outcome }
-}
-
-fn lost(meant: &[Meant], asked: Share) -> Finding {
-    let all = |tally: fn(&Meant) -> Option<Tally>| {
-        let tallies = meant.iter().filter_map(tally);
-        tallies.fold((0, 0), |(sent, lost), one| (sent + one.sent, lost + one.lost()))
-    };
-    let (sent, gone) = all(|one| Some(one.tally));
-    let (sent_before, gone_before) = all(|one| one.was);
-    let share = f64::from(gone) / f64::from(sent.max(1));
-    let was = f64::from(gone_before) / f64::from(sent_before.max(1));
-    // Of what would have come back.
-    let extra = if was < 1.0 { (1.0 - (1.0 - share) / (1.0 - was)).max(0.0) } else { 0.0 };
-    share_finding("lost", asked, extra, sent)
-}
-
-fn doubled(meant: &[Meant], asked: Share) -> Finding {
-    let echoes = meant.iter().filter(|one| one.echo);
-    let (answered, doubled) =
-        echoes.fold((0, 0), |(answered, doubled), one| (answered + one.tally.answered, doubled + one.tally.duplicates));
-    share_finding("twice", asked, f64::from(doubled) / f64::from(answered.max(1)), answered)
-}
-
-fn share_finding(what: &'static str, asked: Share, share: f64, count: u32) -> Finding {
-    let worth = (f64::from(count) / asked.likeness).max(f64::MIN_POSITIVE);
-    let expected = asked.share.clamp(0.0, 1.0);
-    let tolerance = STANDARD_ERRORS * (expected * (1.0 - expected) / worth).sqrt() + 1.0 / f64::from(count.max(1));
-    let outcome = if count == 0 {
-        Outcome::TooFew
-    } else if share == 0.0 {
-        if (1.0 - expected).powf(worth) < CHANCE { Outcome::NoEffect } else { Outcome::TooFew }
-    } else if (share - asked.share).abs() <= tolerance {
-        Outcome::AsAsked
-    } else {
-        Outcome::Differs
-    };
-    let asked = format!("{} % {what}", percent(asked.share));
-    let measured =
-        if count == 0 { "nothing to count".to_owned() } else { format!("{} % over {count}", percent(share)) };
-    Finding { what, asked, measured, outcome }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate of three digits")]
-fn rate(meant: &[Meant], asked: u64) -> Finding {
-    let asked_text = format!("{}bit/s", metric(asked as f64));
-    let finding = |measured, outcome| Finding { what: "rate", asked: asked_text.clone(), measured, outcome };
-    let burst =
-        meant.iter().filter_map(|one| one.now.burst).find(|burst| burst.answered_bytes > 0 && burst.took_us > 0);
-    let Some(burst) = burst else { return finding("no rate".to_owned(), Outcome::TooFew) };
-    let bits = burst.answered_bytes as f64 * 8e6 / burst.took_us as f64;
-    let measured = format!("{}bit/s over {} kB", metric(bits), burst.answered_bytes / 1000);
-    let asked = asked as f64;
-    let outcome = if bits > asked * NO_RATE {
-        Outcome::NoEffect
-    } else if (bits - asked).abs() <= asked * RATE_SHARE {
-        Outcome::AsAsked
-    } else {
-        Outcome::Differs
-    };
-    finding(measured, outcome)
-}
-
-fn cut(meant: &[Meant], rejected: bool) -> Finding {
-    let answered_before: Vec<&Meant> =
-        meant.iter().filter(|one| one.before.is_none_or(PeerReading::is_reached)).collect();
-    let silent = meant.len() - answered_before.len();
-    let still = answered_before.iter().filter(|one| !is_cut(one, rejected)).count();
-    let (all, away) = (answered_before.len(), answered_before.len() - still);
-    let outcome = match (all, still) {
-        (0, _) => Outcome::NotMeasured,
-        (_, 0) => Outcome::AsAsked,
-        (_, still) if still == all => Outcome::NoEffect,
-        _ => Outcome::Differs,
-    };
-    let plural = |count: usize| if count == 1 { "address" } else { "addresses" };
-    let asked = format!("{} {} out of reach", meant.len(), plural(meant.len()));
-    let beside = if silent > 0 { format!(", {silent} did not answer before") } else { String::new() };
-    Finding { what: "reach", asked, measured: format!("{away} of {all} out of reach{beside}"), outcome }
-}
-
-/// Nothing comes back, or a refusal from where there was a connection before.
-fn is_cut(one: &Meant, rejected: bool) -> bool {
-    let connect = one.now.connect;
-    let accepted_before = one.before.is_some_and(|before| before.connect.accepted() > 0);
-    let refused = connect.accepted() == 0 && (accepted_before || rejected);
-    (connect.answered == 0 || refused) && one.now.echo.is_none_or(|echo| echo.answered == 0)
-}
-
-fn spread_text(mean_us: f64, spread_us: f64) -> String {
-    if spread_us > 0.0 {
-        let (mean, spread) = (millis(mean_us), millis(spread_us));
-        format!("{mean} ± {spread} ms")
-    } else {
-        format!("{} ms", millis(mean_us))
-    }
-}
-
-/// Milliseconds with as many digits as are worth reading.
-pub(super) fn millis(us: f64) -> String {
-    let ms = us / 1000.0;
-    if ms >= 10.0 {
-        format!("{ms:.0}")
-    } else if ms >= 1.0 {
-        short(format!("{ms:.1}"))
-    } else {
-        short(format!("{ms:.2}"))
-    }
-}
-
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    if percent >= 10.0 { format!("{percent:.0}") } else { short(format!("{percent:.1}")) }
-}
-
-fn short(text: String) -> String {
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// `1.5 M`, `640 k`.
-fn metric(value: f64) -> String {
-    let (scaled, unit) = match value {
-        value if value >= 1e9 => (value / 1e9, "G"),
-        value if value >= 1e6 => (value / 1e6, "M"),
-        value if value >= 1e3 => (value / 1e3, "k"),
-        value => (value, ""),
-    };
-    let digits = if scaled >= 100.0 { format!("{scaled:.0}") } else { short(format!("{scaled:.1}")) };
-    format!("{digits} {unit}")
+fn sum_over(findings: &[Finding]) -> Outcome {
+    let any = |outcome| findings.iter().any(|finding| finding.outcome == outcome);
+    let order = [Outcome::NotOver, Outcome::Over, Outcome::Hidden, Outcome::TooFew];
+    order.into_iter().find(|outcome| any(*outcome)).unwrap_or(Outcome::NotMeasured)
 }
 
 #[cfg(test)]

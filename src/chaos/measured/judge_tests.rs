@@ -1,9 +1,10 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::*;
-use crate::chaos::measured::Burst;
-use crate::chaos::network::{
-    Chance, Delay, Distribution, Filter, GilbertElliott, Impairment, Loss, Packets, Ppm, Rate,
+use crate::chaos::{
+    FaultType, InjectionId,
+    measured::{Burst, Pass, Times},
+    network::{Chance, Delay, Distribution, Filter, Flow, GilbertElliott, Impairment, Loss, Packets, Ppm, Rate, Via},
 };
 
 const PEER: &str = "10.0.0.2";
@@ -23,7 +24,7 @@ fn tally(sent: u32, answered: u32, mean_us: u64, deviation_us: u64) -> Tally {
 }
 
 fn peer(address: &str, connect: Tally, echo: Option<Tally>) -> PeerReading {
-    PeerReading { name: "tikv1".into(), address: ip(address), port: 20160, connect, echo, burst: None }
+    PeerReading { name: "tikv1".into(), address: ip(address), port: 20160, connect, echo, burst: None, beside: vec![] }
 }
 
 fn both(tally: Tally) -> PeerReading {
@@ -38,8 +39,26 @@ fn well() -> Reading {
     reading(&[both(tally(10, 10, 100, 20))])
 }
 
-fn impaired(impairment: Impairment, ways: u32) -> Asked {
-    Asked { filter: Filter::default(), effect: Effect::Impaired { impairment, ways } }
+fn impaired(impairment: Impairment, ways: usize) -> Asked {
+    let pass = |flow| Pass { via: Via::Netem, flow, impairment };
+    let passes = [Flow::Out, Flow::In][..ways].iter().copied().map(pass).collect();
+    Asked { filter: Filter::default(), effect: Effect::Impaired(passes) }
+}
+
+/// The same, held by another injection at the peer's end.
+fn with(mut peer: PeerReading, others: &[Asked]) -> PeerReading {
+    for (number, other) in (1..).zip(others) {
+        peer.beside.push(Beside {
+            id: InjectionId::from_number(number),
+            kind: if other.is_cut() { FaultType::NetworkPartition } else { FaultType::Latency },
+            target: format!("tikv{number}"),
+            end: End::There,
+            effect: other.effect.clone(),
+            echo: true,
+            connect: true,
+        });
+    }
+    peer
 }
 
 fn delay_of(mean_ms: u64, jitter_ms: u64) -> Asked {
@@ -101,7 +120,7 @@ fn a_delay_that_is_not_there_is_no_success() {
 
 #[test]
 fn two_ways_are_twice_the_delay() {
-    let Effect::Impaired { impairment, .. } = delay_of(50, 10).effect else { panic!() };
+    let impairment = delay_of(50, 10).effect.passes()[0].impairment;
     let text = said(&impaired(impairment, 2), Some(&well()), &[both(tally(40, 40, 100_100, 8160))]);
     assert_eq!(text, "asked 100 ± 20 ms, measured 100 ± 20 ms over 40: as asked");
 }
@@ -234,9 +253,95 @@ fn what_was_undone_is_over_when_nothing_of_it_is_seen() {
     let fine = both(tally(10, 10, 110, 20));
     assert_eq!(over(&delay_of(100, 0), &fine), "measured 0.01 ms over 10: it is over");
     assert_eq!(over(&cut_off(&[PEER]), &fine), "measured 0 of 1 out of reach: it is over");
-    assert!(over(&delay_of(100, 0), &both(tally(10, 10, 100_000, 20))).ends_with("still there"));
-    assert!(over(&cut_off(&[PEER]), &both(tally(10, 0, 0, 0))).ends_with("still there"));
+    assert!(
+        over(&delay_of(100, 0), &both(tally(10, 10, 100_000, 20)))
+            .ends_with("still seen, though nothing of it is left")
+    );
+    assert!(over(&cut_off(&[PEER]), &both(tally(10, 0, 0, 0))).ends_with("still seen, though nothing of it is left"));
     assert!(over(&loss_of(1), &fine).ends_with("too few samples to tell"));
+}
+
+#[test]
+fn delays_at_both_ends_are_judged_by_what_all_of_them_should_do() {
+    let (own, far) = (delay_of(25, 5), delay_of(70, 30));
+    let seen = |mean_us, deviation_us| [with(both(tally(40, 40, mean_us, deviation_us)), std::slice::from_ref(&far))];
+    let text = said(&own, Some(&well()), &seen(95_100, 17_600));
+    let expected = "asked 25 ± 5 ms, adds 25 ms over 40; with latency on tikv1 asked 95 ± 35 ms, measured 95 ± 35 ms in all: \
+                    as asked";
+    assert_eq!(text, expected);
+    assert!(said(&own, Some(&well()), &seen(70_100, 17_300)).ends_with(": no effect"));
+    assert!(said(&own, Some(&well()), &seen(140_100, 17_300)).ends_with(": differs"));
+    // So few of what is scattered so widely say nothing of so little.
+    let little = said(&delay_of(3, 0), Some(&well()), &seen(73_100, 17_300));
+    assert!(little.ends_with(": too few samples to tell"), "{little}");
+    // What was there before was the other's.
+    let before = reading(&[with(both(tally(10, 10, 40_100, 20)), &[delay_of(40, 0)])]);
+    let during = [with(both(tally(40, 40, 65_100, 2900)), &[delay_of(40, 0)])];
+    assert!(said(&own, Some(&before), &during).contains("adds 25 ms over 40; with latency on tikv1 asked 65 ± 5 ms"));
+}
+
+#[test]
+fn what_another_hides_is_not_as_asked() {
+    let away = tally(8, 0, 0, 0);
+    let other = cut_off(&[PEER]);
+    let hidden = with(both(away), std::slice::from_ref(&other));
+    let expected = "hidden by another: network_partition on tikv1 lets nothing through";
+    assert_eq!(said(&delay_of(100, 0), Some(&well()), std::slice::from_ref(&hidden)), expected);
+    assert_eq!(said(&cut_off(&[PEER]), Some(&well()), std::slice::from_ref(&hidden)), expected);
+    let before = reading(&[both(tally(8, 8, 100, 20)), peer(OTHER, tally(8, 8, 100, 20), None)]);
+    let text = said(&cut_off(&[PEER, OTHER]), Some(&before), &[hidden, peer(OTHER, away, None)]);
+    let expected = "asked 2 addresses out of reach, measured 1 of 1 out of reach, 1 cut off by network_partition on tikv1 \
+                    too: as asked";
+    assert_eq!(text, expected);
+    let lossy = with(both(tally(40, 0, 0, 0)), &[loss_of(100)]);
+    assert!(said(&loss_of(30), Some(&well()), &[lossy]).starts_with("hidden by another"));
+}
+
+#[test]
+fn losses_join_and_each_is_told_what_it_adds() {
+    let now = [with(both(tally(80, 40, 100, 20)), &[loss_of(30)])];
+    let text = said(&loss_of(30), Some(&well()), &now);
+    let expected =
+        "asked 30 % lost, adds 29 % over 80; with latency on tikv1 asked 51 %, measured 50 % in all: as asked";
+    assert_eq!(text, expected);
+    let now = [with(both(tally(40, 28, 100, 20)), &[loss_of(30)])];
+    assert!(said(&loss_of(60), Some(&well()), &now).ends_with(": no effect"));
+}
+
+#[test]
+fn of_two_rates_the_lower_hides_the_other() {
+    let rate = |bits_per_second| {
+        let rate = Rate { bits_per_second, burst_bytes: 16_000 };
+        impaired(Impairment { rate: Some(rate), ..Impairment::default() }, 1)
+    };
+    let burst = Some(Burst { sent_bytes: 100_000, answered_bytes: 100_000, took_us: 1_600_000 });
+    let now = [with(PeerReading { burst, ..both(tally(4, 4, 100, 20)) }, &[rate(500_000)])];
+    assert!(said(&rate(1_000_000), None, &now).ends_with(", of the 500 kbit/s of latency on tikv1: hidden by another"));
+    assert!(said(&rate(400_000), None, &now).ends_with(": differs"));
+}
+
+#[test]
+fn after_a_revert_one_sentence_is_true_of_whatever_was_seen() {
+    let over =
+        |asked: &Asked, now: &[PeerReading]| judge_over(asked, Some(&well()), &Look::Seen(reading(now))).to_string();
+    let silent = both(tally(10, 0, 0, 0));
+    let expected = "not measured: no answer from 1 address, which is not its doing";
+    assert_eq!(over(&delay_of(100, 0), std::slice::from_ref(&silent)), expected);
+    assert_eq!(over(&loss_of(30), std::slice::from_ref(&silent)), expected);
+    // Those that were silent before say nothing of a partition that ended.
+    let never = reading(std::slice::from_ref(&silent));
+    let text = judge_over(&cut_off(&[PEER]), Some(&never), &Look::Seen(never.clone())).to_string();
+    assert!(text.ends_with(": not measured"), "{text}");
+    // One that was lost of twenty is not thirty percent.
+    assert!(over(&loss_of(30), &[both(tally(20, 19, 100, 20))]).ends_with(": it is over"));
+    // The other one's delay is not what was undone.
+    let others = |mean_us| [with(both(tally(10, 10, mean_us, 20)), &[delay_of(40, 0)])];
+    assert_eq!(
+        over(&delay_of(100, 0), &others(40_100)),
+        "measured 0 ms over 10 beyond the 40 ms of latency on tikv1: it is over"
+    );
+    assert!(over(&delay_of(100, 0), &others(140_100)).ends_with("still seen, though nothing of it is left"));
+    assert!(over(&cut_off(&[PEER]), &[with(silent, &[cut_off(&[PEER])])]).starts_with("hidden by another"));
 }
 
 #[test]

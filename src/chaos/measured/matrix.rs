@@ -22,6 +22,8 @@ pub enum Reach {
     Cut,
     /// One of them does not run.
     Down,
+    /// Nothing is known of it: nobody tried, and no rule that stands cuts it.
+    NotTried,
 }
 
 /// Whether one node reaches another.
@@ -42,8 +44,8 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// What the rules say: everybody that runs reaches everybody that runs, but where a pair is cut. A cut between two
-    /// nodes ends the round trip from either side.
+    /// What the rules say: which pairs of those that run are cut, and nothing of the others. A cut between two nodes ends the
+    /// round trip from either side.
     pub fn by_rules(nodes: &[(String, bool)], cuts: &[(String, String)]) -> Self {
         let is_cut = |one: &str, two: &str| cuts.iter().any(|(a, b)| (a == one && b == two) || (b == one && a == two));
         let cell = |(one, up): &(String, bool), (two, other_up): &(String, bool)| {
@@ -52,7 +54,7 @@ impl Matrix {
             } else if is_cut(one, two) {
                 Reach::Cut
             } else {
-                Reach::Reached
+                Reach::NotTried
             };
             (one != two).then_some(Cell { reach, source: Source::Rules, median_us: None })
         };
@@ -88,11 +90,11 @@ mod tests {
         let reach = |matrix: &Matrix, row: usize| {
             matrix.rows[row].iter().map(|cell| cell.map(|cell| cell.reach)).collect::<Vec<_>>()
         };
-        use Reach::{Cut, Down, Reached};
-        assert_eq!(reach(&matrix, 0), [None, Some(Cut), Some(Reached), Some(Down)]);
-        assert_eq!(reach(&matrix, 1), [Some(Cut), None, Some(Reached), Some(Down)]);
+        use Reach::{Cut, Down, NotTried, Reached};
+        assert_eq!(reach(&matrix, 0), [None, Some(Cut), Some(NotTried), Some(Down)]);
+        assert_eq!(reach(&matrix, 1), [Some(Cut), None, Some(NotTried), Some(Down)]);
         matrix.measured("a", &BTreeMap::from([("b".to_owned(), (true, Some(90))), ("d".to_owned(), (false, None))]));
-        assert_eq!(reach(&matrix, 0), [None, Some(Reached), Some(Reached), Some(Down)]);
+        assert_eq!(reach(&matrix, 0), [None, Some(Reached), Some(NotTried), Some(Down)]);
         assert_eq!(matrix.rows[0][1].unwrap().source, Source::Measured);
         assert_eq!(matrix.rows[1][0].unwrap().source, Source::Rules);
     }

@@ -4,13 +4,17 @@
 //! and the judgement. All times are of a round trip, as a peer or a client feels it.
 
 mod asked;
+mod expected;
 mod figures;
+mod finding;
 mod judge;
 mod matrix;
+mod words;
 
-pub use asked::Asked;
+pub use asked::{Asked, Effect, Pass};
+pub use expected::{Beside, End, Expected};
 pub use figures::{Burst, PeerReading, Reading, Tally, Times};
-pub use judge::{Finding, Judgement, Outcome, judge, judge_over};
+pub use judge::{Finding, Judgement, Outcome, Together, judge, judge_over};
 pub use matrix::{Cell, Matrix, Reach, Source};
 
 use serde::{Deserialize, Serialize};
@@ -84,8 +88,11 @@ impl Measured {
         for look in [&mut self.before, &mut self.during, &mut self.after].into_iter().flatten() {
             match look {
                 Look::Seen(reading) => {
-                    reading.peers.iter_mut().for_each(|peer| clean(&mut peer.name));
                     reading.unmet.iter_mut().for_each(clean);
+                    for peer in &mut reading.peers {
+                        clean(&mut peer.name);
+                        peer.beside.iter_mut().for_each(|other| clean(&mut other.target));
+                    }
                 }
                 Look::NotMeasured { not_measured } => clean(not_measured),
             }

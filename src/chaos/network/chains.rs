@@ -1,27 +1,28 @@
-//! Our chains: which there should be, what stands in them, and the transaction from what is held to that.
+//! Our chains: which there should be and what stands in them, and the faults that those which are there stand for.
 //!
 //! A rule is kept as the text that `iptables-save` prints of it, which is also how it is written, so that what was read
 //! back is compared word for word.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     net::IpAddr,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Class, Family, Filter, Flow, NetworkFaults,
-    cut::{cut_chains, split_cut},
+    Class, Direction, Family, Filter, Flow, NetworkFault, NetworkFaults, Shape, Stream, Via, cut::cut_chains,
     qdisc::QDISC_HANDLE,
 };
+use crate::chaos::InjectionId;
 
-/// A partition's chains are named `TIKV-CHAOS-<id>-IN` and `-OUT`: 23 of the 28 characters that iptables allows.
+/// A partition's chains are named `TIKV-CHAOS-<id>-IN` and `-OUT`, those of what the shaper does `-Q-IN` and `-Q-OUT`, and
+/// the chain of what these leave out has `-X` behind that: 27 of the 28 characters that iptables allows.
 pub const CHAIN_PREFIX: &str = "TIKV-CHAOS-";
+/// What earlier helpers brought the packets of all the shaper's faults with: still ours, and made no more.
 const QUEUE_IN: &str = "TIKV-CHAOS-QUEUE-IN";
 const QUEUE_OUT: &str = "TIKV-CHAOS-QUEUE-OUT";
-const CLASSIFY: &str = "TIKV-CHAOS-CLASSIFY";
+pub(super) const CLASSIFY: &str = "TIKV-CHAOS-CLASSIFY";
 /// Begins the names of chains that leave some packets out.
 const ONLY: &str = "TIKV-CHAOS-ONLY-";
 
@@ -82,11 +83,59 @@ pub(super) fn place(chain: &str) -> Option<(Table, Option<&'static str>)> {
         QUEUE_OUT => Some((Table::Mangle, Some("OUTPUT"))),
         CLASSIFY => Some((Table::Mangle, Some("POSTROUTING"))),
         name if name.starts_with(ONLY) => name[ONLY.len()..].parse::<u16>().is_ok().then_some((Table::Mangle, None)),
-        name => match split_cut(name)?.1 {
-            Flow::In => Some((Table::Filter, Some("INPUT"))),
-            Flow::Out => Some((Table::Filter, Some("OUTPUT"))),
-        },
+        name => {
+            let (_, owned) = split(name)?;
+            Some(match owned {
+                Owned::Cut(flow) => (Table::Filter, Some(hook(flow))),
+                Owned::Queue(flow) => (Table::Mangle, Some(hook(flow))),
+                Owned::LeftOut => (Table::Mangle, None),
+            })
+        }
     }
+}
+
+const fn hook(flow: Flow) -> &'static str {
+    match flow {
+        Flow::In => "INPUT",
+        Flow::Out => "OUTPUT",
+    }
+}
+
+/// What a chain of one injection alone is for.
+pub(super) enum Owned {
+    Cut(Flow),
+    Queue(Flow),
+    /// Of the packets that a queue's chain means, those that it does not.
+    LeftOut,
+}
+
+const fn end(flow: Flow) -> &'static str {
+    match flow {
+        Flow::In => "IN",
+        Flow::Out => "OUT",
+    }
+}
+
+pub(super) fn cut_chain(id: &InjectionId, flow: Flow) -> String {
+    format!("{CHAIN_PREFIX}{id}-{}", end(flow))
+}
+
+fn queue_chain(id: &InjectionId, flow: Flow) -> String {
+    format!("{CHAIN_PREFIX}{id}-Q-{}", end(flow))
+}
+
+/// The injection in the name of a chain, and what the chain is for.
+pub(super) fn split(chain: &str) -> Option<(InjectionId, Owned)> {
+    let (id, end) = chain.strip_prefix(CHAIN_PREFIX)?.split_once('-')?;
+    let owned = match end {
+        "IN" => Owned::Cut(Flow::In),
+        "OUT" => Owned::Cut(Flow::Out),
+        "Q-IN" => Owned::Queue(Flow::In),
+        "Q-OUT" => Owned::Queue(Flow::Out),
+        "Q-IN-X" | "Q-OUT-X" => Owned::LeftOut,
+        _ => return None,
+    };
+    Some((id.parse().ok()?, owned))
 }
 
 /// The option that matches the peer's address: its source on the way in, its destination on the way out.
@@ -107,18 +156,21 @@ const fn interface_option(flow: Flow) -> &'static str {
 /// The chains that should be in a table, by name, each with its rules.
 pub type Wanted = BTreeMap<String, Vec<String>>;
 
-/// What each table should hold of ours for these faults: `classified` are the classes of netem's bands, `queued` those of
-/// the shaper.
+/// What each table should hold of ours for these faults: `classified` are the classes of netem's bands.
 pub fn wanted_chains(
     faults: &NetworkFaults,
     classified: &[(u16, Class)],
-    (queued, queues): (&[Class], Queues),
+    queues: Queues,
     table: Table,
     family: Family,
 ) -> Wanted {
     match table {
         Table::Filter => faults.iter().flat_map(|(id, fault)| cut_chains(id, fault, family)).collect(),
-        Table::Mangle => mangle_chains(classified, (queued, queues), family),
+        Table::Mangle => {
+            let shapes = faults.iter().filter_map(|(id, fault)| Some((id, fault.shape()?)));
+            let queued = shapes.flat_map(|(id, shape)| queue_chains(id, shape, queues, family));
+            netem_chains(classified, family).into_iter().chain(queued).collect()
+        }
     }
 }
 
@@ -139,43 +191,87 @@ pub(super) fn host(ip: IpAddr) -> String {
     format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })
 }
 
-/// The interfaces that our queues' rules name.
-pub fn owned_interfaces(families: &[&Chains]) -> BTreeSet<String> {
-    let queues =
-        families.iter().flat_map(|chains| [QUEUE_IN, QUEUE_OUT].into_iter().filter_map(|name| chains.get(name)));
-    let rules = queues.flat_map(|chain| &chain.rules);
-    let name = |rule: &String| {
-        let words: Vec<&str> = rule.split(' ').collect();
-        let at = words.iter().position(|word| matches!(*word, "-i" | "-o"))?;
-        words.get(at + 1).map(|name| (*name).to_owned())
-    };
-    rules.filter_map(name).collect()
+pub(super) fn direction(flows: &BTreeSet<Flow>) -> Direction {
+    match (flows.contains(&Flow::In), flows.contains(&Flow::Out)) {
+        (true, false) => Direction::In,
+        (false, true) => Direction::Out,
+        _ => Direction::Both,
+    }
 }
 
-fn mangle_chains(classified: &[(u16, Class)], (queued, queues): (&[Class], Queues), family: Family) -> Wanted {
+/// Whether the chains by which packets come to the shaper for that injection are there.
+pub(super) fn has_queue(chains: &Chains, id: &InjectionId) -> bool {
+    [Flow::In, Flow::Out].iter().any(|flow| chains.contains_key(&queue_chain(id, *flow)))
+}
+
+/// The faults of the shaper that these chains are, as far as they tell: the interfaces and the ways.
+pub(super) fn queued(families: &[&Chains]) -> NetworkFaults {
+    let mut found: BTreeMap<InjectionId, (BTreeSet<String>, BTreeSet<Flow>)> = BTreeMap::new();
+    for (name, chain) in families.iter().flat_map(|chains| chains.iter()) {
+        let Some((id, Owned::Queue(flow))) = split(name) else { continue };
+        let (interfaces, flows) = found.entry(id).or_default();
+        interfaces.extend(chain.rules.iter().filter_map(|rule| interface_of(rule)));
+        flows.insert(flow);
+    }
+    let as_fault = |(interfaces, flows): (BTreeSet<String>, BTreeSet<Flow>)| {
+        let interfaces = interfaces.into_iter().collect();
+        let shape = Shape { interfaces, via: Via::Shaper, direction: direction(&flows), ..Shape::on("") };
+        NetworkFault::Shape(shape)
+    };
+    found.into_iter().map(|(id, found)| (id, as_fault(found))).collect()
+}
+
+fn interface_of(rule: &str) -> Option<String> {
+    let words: Vec<&str> = rule.split(' ').collect();
+    let at = words.iter().position(|word| matches!(*word, "-i" | "-o"))?;
+    words.get(at + 1).map(|name| (*name).to_owned())
+}
+
+/// The interfaces that the chains of earlier helpers' queues name.
+pub(super) fn unnamed_interfaces(families: &[&Chains]) -> BTreeSet<String> {
+    let queues =
+        families.iter().flat_map(|chains| [QUEUE_IN, QUEUE_OUT].into_iter().filter_map(|name| chains.get(name)));
+    queues.flat_map(|chain| &chain.rules).filter_map(|rule| interface_of(rule)).collect()
+}
+
+fn netem_chains(classified: &[(u16, Class)], family: Family) -> Wanted {
     let mut wanted = Wanted::new();
     for (band, class) in classified {
         // As iptables-save prints it.
         let target = format!("CLASSIFY --set-class {QDISC_HANDLE}{band:04x}");
-        add_class(&mut wanted, CLASSIFY, class, &target, family);
+        let only = format!("{ONLY}{}", wanted.keys().filter(|name| name.starts_with(ONLY)).count());
+        add_class(&mut wanted, (CLASSIFY, &only), class, &target, family);
     }
-    for class in queued {
-        let (chain, number) =
-            if class.flow == Flow::In { (QUEUE_IN, queues.inward) } else { (QUEUE_OUT, queues.outward) };
-        let target = format!("NFQUEUE --queue-num {number} --queue-bypass");
-        // The shaper looks at each packet again, so a wider class brings it all that a narrower one would.
-        let wider = |other: &&Class| other.flow == class.flow && other.interface == class.interface;
-        let brought = queued.iter().filter(wider).any(|other| other != class && other.filter.is_everything());
-        if !brought {
-            add_class(&mut wanted, chain, class, &target, family);
+    wanted
+}
+
+/// The chains by which one fault's packets come to the shaper, which looks at each packet again: one that several faults mean
+/// comes by the first one's chain, and by another's where that is gone.
+pub(super) fn queue_chains(id: &InjectionId, shape: &Shape, queues: Queues, family: Family) -> Wanted {
+    let mut wanted = Wanted::new();
+    if shape.via != Via::Shaper {
+        return wanted;
+    }
+    // What delays both ways is twice on one: the same rules.
+    let mut streams: Vec<Stream> = Vec::new();
+    for stream in shape.streams() {
+        if !streams.contains(&stream) {
+            streams.push(stream);
         }
+    }
+    for stream in &streams {
+        let number = if stream.flow == Flow::In { queues.inward } else { queues.outward };
+        let target = format!("NFQUEUE --queue-num {number} --queue-bypass");
+        let chain = queue_chain(id, stream.flow);
+        let left_out = format!("{chain}-X");
+        add_class(&mut wanted, (&chain, &left_out), stream, &target, family);
     }
     wanted
 }
 
 /// The rules that send a class's packets to the target. What is to be left out of it is left out in a chain of its own,
 /// which single ports of the peers' do not go through.
-fn add_class(wanted: &mut Wanted, chain: &str, class: &Class, target: &str, family: Family) {
+fn add_class(wanted: &mut Wanted, (chain, only): (&str, &str), class: &Class, target: &str, family: Family) {
     let ends = class.filter.ends.iter().filter(|end| Family::of(&end.ip()) == family).map(|end| {
         let peer = format!("{} {}", peer_option(class.flow), host(end.ip()));
         let interface = format!("{} {}", interface_option(class.flow), class.interface);
@@ -191,11 +287,10 @@ fn add_class(wanted: &mut Wanted, chain: &str, class: &Class, target: &str, fami
     }
     let exceptions = exceptions(&class.filter, class.flow, family);
     let target = if exceptions.is_empty() {
-        target.to_owned()
+        target
     } else {
-        let only = format!("{ONLY}{}", wanted.keys().filter(|name| name.starts_with(ONLY)).count());
         let last = format!("-j {target}");
-        wanted.insert(only.clone(), exceptions.into_iter().chain([last]).collect());
+        wanted.insert(only.to_owned(), exceptions.into_iter().chain([last]).collect());
         only
     };
     let rules = matches.into_iter().map(|one| format!("{one} -j {target}"));
@@ -238,99 +333,6 @@ pub(super) fn port_matches(ports: &BTreeSet<u16>) -> Vec<String> {
         ports.chunks(PORTS_IN_A_RULE).map(move |some| format!("-p {protocol} -m multiport --ports {}", some.join(",")))
     };
     of("tcp").chain(of("udp")).collect()
-}
-
-/// The hooks that a transaction of ours puts jumps into, by table.
-pub fn hooks(text: &str) -> Vec<(Table, Vec<&str>)> {
-    let mut found: Vec<(Table, Vec<&str>)> = Vec::new();
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix('*') {
-            found.extend(Table::ALL.into_iter().find(|table| table.name() == name).map(|table| (table, Vec::new())));
-        } else if let Some(hook) = line.strip_prefix("-I ").and_then(|rest| rest.split(' ').next())
-            && let Some((_, hooks)) = found.last_mut()
-            && !hooks.contains(&hook)
-        {
-            hooks.push(hook);
-        }
-    }
-    found.retain(|(_, hooks)| !hooks.is_empty());
-    found
-}
-
-/// One transaction for `iptables-restore --noflush`; `None` where nothing is to be done.
-pub fn restore_text(table: Table, wanted: &Wanted, held: &Chains) -> Option<String> {
-    let whole = |name: &str, rules: &Vec<String>| held.get(name).is_some_and(|chain| chain.rules == *rules);
-    let (mut made, mut filled) = (String::new(), String::new());
-    for (name, rules) in wanted {
-        if !whole(name, rules) {
-            // With --noflush this line makes the chain or, where it exists, empties it.
-            writeln!(made, ":{name} - [0:0]").ok()?;
-            for rule in rules {
-                writeln!(filled, "-A {name} {rule}").ok()?;
-            }
-        }
-    }
-    let jumps: String = ["INPUT", "OUTPUT", "POSTROUTING"].map(|hook| jump_lines(hook, wanted, held)).concat();
-    let gone = held.iter().filter(|(name, _)| !wanted.contains_key(*name));
-    let gone: Vec<(&str, usize)> = gone.map(|(name, chain)| (name.as_str(), chain.jumps.len())).collect();
-    let text = [made, filled, jumps, removal_lines(&gone)].concat();
-    (!text.is_empty()).then(|| transaction(table, &text))
-}
-
-/// Brings a hook's jumps into their one order, in which what drops stands before what refuses, so that it does not
-/// matter in which order the faults came. What is at the end of it already stays.
-fn jump_lines(hook: &str, wanted: &Wanted, held: &Chains) -> String {
-    let is_here = |name: &str| place(name).is_some_and(|(_, of)| of == Some(hook));
-    let refuses = |rules: &[String]| rules.iter().any(|rule| rule.contains("-j REJECT"));
-    let mut order: Vec<(bool, &str)> =
-        wanted.iter().filter(|(name, _)| is_here(name)).map(|(name, rules)| (refuses(rules), name.as_str())).collect();
-    order.sort_unstable();
-    let mut there: Vec<(usize, &str)> = held
-        .iter()
-        .filter(|(name, _)| is_here(name) && wanted.contains_key(*name))
-        .flat_map(|(name, chain)| chain.jumps.iter().map(move |at| (*at, name.as_str())))
-        .collect();
-    there.sort_unstable();
-    let twice = there.len() > there.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len();
-    let alike = there.iter().rev().zip(order.iter().rev()).take_while(|(one, two)| one.1 == two.1).count();
-    let alike = if twice { 0 } else { alike };
-    let gone = there[..there.len() - alike].iter().map(|(_, name)| format!("-D {hook} -j {name}\n"));
-    let new = order[..order.len() - alike].iter().rev().map(|(_, name)| format!("-I {hook} 1 -j {name}\n"));
-    gone.chain(new).collect()
-}
-
-pub(super) fn transaction(table: Table, lines: &str) -> String {
-    format!("*{}\n{lines}COMMIT\n", table.name())
-}
-
-/// Chains can be removed when nothing jumps to them any more.
-pub(super) fn removal_lines(chains: &[(&str, usize)]) -> String {
-    let mut text = String::new();
-    for (name, jumps) in chains {
-        if let Some((_, Some(hook))) = place(name) {
-            text += &format!("-D {hook} -j {name}\n").repeat(*jumps);
-        }
-        text += &format!("-F {name}\n");
-    }
-    chains.iter().for_each(|(name, _)| text += &format!("-X {name}\n"));
-    text
-}
-
-/// The transaction that removes the chains that a fault of this kind stands in, with those of every other such fault on
-/// the node.
-pub fn shape_removal_text(chains: &[&str]) -> String {
-    let chains: Vec<(&str, usize)> = chains.iter().map(|name| (*name, 1)).collect();
-    transaction(Table::Mangle, &removal_lines(&chains))
-}
-
-/// The chains by which packets of these ways come to the shaper.
-pub fn queue_chains(flows: &BTreeSet<Flow>) -> Vec<&'static str> {
-    flows.iter().map(|flow| if *flow == Flow::In { QUEUE_IN } else { QUEUE_OUT }).collect()
-}
-
-/// The chain that puts packets to netem's bands.
-pub fn netem_chains() -> Vec<&'static str> {
-    vec![CLASSIFY]
 }
 
 pub(super) fn is_netems(chain: &str) -> bool {

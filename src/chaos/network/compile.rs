@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Class, Family, Filter, Flavour, Flow, Kernel, Loss, NetworkFault, NetworkFaults, Ppm, Queues, RootQdisc, Shape,
     Stream, Table, Tree, Via,
-    chains::{is_netems, restore_text, wanted_chains},
+    chains::{is_netems, wanted_chains},
     classes,
     fault::streams,
     qdisc::{self, BANDS, FIRST_BAND},
+    restore::restore_text,
 };
 use crate::chaos::{Command, InjectionId};
 
@@ -158,7 +159,6 @@ pub struct Beside {
 pub fn compile(faults: &NetworkFaults, kernel: &Kernel, beside: &Beside) -> Vec<Command> {
     let Beside { flavour, left, queues } = beside;
     let netem = classes(&streams(faults, Via::Netem));
-    let queued = super::shaper_classes(faults);
     let interfaces: BTreeSet<&str> = netem.iter().map(|class| class.interface.as_str()).collect();
     let mut trees = BTreeMap::new();
     let mut classified = Vec::new();
@@ -174,7 +174,7 @@ pub fn compile(faults: &NetworkFaults, kernel: &Kernel, beside: &Beside) -> Vec<
         .collect();
     for family in Family::ALL {
         let text = Table::ALL.map(|table| {
-            let mut wanted = wanted_chains(faults, &classified, (&queued, *queues), table, family);
+            let mut wanted = wanted_chains(faults, &classified, *queues, table, family);
             let held = kernel.tables(family).of(table);
             if !left.is_empty() {
                 // They belong to what is left in place.

@@ -6,29 +6,10 @@ use std::{
 };
 
 use super::{
-    Cut, Direction, Family, Flow, NetworkFault, NetworkFaults,
-    chains::{CHAIN_PREFIX, Chains, Table, host, peer_option, port_match, port_option, removal_lines, transaction},
+    Cut, Family, Flow, NetworkFault, NetworkFaults,
+    chains::{Chains, Owned, cut_chain, direction, host, peer_option, port_match, port_option, split},
 };
 use crate::chaos::InjectionId;
-
-fn cut_chain(id: &InjectionId, flow: Flow) -> String {
-    let end = match flow {
-        Flow::In => "IN",
-        Flow::Out => "OUT",
-    };
-    format!("{CHAIN_PREFIX}{id}-{end}")
-}
-
-/// The injection and the way in the name of a partition's chain.
-pub(super) fn split_cut(chain: &str) -> Option<(InjectionId, Flow)> {
-    let (id, end) = chain.strip_prefix(CHAIN_PREFIX)?.split_once('-')?;
-    let flow = match end {
-        "IN" => Flow::In,
-        "OUT" => Flow::Out,
-        _ => return None,
-    };
-    Some((id.parse().ok()?, flow))
-}
 
 pub(super) fn cut_chains(id: &InjectionId, fault: &NetworkFault, family: Family) -> Vec<(String, Vec<String>)> {
     let NetworkFault::Drop(cut) = fault else { return Vec::new() };
@@ -82,7 +63,7 @@ type Peers = (BTreeSet<IpAddr>, BTreeSet<SocketAddr>);
 pub(super) fn cuts(families: &[&Chains]) -> NetworkFaults {
     let mut cuts: BTreeMap<InjectionId, (Peers, BTreeSet<Flow>, bool)> = BTreeMap::new();
     for (name, chain) in families.iter().flat_map(|chains| chains.iter()) {
-        let Some((id, flow)) = split_cut(name) else { continue };
+        let Some((id, Owned::Cut(flow))) = split(name) else { continue };
         let ((ips, ends), flows, reject) = cuts.entry(id).or_default();
         flows.insert(flow);
         for rule in &chain.rules {
@@ -95,13 +76,8 @@ pub(super) fn cuts(families: &[&Chains]) -> NetworkFaults {
         }
     }
     let as_fault = |((ips, ends), flows, reject): (Peers, BTreeSet<Flow>, bool)| {
-        let direction = match (flows.contains(&Flow::In), flows.contains(&Flow::Out)) {
-            (true, false) => Direction::In,
-            (false, true) => Direction::Out,
-            _ => Direction::Both,
-        };
         let (ips, ends) = (ips.into_iter().collect(), ends.into_iter().collect());
-        NetworkFault::Drop(Cut { ips, ends, direction, reject })
+        NetworkFault::Drop(Cut { ips, ends, direction: direction(&flows), reject })
     };
     cuts.into_iter().map(|(id, found)| (id, as_fault(found))).collect()
 }
@@ -112,12 +88,4 @@ fn peer_of(rule: &str, flow: Flow) -> Option<(IpAddr, Option<u16>)> {
     let ip = words.next()?.split_once('/')?.0.parse().ok()?;
     let port = words.skip_while(|word| *word != port_option(flow)).nth(1);
     Some((ip, port.and_then(|port| port.parse().ok())))
-}
-
-/// The transaction that removes a whole partition, for a person to pipe into `iptables-restore --noflush`.
-pub fn cut_removal_text(id: &InjectionId, direction: Direction) -> String {
-    let flows = [Flow::In, Flow::Out].into_iter().filter(|flow| direction.has(*flow));
-    let names: Vec<String> = flows.map(|flow| cut_chain(id, flow)).collect();
-    let chains: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    transaction(Table::Filter, &removal_lines(&chains))
 }

@@ -1,8 +1,8 @@
 //! What should hold in a target's network namespace, what does hold, and the commands from the one to the other.
 //!
 //! All network faults of a target are compiled together, so that none overwrites another. What is ours bears a mark:
-//! root qdiscs have the handle [`QDISC_HANDLE`], chains a name that begins with [`CHAIN_PREFIX`]; a partition has a pair
-//! of its own with the injection's id in their names. What bears no mark is never changed.
+//! root qdiscs have the handle [`QDISC_HANDLE`], chains a name that begins with [`CHAIN_PREFIX`]; a partition and what the
+//! shaper does have chains of their own with the injection's id in their names. What bears no mark is never changed.
 
 mod chains;
 mod compile;
@@ -12,11 +12,11 @@ mod filter;
 mod impairment;
 mod parse;
 mod qdisc;
+mod restore;
 mod tally;
 
-pub use chains::{CHAIN_PREFIX, Chain, Chains, Queues, Table, hooks, netem_chains, queue_chains, shape_removal_text};
+pub use chains::{CHAIN_PREFIX, Chain, Chains, Queues, Table};
 pub use compile::{Beside, Refusal, check, compile, warnings};
-pub use cut::cut_removal_text;
 pub use fault::{Cut, Direction, NetworkFault, Shape, Via, shaper_classes};
 pub use filter::{Class, Filter, Flow, Stream, classes};
 pub use impairment::{
@@ -24,6 +24,7 @@ pub use impairment::{
 };
 pub use parse::{ReadError, parse_chains, parse_counts, parse_qdiscs};
 pub use qdisc::{QDISC_HANDLE, RootQdisc, Tree};
+pub use restore::{cut_removal_text, hooks, netem_removal_text, queue_removal_text};
 pub use tally::{Packets, Place, Tally, netem_packets};
 
 use std::{
@@ -72,13 +73,16 @@ impl Kernel {
         self.v4.is_clean() && self.v6.is_clean() && self.trees().next().is_none()
     }
 
-    /// The faults that our marks stand for. A partition's chains carry its injection's id; everything else has none and
-    /// gets a number that no chain has: one fault for each interface with a qdisc of ours, and one for each with a queue.
+    /// The faults that our marks stand for. The chains of a partition and of what the shaper does carry their injection's id;
+    /// everything else has none and gets a number that no chain has: one fault for each interface with a qdisc of ours, and
+    /// one for each with a queue of an earlier helper's.
     pub fn as_faults(&self) -> NetworkFaults {
+        let mangle = [&self.v4.mangle, &self.v6.mangle];
         let mut faults = cut::cuts(&[&self.v4.filter, &self.v6.filter]);
+        faults.extend(chains::queued(&mangle));
         let trees = self.trees().map(|(interface, tree)| tree.as_fault(interface));
-        let queued = chains::owned_interfaces(&[&self.v4.mangle, &self.v6.mangle]);
-        let queues = queued.into_iter().map(|interface| Shape { via: Via::Shaper, ..Shape::on(interface) });
+        let unnamed = chains::unnamed_interfaces(&mangle).into_iter();
+        let queues = unnamed.map(|interface| Shape { via: Via::Shaper, ..Shape::on(interface) });
         let mut numbers = 0..;
         for shape in trees.chain(queues) {
             let free = numbers.by_ref().map(InjectionId::from_number).find(|id| !faults.contains_key(id));
@@ -91,16 +95,23 @@ impl Kernel {
     pub fn shows(&self, id: &InjectionId, fault: &NetworkFault) -> bool {
         match fault {
             NetworkFault::Drop(_) => [&self.v4, &self.v6].iter().any(|tables| cut::has_cut(&tables.filter, id)),
-            NetworkFault::Shape(shape) => self.holds(shape.via).iter().any(|name| shape.interfaces.contains(name)),
+            NetworkFault::Shape(shape) => {
+                let is_there = |name: &String| shape.interfaces.contains(name);
+                let mangle = [&self.v4.mangle, &self.v6.mangle];
+                match shape.via {
+                    Via::Netem => self.netems().iter().any(is_there),
+                    Via::Shaper => {
+                        mangle.iter().any(|chains| chains::has_queue(chains, id))
+                            || chains::unnamed_interfaces(&mangle).iter().any(is_there)
+                    }
+                }
+            }
         }
     }
 
-    /// The interfaces on which something of ours does this.
-    pub fn holds(&self, via: Via) -> BTreeSet<String> {
-        match via {
-            Via::Netem => self.trees().map(|(interface, _)| interface.to_owned()).collect(),
-            Via::Shaper => chains::owned_interfaces(&[&self.v4.mangle, &self.v6.mangle]),
-        }
+    /// The interfaces with a qdisc of ours.
+    pub fn netems(&self) -> BTreeSet<String> {
+        self.trees().map(|(interface, _)| interface.to_owned()).collect()
     }
 
     fn trees(&self) -> impl Iterator<Item = (&str, &Tree)> {

@@ -242,7 +242,8 @@ fn port_of_the_docker_host_is_cut_and_classified_without_the_host_itself() {
 fn the_shaper_delays_the_answers_to_what_leaves() {
     let shape = Shape { via: Via::Shaper, ..delay(10, 10) };
     let made = commands(&one(NetworkFault::Shape(shape.clone())), &bare_kernel());
-    assert!(texts(&made)[0].contains("'-A TIKV-CHAOS-QUEUE-IN -i eth0 -j NFQUEUE --queue-num 50336 --queue-bypass'"));
+    let rule = "'-A TIKV-CHAOS-00000001-Q-IN -i eth0 -j NFQUEUE --queue-num 50336 --queue-bypass'";
+    assert!(texts(&made)[0].contains(rule), "{made:?}");
     assert_eq!(made.len(), 2);
     let both = Shape { direction: Direction::Both, ..shape };
     let classes = shaper_classes(&one(NetworkFault::Shape(both)));
@@ -359,4 +360,57 @@ fn real_output_of_iptables_save_is_read_and_damage_is_seen() {
     let gone = commands(&NetworkFaults::new(), &kernel);
     run(&gone, &mut kernel);
     assert_eq!(kernel, bare_kernel());
+}
+
+/// What a person pipes into `iptables-restore`, in both families.
+fn by_hand(id: &InjectionId, shape: &Shape) -> Vec<Command> {
+    let text = |family: Family| {
+        let text = queue_removal_text(id, shape, family)?;
+        Some(Command::new(&Flavour::Nft.restore(family), ["--noflush"]).with_stdin(text))
+    };
+    Family::ALL.into_iter().filter_map(text).collect()
+}
+
+fn any_shaper() -> impl Strategy<Value = Shape> {
+    let direction = prop::sample::select(vec![Direction::Out, Direction::In, Direction::Both]);
+    let interfaces = prop::sample::subsequence(vec!["eth0".to_owned(), "eth1".to_owned()], 1..=2);
+    (interfaces, direction, any_filter(), any_impairment()).prop_map(|(interfaces, direction, filter, impairment)| {
+        Shape { interfaces, via: Via::Shaper, direction, filter, impairment }
+    })
+}
+
+proptest! {
+    #[test]
+    fn undo_by_hand_of_one_shaper_fault_leaves_the_other_as_it_was(one in any_shaper(), other in any_shaper()) {
+        let (mut kernel, mut alone) = (bare_kernel(), bare_kernel());
+        let other = NetworkFault::Shape(other);
+        let both = NetworkFaults::from([(id(1), NetworkFault::Shape(one.clone())), (id(2), other.clone())]);
+        run(&commands(&both, &kernel), &mut kernel);
+        run(&commands(&[(id(2), other.clone())].into(), &alone), &mut alone);
+        run(&by_hand(&id(1), &one), &mut kernel);
+        prop_assert!(!kernel.shows(&id(1), &NetworkFault::Shape(one)));
+        prop_assert_eq!(kernel.v4.mangle.keys().collect::<Vec<_>>(), alone.v4.mangle.keys().collect::<Vec<_>>());
+        prop_assert_eq!(&kernel.v6, &alone.v6);
+        prop_assert!(commands(&[(id(2), other)].into(), &kernel).is_empty(), "it is as it should be alone");
+    }
+}
+
+#[test]
+fn a_shaper_fault_is_known_by_its_chains_and_what_earlier_helpers_left_is_ours() {
+    let shape = Shape { via: Via::Shaper, direction: Direction::In, ..delay(10, 10) };
+    let mut kernel = bare_kernel();
+    run(&commands(&one(NetworkFault::Shape(shape.clone())), &kernel), &mut kernel);
+    let found = kernel.as_faults();
+    let Some(NetworkFault::Shape(seen)) = found.get(&id(1)) else { panic!("{found:?}") };
+    assert_eq!((&seen.interfaces, seen.via, found.len()), (&shape.interfaces, Via::Shaper, 1));
+    assert!(!kernel.shows(&id(2), &NetworkFault::Shape(shape.clone())), "another's chains are not its own");
+
+    let text = "*mangle\n:INPUT ACCEPT [0:0]\n:TIKV-CHAOS-QUEUE-IN - [0:0]\n-A INPUT -j TIKV-CHAOS-QUEUE-IN\n\
+        -A TIKV-CHAOS-QUEUE-IN -i eth0 -j NFQUEUE --queue-num 50336 --queue-bypass\nCOMMIT\n";
+    let mut old = bare_kernel();
+    old.v4 = parse_chains(text);
+    assert!(old.shows(&id(1), &NetworkFault::Shape(shape)));
+    assert_eq!(old.as_faults().len(), 1);
+    run(&commands(&NetworkFaults::new(), &old), &mut old);
+    assert_eq!(old, bare_kernel());
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     chaos::{Command, FaultMetadata, InjectionId, Signal},
     safety::Voters,
-    subject::{Marked, Scan},
+    subject::{Fate, Marked, Scan},
 };
 
 /// Writes down what the journal says at the moment of each call.
@@ -22,6 +22,8 @@ pub struct Witness {
     /// The record while it was last changed.
     pub on_disk: Mutex<Option<Injection>>,
     pub undone: Mutex<Vec<Metadata>>,
+    /// What became of every target.
+    pub fate: Mutex<Fate>,
     /// How many were on the disk when each was made.
     recorded: Mutex<Vec<usize>>,
 }
@@ -88,6 +90,10 @@ impl Subject for Witness {
         Ok(Cleaned::Clean)
     }
 
+    async fn fate(&self, _: &Metadata) -> Result<Fate, SubjectError> {
+        Ok(self.fate.lock().unwrap().clone())
+    }
+
     async fn scan(&self) -> Result<Scan, SubjectError> {
         Ok(Scan::default())
     }
@@ -121,6 +127,7 @@ pub fn witness(fail: Option<fn() -> SubjectError>) -> (tempfile::TempDir, Witnes
         changes: Mutex::default(),
         on_disk: Mutex::default(),
         undone: Mutex::default(),
+        fate: Mutex::new(Fate::Stands),
         recorded: Mutex::default(),
     };
     (folder, subject)

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use super::{
     beside::Beside,
     client, disk,
+    fate::fate,
     holder::Holder,
     host::TikvSubject,
     node::{Node, State},
@@ -16,7 +17,7 @@ use crate::{
     chaos::{DataMount, Metadata, Signal},
     holder::protocol::{Answer, Ask},
     step::{Step, step},
-    subject::{Cleaned, SubjectError},
+    subject::{Cleaned, Fate, SubjectError, lost_words},
 };
 
 impl TikvSubject {
@@ -61,10 +62,11 @@ impl TikvSubject {
     /// Lets the processes go on. Another life of the container was never frozen by us.
     pub(super) async fn unpause(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
         let ours = |node: &Node| node.started_at == metadata.container_started_at && node.state == State::Paused;
-        let Some(node) = self.find_target(metadata).await? else { return Ok(lost(metadata, "was removed")) };
-        if !ours(&node) {
-            return Ok(Cleaned::Clean);
+        let found = self.find_target(metadata).await?;
+        if let Fate::Gone(how) = fate(metadata, found.as_ref()) {
+            return Ok(lost(metadata, how));
         }
+        let Some(node) = found.filter(ours) else { return Ok(Cleaned::Clean) };
         let docker = self.docker().await?;
         let answer = client::change("unpause", &node.name, docker.unpause_container(&node.id)).await;
         step(Step::StartedAgain);
@@ -208,7 +210,7 @@ pub(super) fn changed(metadata: &Metadata, what: &str) -> SubjectError {
 }
 
 pub(super) fn lost(metadata: &Metadata, what: &str) -> Cleaned {
-    Cleaned::Lost(format!("{} {what}, and the fault went with it", metadata.target()))
+    Cleaned::Lost(lost_words(metadata.target(), what))
 }
 
 pub(super) fn unexpected(metadata: &Metadata, answer: &Answer) -> SubjectError {

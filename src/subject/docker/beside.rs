@@ -10,9 +10,9 @@ use bollard::{
     models::{ContainerCreateBody, HostConfig, Mount, MountType},
 };
 
-use super::{client, discovery::ROLE_LABEL, image, node::Node};
+use super::{client, discovery::ROLE_LABEL, node::Node};
 use crate::{
-    chaos::{DataMount, MountKind},
+    chaos::{DataMount, HOLDER_PROGRAM, MountKind, holder_name, life},
     step::{Step, step},
     subject::SubjectError,
 };
@@ -95,12 +95,8 @@ impl Beside {
             value(&mut hasher);
             hasher.finish()
         };
-        let life = |id: &str, started_at: &str| {
-            let life = hash(&|hasher| started_at.hash(hasher)) & 0xffff_ffff;
-            format!("{}-{life:08x}", &id[..id.len().min(12)])
-        };
         match self {
-            Self::Node { id, started_at, .. } => format!("tikv-chaos-holder-{}", life(id, started_at)),
+            Self::Node { id, started_at, .. } => holder_name(id, started_at),
             Self::Inside { id, started_at, .. } => format!("tikv-chaos-relay-{}", life(id, started_at)),
             Self::Mount { mount, .. } => {
                 let place = hash(&|hasher| (&mount.source, &mount.destination).hash(hasher));
@@ -140,7 +136,7 @@ impl Beside {
         let (role, user) = if is_relay { ("relay", "65534:65534") } else { ("holder", "0") };
         ContainerCreateBody {
             image: Some(image.to_owned()),
-            entrypoint: Some(vec![image::PROGRAM.to_owned()]),
+            entrypoint: Some(vec![HOLDER_PROGRAM.to_owned()]),
             cmd: Some(vec![role.to_owned()]),
             user: Some(user.to_owned()),
             labels: Some(labels),

@@ -17,6 +17,7 @@ use super::{
     beside::Beside,
     client, discovery, disk,
     engine::Engine,
+    fate::fate,
     holder::Holder,
     image,
     node::{Node, Snapshot},
@@ -36,9 +37,26 @@ pub(super) const DEFAULT_DATA_DIR: &str = "/data";
 
 /// Told what takes time as it begins, and nothing once it is over.
 pub type Progress = Arc<dyn Fn(Option<&str>) + Send + Sync>;
-/// The open injections that are written down, each with the time it has left: what a new holder must know of a
-/// former one's work.
-pub type Known = Arc<dyn Fn() -> Vec<(Metadata, Option<Duration>)> + Send + Sync>;
+/// The open injections that are written down: what a new holder must know of a former one's work, and what else holds.
+pub type Known = Arc<dyn Fn() -> Vec<Recorded> + Send + Sync>;
+
+/// An open injection of some session.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    pub metadata: Metadata,
+    /// Until its deadline, where it has one.
+    pub left: Option<Duration>,
+    /// It was read back and there; else it may be half made or half undone.
+    pub active: bool,
+}
+
+impl Recorded {
+    /// Whether the nodes do not show that it is over; of a target that is none of them nothing is known.
+    pub(super) fn stands(&self, snapshot: &Snapshot) -> bool {
+        let target = snapshot.by_id(&self.metadata.container_id);
+        target.is_none_or(|node| fate(&self.metadata, Some(node)).over(self.active).is_none())
+    }
+}
 
 /// The holder of one life of a container; locked while one is being opened.
 type Slot = Arc<Mutex<Option<Arc<Holder>>>>;
@@ -149,17 +167,20 @@ impl TikvSubject {
 
     /// Every node, as the watch says, else as Docker says now.
     pub async fn snapshot(&self) -> Result<Snapshot, SubjectError> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(live) = live {
+        if let Some(live) = self.live() {
             return Ok(live);
         }
         watch::snapshot(&self.docker().await?, self.options.project.as_deref()).await
     }
 
+    /// What a watch says now, where one runs beside us.
+    pub fn live(&self) -> Option<Snapshot> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What a watch says now, else what the last plan saw.
     pub(super) fn at_hand(&self) -> Option<Snapshot> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        live.or_else(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        self.live().or_else(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// The one gate that everything passes which changes or makes something.
@@ -216,7 +237,7 @@ impl TikvSubject {
     async fn hand_over(&self, holder: &Holder, node: &Node) {
         let mut faults = Vec::new();
         let mut asks = Vec::new();
-        for (metadata, left) in (self.options.known)() {
+        for Recorded { metadata, left, .. } in (self.options.known)() {
             if metadata.container_id != node.id {
                 continue;
             }

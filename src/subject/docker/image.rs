@@ -30,10 +30,14 @@ use tokio::{
 };
 
 use super::{client, discovery::ROLE_LABEL};
-use crate::{chaos::HOLDER_REPOSITORY, holder::protocol, subject::SubjectError};
+use crate::{
+    chaos::{HOLDER_PROGRAM, HOLDER_REPOSITORY},
+    holder::protocol,
+    subject::SubjectError,
+};
 
 /// Where this program is in an image.
-pub(super) const PROGRAM: &str = "/tikv-chaos";
+pub(super) const PROGRAM: &str = HOLDER_PROGRAM;
 const TOOL_FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
 /// iptables' match and target extensions, by distribution.
 const EXTENSIONS: [&str; 3] =

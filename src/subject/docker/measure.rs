@@ -16,9 +16,10 @@ use tokio::time::timeout;
 use super::{
     act::unexpected,
     connections::unmet,
+    fate::fate,
     holder::Holder,
     host::TikvSubject,
-    node::{Node, Snapshot},
+    node::{Network, Node, Snapshot},
     places::{self, Place, places},
     watch,
     ways::Routes,
@@ -26,11 +27,11 @@ use super::{
 use crate::{
     chaos::{
         Metadata,
-        measured::{Asked, Look, Matrix, Moment, PeerReading, Reading},
+        measured::{Asked, Beside, Look, Matrix, Moment, PeerReading, Reading},
         network::{NetworkFault, Packets},
     },
     holder::protocol::{Answer, Ask, Probe, Seen},
-    subject::SubjectError,
+    subject::{Fate, SubjectError},
 };
 
 /// What an answer takes on any network, beyond the delay that is asked for.
@@ -77,12 +78,12 @@ impl TikvSubject {
     ) -> Result<Look, String> {
         // After a revert the helper that held it may hold nothing more, and whichever program lets go of it ends it.
         let holder = match moment {
-            Moment::After => self.beside(metadata).await.map_err(|error| error.to_string())?,
+            Moment::After => self.beside(metadata).await.map_err(after_words)?,
             _ => self.warm(metadata).await.ok_or("its helper is not at hand")?,
         };
         let asked = &Asked::of(fault);
         let mut places: Vec<Place> = match known {
-            Some(known) if moment == Moment::After => self.still_there(known, asked).await?,
+            Some(known) if moment == Moment::After => self.still_there(metadata, known, asked).await?,
             Some(known) => known.peers.iter().map(|peer| Place::of(peer, asked)).collect(),
             None => self.places_of(metadata, (fault, asked), &holder).await?,
         };
@@ -92,17 +93,23 @@ impl TikvSubject {
             let packets = packets(metadata, &holder).await;
             return Ok(Look::Seen(Reading { packets, ..Reading::default() }));
         }
-        let probe = probe(asked, moment, &places);
+        let addresses: Vec<SocketAddr> = places.iter().map(|place| place.address).collect();
+        let others = self.others_on(metadata, &addresses).await;
+        let probe = probe(asked, moment, &places, &others);
         let limit = time_of(&probe) + OVERHEAD;
         let late = |_| format!("its helper did not answer within {} s", limit.as_secs());
         let mut answer = timeout(limit, holder.ask_aside(Ask::Probe(probe.clone()))).await.map_err(late)?;
         if answer.is_err() && moment == Moment::After && holder.has_quit() {
-            let next = self.beside(metadata).await.map_err(|error| error.to_string())?;
+            let next = self.beside(metadata).await.map_err(after_words)?;
             answer = timeout(limit, next.ask_aside(Ask::Probe(probe))).await.map_err(late)?;
         }
         match answer.map_err(|error| error.to_string())? {
             Answer::Probed { seen } => {
                 let mut reading = named(&places, seen);
+                for peer in &mut reading.peers {
+                    let at = addresses.iter().position(|one| *one == SocketAddr::new(peer.address, peer.port));
+                    peer.beside = at.and_then(|at| others.get(at).cloned()).unwrap_or_default();
+                }
                 let any = reading.peers.iter().any(|peer| peer.connect.sent > 0);
                 if moment == Moment::Before && !any {
                     return Err("the fault was there before an answer was".to_owned());
@@ -133,29 +140,13 @@ impl TikvSubject {
         }
     }
 
-    /// Those that run at the address that they had: one that was killed or got another meanwhile does not answer, whatever
-    /// became of the fault.
-    async fn still_there(&self, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
+    /// Those that run at the address that they had, on a network that the target is on: one that was killed, got another
+    /// address or shares no network any more does not answer, whatever became of the fault.
+    async fn still_there(&self, metadata: &Metadata, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
         // An injection is undone by its id, of whatever project it is.
         let docker = self.docker().await.map_err(|error| error.to_string())?;
         let snapshot = watch::snapshot(&docker, None).await.map_err(|error| error.to_string())?;
-        let running = snapshot.nodes.iter().filter(|node| node.is_running());
-        let addresses: BTreeSet<IpAddr> =
-            running.flat_map(|node| node.ips().chain(node.link_local().map(IpAddr::V6))).collect();
-        let routes = Routes::of(&snapshot);
-        let is_there = |peer: &&PeerReading| {
-            let place = SocketAddr::new(peer.address, peer.port);
-            let passed_on = || routes.passed_on(place).is_some_and(|(node, _)| node.is_running());
-            addresses.contains(&peer.address) || passed_on()
-        };
-        let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(is_there);
-        let is_meant = |peers: &[&PeerReading]| {
-            peers.iter().any(|peer| asked.means_echo(peer.address) || asked.means_port(peer.address, peer.port))
-        };
-        if is_meant(&gone) && !is_meant(&there) {
-            return Err("none of the nodes that it was about runs".to_owned());
-        }
-        Ok(there.into_iter().map(|peer| Place::of(peer, asked)).collect())
+        still_there(&snapshot, metadata, known, asked)
     }
 
     /// The connections with its peers that the fault does not meet.
@@ -229,6 +220,49 @@ impl TikvSubject {
     }
 }
 
+/// An injection is undone by then: what became of its target meanwhile is told without its making.
+fn after_words(error: SubjectError) -> String {
+    match error {
+        SubjectError::TargetChanged { target, what } => format!("{target} {what}"),
+        error => error.to_string(),
+    }
+}
+
+fn still_there(snapshot: &Snapshot, metadata: &Metadata, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
+    let target = metadata.target();
+    let here = snapshot.by_id(&metadata.container_id).ok_or_else(|| format!("{target} is gone"))?;
+    if here.ips().next().is_none() {
+        return Err(format!("{target} is on no network now"));
+    }
+    let running = || snapshot.nodes.iter().filter(|node| node.is_running() && node.id != here.id);
+    let is_on = |network: &Network| here.networks.iter().any(|own| own.name == network.name && !own.ips.is_empty());
+    let routes = Routes::of(snapshot);
+    let shares = |peer: &PeerReading| {
+        let mut networks = running().flat_map(|node| &node.networks).filter(|one| one.ips.contains(&peer.address));
+        networks.any(is_on)
+    };
+    let is_there = |peer: &&PeerReading| {
+        let passed_on = routes.passed_on(SocketAddr::new(peer.address, peer.port));
+        let link_local = || running().any(|node| node.link_local().any(|ip| IpAddr::V6(ip) == peer.address));
+        shares(peer) || passed_on.is_some_and(|(node, _)| node.is_running()) || link_local()
+    };
+    let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(is_there);
+    let is_meant = |peers: &[&PeerReading]| {
+        peers.iter().any(|peer| asked.means_echo(peer.address) || asked.means_port(peer.address, peer.port))
+    };
+    if is_meant(&gone) && !is_meant(&there) {
+        let mut runs = running().filter(|node| gone.iter().any(|peer| peer.name == node.name)).peekable();
+        return Err(if runs.peek().is_none() {
+            "none of the nodes that it was about runs".to_owned()
+        } else if runs.any(|node| node.networks.iter().any(|one| is_on(one) && !one.ips.is_empty())) {
+            "the nodes that it was about have other addresses now".to_owned()
+        } else {
+            format!("{target} shares no network any more with the nodes that it was about")
+        });
+    }
+    Ok(there.into_iter().map(|peer| Place::of(peer, asked)).collect())
+}
+
 /// What the injection has met so far. A helper that cannot say so has said what it saw all the same.
 async fn packets(metadata: &Metadata, holder: &Holder) -> Option<Packets> {
     match holder.ask_aside(Ask::Packets { injection: metadata.id.clone() }).await {
@@ -242,7 +276,7 @@ async fn packets(metadata: &Metadata, holder: &Holder) -> Option<Packets> {
 }
 
 /// The addresses of these interfaces.
-async fn on(holder: &Holder, interfaces: &[String]) -> Result<BTreeSet<IpAddr>, String> {
+pub(super) async fn on(holder: &Holder, interfaces: &[String]) -> Result<BTreeSet<IpAddr>, String> {
     match holder.ask_aside(Ask::Hello).await.map_err(|error| error.to_string())? {
         Answer::Hello { interfaces: found, .. } => {
             let meant = found.into_iter().filter(|one| interfaces.contains(&one.name));
@@ -255,7 +289,7 @@ async fn on(holder: &Holder, interfaces: &[String]) -> Result<BTreeSet<IpAddr>, 
 /// For each node, whether any of its addresses was reached, and the middle of the round trips.
 pub fn by_node(reading: &Reading) -> BTreeMap<String, (bool, Option<u64>)> {
     let mut nodes: BTreeMap<String, (bool, Option<u64>)> = BTreeMap::new();
-    for peer in &reading.peers {
+    for peer in reading.peers.iter().filter(|peer| peer.is_tried()) {
         let entry = nodes.entry(peer.name.clone()).or_default();
         entry.0 |= peer.is_reached();
         entry.1 = entry.1.or(peer.median_us());
@@ -269,10 +303,8 @@ pub fn cuts<'a>(injections: impl IntoIterator<Item = &'a Metadata>, nodes: &[Nod
     for metadata in injections {
         let Some(asked) = metadata.network().map(|fault| Asked::of(&fault)).filter(Asked::is_cut) else { continue };
         // A restarted node has a new network, without the rules.
-        let target = nodes
-            .iter()
-            .find(|node| node.id == metadata.container_id && node.started_at == metadata.container_started_at);
-        let Some(target) = target else { continue };
+        let stands = |node: &&Node| node.id == metadata.container_id && fate(metadata, Some(node)) == Fate::Stands;
+        let Some(target) = nodes.iter().find(stands) else { continue };
         let peers = nodes.iter().filter(|node| node.id != target.id && node.ips().any(|ip| asked.means_echo(ip)));
         cuts.extend(peers.map(|peer| (target.name.clone(), peer.name.clone())));
     }
@@ -293,10 +325,16 @@ fn quick(places: &[Place]) -> Probe {
 }
 
 /// How many samples, how fast, and how long each may take.
-fn probe(asked: &Asked, moment: Moment, places: &[Place]) -> Probe {
-    let longest_ms = u32::try_from(asked.longest_us() / 1000).unwrap_or(u32::MAX);
-    let patience_ms = longest_ms.saturating_add(longest_ms / 2).saturating_add(PATIENCE_MS).min(MOST_PATIENCE_MS);
-    let quick = quick(places);
+fn probe(asked: &Asked, moment: Moment, places: &[Place], others: &[Vec<Beside>]) -> Probe {
+    let longest = |others: &Vec<Beside>| others.iter().map(|other| other.effect.longest_us()).sum::<u64>();
+    let rest_us = others.iter().map(longest).max().unwrap_or(0);
+    let patience = |us: u64| {
+        let ms = u32::try_from(us / 1000).unwrap_or(u32::MAX);
+        ms.saturating_add(ms / 2).saturating_add(PATIENCE_MS).min(MOST_PATIENCE_MS)
+    };
+    let longest_us = asked.effect.longest_us().saturating_add(rest_us);
+    let (longest_ms, patience_ms) = (u32::try_from(longest_us / 1000).unwrap_or(u32::MAX), patience(longest_us));
+    let quick = Probe { patience_ms: patience(rest_us), ..quick(places) };
     match moment {
         Moment::Before => Probe { interval_ms: 2, until_change: true, ..quick },
         Moment::After => Probe { patience_ms, ..quick },
@@ -305,8 +343,11 @@ fn probe(asked: &Asked, moment: Moment, places: &[Place]) -> Probe {
         Moment::During => {
             // Echoes have no ports: with a filter by port the connections alone are judged.
             let by_port = asked.filter.ports.is_some() || !asked.filter.ends.is_empty();
-            let twice = asked.effect.doubled().is_some();
-            let (burst_bytes, burst_ms) = burst(asked);
+            let twice = asked.alone().doubled.is_some();
+            let rates =
+                others.iter().flatten().flat_map(|other| other.effect.passes()).filter_map(|pass| pass.impairment.rate);
+            let lowest = rates.map(|rate| rate.bits_per_second).min();
+            let (burst_bytes, burst_ms) = burst(asked, lowest);
             Probe {
                 connects: if by_port { 40 } else { 8 },
                 echoes: if by_port { 4 } else { 40 },
@@ -322,8 +363,9 @@ fn probe(asked: &Asked, moment: Moment, places: &[Place]) -> Probe {
 
 /// A burst that shows the rate, twice as large as its bucket and half a second long at least, and how long it takes; 0
 /// where it would be too large.
-fn burst(asked: &Asked) -> (u32, u32) {
-    let Some(bits) = asked.bits_per_second() else { return (0, 0) };
+fn burst(asked: &Asked, others: Option<u64>) -> (u32, u32) {
+    let Some(own) = asked.bits_per_second() else { return (0, 0) };
+    let bits = others.map_or(own, |others| others.min(own));
     let bytes = (asked.burst_bytes() * 2).max(bits / 16).clamp(60_000, MOST_BURST);
     let ms = bytes * 8000 / bits.max(1);
     if asked.burst_bytes() * 2 > bytes || bits > MOST_RATE || ms > MOST_BURST_MS {
@@ -345,7 +387,7 @@ fn named(places: &[Place], seen: Vec<Seen>) -> Reading {
         let Seen { connect, echo, burst, .. } = one;
         // An echo from the Docker host says nothing of the node behind its port.
         let echo = echo.filter(|_| place.own);
-        Some(PeerReading { name: place.name.clone(), address, port, connect, echo, burst })
+        Some(PeerReading { name: place.name.clone(), address, port, connect, echo, burst, beside: Vec::new() })
     });
     Reading { peers: peers.collect(), ..Reading::default() }
 }

@@ -25,7 +25,7 @@ use crate::{
         network::{Cut, Impairment, NetworkFault, RootQdisc, Shape, Via},
     },
     holder::protocol::{Answer, Ask, FillFile, Held, HeldThing, Survey},
-    subject::{Cleaned, Foreign, Helper, Left, Mark, Marked, Scan, SubjectError, Unseen},
+    subject::{Cleaned, Foreign, Helper, Left, Looked, Mark, Marked, Scan, SubjectError, Unseen},
 };
 
 /// A container whose things were looked at, as far as its marks need it.
@@ -77,7 +77,8 @@ impl TikvSubject {
             join_all(listed.iter().map(|listed| self.survey_leftover(&engine, listed, &snapshot, project))),
         );
         let mut sightings = Sightings::default();
-        let seen = snapshot.nodes.iter().map(|node| (node.id.clone(), is_alive(node)));
+        let looked = |node: &Node| Looked { alive: is_alive(node), started_at: node.started_at.clone() };
+        let seen = snapshot.nodes.iter().map(|node| (node.id.clone(), looked(node)));
         sightings.scan.seen = seen.collect();
         for (node, survey) in living {
             match survey {

@@ -7,6 +7,8 @@ use super::{
     beside::Beside,
     client,
     connections::Hearing,
+    disk,
+    fate::fate,
     helpers,
     host::TikvSubject,
     judge::{self, Knowledge},
@@ -25,7 +27,7 @@ use crate::{
     cluster::ClusterState,
     holder::protocol::{Answer, Ask, Cause},
     safety::{self, Verdict},
-    subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError},
+    subject::{Cleaned, Fate, Marked, Plan, Scan, Subject, SubjectError},
 };
 
 impl Subject for TikvSubject {
@@ -117,9 +119,7 @@ impl Subject for TikvSubject {
     async fn cleanup(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
         self.may_change(metadata.target())?;
         // Another daemon would say that the target is gone.
-        if metadata.daemon_id.as_ref().is_some_and(|id| !id.is_empty())
-            && metadata.daemon_id != Some(self.daemon().await?)
-        {
+        if self.is_elsewhere(metadata).await? {
             let reason = format!("was injected through another Docker daemon than {}; choose that one", client::host());
             return Err(SubjectError::Refused { target: metadata.target().to_owned(), reason });
         }
@@ -135,6 +135,30 @@ impl Subject for TikvSubject {
             }
             _ => self.end_network(metadata).await?,
         };
+        self.forget(metadata).await?;
+        Ok(cleaned)
+    }
+
+    async fn fate(&self, metadata: &Metadata) -> Result<Fate, SubjectError> {
+        // Another daemon would say that the target is gone.
+        if self.is_elsewhere(metadata).await? {
+            return Ok(Fate::Stands);
+        }
+        let target = self.find_target(metadata).await?;
+        match &metadata.fault {
+            // Nor does a record that names none say which daemon's it is.
+            _ if target.is_none() && metadata.daemon_id.as_ref().is_none_or(String::is_empty) => Ok(Fate::Stands),
+            FaultMetadata::DiskPressure { mount, .. }
+                if target.is_none() && !disk::exists(&self.docker().await?, mount).await? =>
+            {
+                Ok(Fate::Gone("was removed with its volume"))
+            }
+            _ => Ok(fate(metadata, target.as_ref())),
+        }
+    }
+
+    async fn forget(&self, metadata: &Metadata) -> Result<(), SubjectError> {
+        self.may_change(metadata.target())?;
         let target = self.find_target(metadata).await?;
         let same_life = target.as_ref().is_some_and(|node| node.started_at == metadata.container_started_at);
         // The one that we talk to may be beside a life that is over, and keep the deadline of a file that is gone.
@@ -142,7 +166,7 @@ impl Subject for TikvSubject {
             let living = target.as_ref().filter(|node| is_alive(node)).map(Beside::node);
             helpers::reap(&self.engine().await?, metadata, living.as_ref()).await?;
         }
-        Ok(cleaned)
+        Ok(())
     }
 
     async fn scan(&self) -> Result<Scan, SubjectError> {
@@ -281,7 +305,7 @@ impl TikvSubject {
         let (parts, known) = self.with_far_ends((snapshot, &mut heard), fault, parts).await?;
         let (first, routes) = (self.next_id(), Routes::of(snapshot));
         let group = (parts.len() > 1).then(|| first.clone());
-        let mut open = self.open_but(&first);
+        let mut open = self.open_but(&first, snapshot);
         let (mut plans, mut far) = (Vec::<Plan>::new(), Vec::new());
         for (part, offset) in parts.into_iter().zip(0..) {
             let id = InjectionId::from_number(first.number().wrapping_add(offset));
@@ -346,9 +370,18 @@ impl TikvSubject {
         }
     }
 
-    /// Every open injection but one.
-    pub(super) fn open_but(&self, id: &InjectionId) -> Vec<Metadata> {
-        (self.options.known)().into_iter().map(|(metadata, _)| metadata).filter(|one| one.id != *id).collect()
+    /// Every open injection but one that the nodes do not show to be over.
+    pub(super) fn open_but(&self, id: &InjectionId, snapshot: &Snapshot) -> Vec<Metadata> {
+        let open = (self.options.known)().into_iter().filter(|one| one.metadata.id != *id);
+        open.filter(|one| one.stands(snapshot)).map(|one| one.metadata).collect()
+    }
+
+    /// Whether it was made through another daemon than ours.
+    async fn is_elsewhere(&self, metadata: &Metadata) -> Result<bool, SubjectError> {
+        match metadata.daemon_id.as_ref().filter(|id| !id.is_empty()) {
+            Some(id) => Ok(*id != self.daemon().await?),
+            None => Ok(false),
+        }
     }
 
     /// What the node's own cluster says.

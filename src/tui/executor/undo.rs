@@ -41,6 +41,22 @@ impl Shared {
         self.revert(injection.clone()).await;
     }
 
+    /// Writes down what went with its target, and tells it as one tells of what was reverted.
+    pub(super) async fn settle(&self) {
+        match session::settle(&*self.subject, &self.store, true).await {
+            Ok(lost) => {
+                for one in lost {
+                    let id = one.injection.metadata.id.clone();
+                    if one.written && !self.is_reverting(&id) {
+                        self.send(Message::Reverted { id, result: Ok(one.words()) }).await;
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what is recorded is not compared with the nodes"),
+        }
+        self.tell_sessions().await;
+    }
+
     pub(super) async fn revert(&self, injection: Injection) {
         let id = injection.metadata.id.clone();
         if !self.reverting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {

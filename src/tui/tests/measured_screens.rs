@@ -26,7 +26,7 @@ fn look(mean_us: u64, deviation_us: u64, silent: &[u8]) -> Look {
         let tally = |sent| tally(sent, if silent.contains(&last) { 0 } else { sent }, mean_us, deviation_us);
         let address: IpAddr = [172, 28, 0, last].into();
         let name = name.to_owned();
-        PeerReading { name, address, port, connect: tally(8), echo: Some(tally(40)), burst: None }
+        PeerReading { name, address, port, connect: tally(8), echo: Some(tally(40)), burst: None, beside: vec![] }
     };
     let peers = vec![peer("demo-tikv1-1", 11, 20160), peer("demo-tikv2-1", 12, 20160), peer("demo-pd0-1", 20, 2379)];
     Look::Seen(Reading { peers, ..Reading::default() })

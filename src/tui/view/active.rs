@@ -160,6 +160,7 @@ fn standing_style(pen: &Pen, standing: Standing) -> Style {
         Standing::Overdue | Standing::NotReverted => pen.theme.bad(),
         Standing::Underway(Life::Active) => pen.theme.warn(),
         Standing::Underway(_) | Standing::Reverting => pen.theme.accent(),
+        Standing::Lost => pen.theme.dim(),
     }
 }
 

@@ -14,10 +14,11 @@ use crate::{
         measured::{Asked, Cell, Judgement, Look, Matrix, Outcome, PeerReading, Reach, Reading, Source},
         network::Packets,
     },
+    session,
     subject::docker::{Node, by_node, cuts},
     tui::{
         Model,
-        open::Open,
+        open::{Open, Standing},
         text::{fit, pad, width, wrap},
     },
 };
@@ -26,13 +27,22 @@ use crate::{
 /// word for it.
 pub fn line(pen: &Pen, one: &Open, room: usize) -> Option<(String, Style)> {
     let judgement = judgement(pen, one)?;
-    let whole = judgement.to_string();
+    let whole = format!("{judgement}{}", since(pen, one));
     let text = if width(&whole) <= room || judgement.findings.is_empty() {
         whole
     } else {
         format!("{}: {}{}", judgement.outcome.word(), judgement.measured(), judgement.noted())
     };
     Some((text, style(pen, &judgement)))
+}
+
+/// Whether others came onto its way since the look that is shown, where no newer one knows of them.
+fn since(pen: &Pen, one: &Open) -> String {
+    if pen.model.looks.contains_key(one.id()) {
+        return String::new();
+    }
+    let others = session::since(pen.open.iter().map(|open| open.injection), one.injection);
+    if others.is_empty() { String::new() } else { format!("; measured before {}", others.join(", ")) }
 }
 
 /// By the newest look, where it says enough; else by the first one, which had more samples.
@@ -44,20 +54,9 @@ fn judgement(pen: &Pen, one: &Open) -> Option<Judgement> {
         .model
         .looks
         .get(one.id())
-        .filter(|_| !has_younger(pen, one))
         .map(|look| crate::chaos::measured::judge(&asked, measured.and_then(|measured| measured.before()), look));
     let says = |judgement: &Judgement| !matches!(judgement.outcome, Outcome::TooFew | Outcome::NotMeasured);
     newest.filter(says).or(first)
-}
-
-/// Whether another one came after it in the same network: what is seen now is not its doing alone.
-fn has_younger(pen: &Pen, one: &Open) -> bool {
-    let (own, metadata) = (one.injection, &one.injection.metadata);
-    pen.open.iter().any(|other| {
-        other.injection.created_at > own.created_at
-            && other.injection.metadata.container_id == metadata.container_id
-            && other.injection.metadata.network().is_some()
-    })
 }
 
 fn style(pen: &Pen, judgement: &Judgement) -> Style {
@@ -65,7 +64,7 @@ fn style(pen: &Pen, judgement: &Judgement) -> Style {
         outcome if !outcome.is_bad() && judgement.is_bad() => pen.theme.warn(),
         Outcome::AsAsked | Outcome::Over => pen.theme.good(),
         Outcome::NoEffect | Outcome::NotOver => pen.theme.bad(),
-        Outcome::Differs => pen.theme.warn(),
+        Outcome::Differs | Outcome::Hidden => pen.theme.warn(),
         Outcome::TooFew | Outcome::NotMeasured => pen.theme.dim(),
     }
 }
@@ -90,7 +89,7 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: &InjectionId) {
     match judgement(pen, one) {
         Some(judgement) => {
             let style = style(pen, &judgement);
-            let text = wrap(pen.glyphs, &judgement.to_string(), room);
+            let text = wrap(pen.glyphs, &format!("{judgement}{}", since(pen, one)), room);
             lines.extend(text.into_iter().map(|line| Line::from(Span::styled(line, style))));
         }
         None => lines.push(Line::from("Not measured yet.")),
@@ -201,7 +200,7 @@ fn matrices(pen: &Pen, one: &Open, room: usize) -> Vec<Line<'static>> {
     };
     let (mut before, mut now) = (known(false), known(true));
     put(&mut before, &target.name, looks(model, one).0.and_then(Look::reading));
-    for other in &open {
+    for other in open.iter().filter(|other| other.standing != Standing::Lost) {
         let from = nodes.iter().find(|node| node.id == other.injection.metadata.container_id);
         let (_, during, newest) = looks(model, other);
         if let Some(from) = from {
@@ -217,7 +216,7 @@ fn matrices(pen: &Pen, one: &Open, room: usize) -> Vec<Line<'static>> {
         left.into_iter().chain([String::new()]).chain(right).map(Line::from).collect()
     };
     let (reached, cut) = (pen.glyphs.reached(), pen.glyphs.cut());
-    let legend = format!("{reached} reaches, {cut} cut off; in brackets: by the recorded injections, not tried");
+    let legend = format!("{reached} reaches, {cut} cut off, ? not tried, ({cut}) by the recorded injections");
     lines.push(Line::from(Span::styled(legend, pen.theme.dim())));
     lines
 }
@@ -243,6 +242,7 @@ fn symbol(pen: &Pen, cell: Option<Cell>) -> String {
         Reach::Reached => pen.glyphs.reached(),
         Reach::Cut => pen.glyphs.cut(),
         Reach::Down => return "  - ".to_owned(),
+        Reach::NotTried => return "  ? ".to_owned(),
     };
     if cell.source == Source::Rules { format!(" ({mark})") } else { format!("  {mark} ") }
 }
