@@ -6,7 +6,7 @@ pub mod docker;
 mod error;
 mod scan;
 
-pub use error::{ErrorKind, SubjectError};
+pub use error::{ErrorKind, SubjectError, WAY_OUT};
 pub use scan::{Foreign, Helper, Left, Mark, Marked, Scan, Unseen};
 
 use std::{future::Future, time::Duration};

@@ -58,7 +58,7 @@ impl TikvSubject {
         let (now, planned, heard) = tokio::join!(self.unchanged(held), plan, self.heard_of(&snapshot, node));
         now?;
         let planned = planned?;
-        let mut open = self.open_but(&held.id);
+        let mut open = self.open_but(&held.id, &snapshot).await?;
         for other in beside.iter().filter(|other| other.id != held.id) {
             open.retain(|one| one.id != other.id);
             open.push(other.clone());

@@ -137,7 +137,8 @@ impl TikvSubject {
     async fn still_there(&self, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
         // An injection is undone by its id, of whatever project it is.
         let docker = self.docker().await.map_err(|error| error.to_string())?;
-        let snapshot = watch::snapshot(&docker, None).await.map_err(|error| error.to_string())?;
+        let snapshot =
+            watch::snapshot(&docker, &self.options.identity, None).await.map_err(|error| error.to_string())?;
         let running = snapshot.nodes.iter().filter(|node| node.is_running());
         let addresses: BTreeSet<IpAddr> = running.flat_map(Node::ips).collect();
         let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(|peer| addresses.contains(&peer.address));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     chaos::{
-        Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
+        Evidence, Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
         measured::{Look, Moment, Reading},
         network::Direction,
         random, undo_commands,
@@ -37,6 +37,7 @@ impl Subject for TikvSubject {
                 return Err(SubjectError::NotRunning { target: node.name, state: node.state.to_string(), what });
             }
             if chosen.iter().all(|other| other.id != node.id) {
+                self.options.identity.keep_target(&node);
                 chosen.push(node);
             }
         }
@@ -165,6 +166,26 @@ enum Part<'a> {
     Cut { node: &'a Node, peers: Vec<&'a Node>, direction: Direction, reject: bool },
 }
 
+impl<'a> Part<'a> {
+    fn node(&self) -> &'a Node {
+        match self {
+            Self::Whole(node) | Self::Cut { node, .. } => node,
+        }
+    }
+}
+
+/// Of several nodes in one container none can be hit alone: they share its network and its files.
+fn is_of_one_node(node: &Node, fault: &Fault) -> Result<(), SubjectError> {
+    let whole = matches!(fault, Fault::NodeKill { .. } | Fault::NodePause | Fault::NodeStop { .. });
+    let Some(several) = node.several.as_ref().filter(|_| !whole) else { return Ok(()) };
+    let reason = format!(
+        "runs {several}, and {} would hit all of them: only node_kill, node_pause and node_stop, which are of the whole \
+         container, are possible",
+        fault.fault_type().name()
+    );
+    Err(SubjectError::Refused { target: node.name.clone(), reason })
+}
+
 fn too_many(shape: Partition, chosen: &[Node]) -> SubjectError {
     let names: Vec<&str> = chosen.iter().map(|node| node.name.as_str()).collect();
     let reason = format!("are {} targets, and {} is seen from one node", names.len(), shape.name());
@@ -288,19 +309,33 @@ impl TikvSubject {
         fault: &Fault,
         parts: Vec<Part<'_>>,
     ) -> Result<Vec<Plan>, SubjectError> {
+        for node in parts.iter().map(Part::node) {
+            is_of_one_node(node, fault)?;
+        }
         let first = self.next_id();
         let group = (parts.len() > 1).then(|| first.clone());
-        let mut open = self.open_but(&first);
+        let mut open = self.open_but(&first, snapshot).await?;
         let mut plans = Vec::new();
         for (part, offset) in parts.into_iter().zip(0..) {
             let id = InjectionId::from_number(first.number().wrapping_add(offset));
-            let (node, planned) = match part {
+            // What it says itself of where its data is comes before everything else.
+            let early = match fault {
+                Fault::DiskPressure { .. } => Some(self.heard_of(snapshot, part.node()).await),
+                _ => None,
+            };
+            let (node, mut planned) = match part {
                 Part::Whole(node) => (node, self.plan_one(&id, snapshot, node, fault).await?),
                 Part::Cut { node, peers, direction, reject } => {
                     (node, self.plan_cut(&id, Cutting { node, peers, direction, reject }).await?)
                 }
             };
-            let heard = self.heard_of(snapshot, node).await;
+            planned
+                .warnings
+                .extend(node.several.as_ref().map(|several| format!("{several} of {} go together", node.name)));
+            let heard = match early {
+                Some(heard) => heard,
+                None => self.heard_of(snapshot, node).await,
+            };
             let verdict = judged(snapshot, node, &planned, (&open, &heard));
             let metadata = Metadata {
                 fault: planned.fault,
@@ -335,19 +370,32 @@ impl TikvSubject {
             }
             Fault::NetworkPartition { .. } => Err(SubjectError::NoPeers { target: node.name.clone() }),
             Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
-                if target_path.is_none() && node.data_dir.is_none() {
-                    // It says itself where that is, if it was not asked before.
-                    self.heard_of(snapshot, node).await;
-                }
-                let folder = target_path.clone().unwrap_or_else(|| self.data_dir(node));
+                let folder = match target_path {
+                    Some(folder) => folder.clone(),
+                    None => self.data_dir(node).await?,
+                };
                 self.plan_disk(snapshot, node, *fill_percent, &folder, *fill_shared).await
             }
         }
     }
 
-    /// Every open injection but one.
-    pub(super) fn open_but(&self, id: &InjectionId) -> Vec<Metadata> {
-        (self.options.known)().into_iter().map(|(metadata, _)| metadata).filter(|one| one.id != *id).collect()
+    /// Every open injection but one. Whether a node was taken out is told by what runs: one that outlived its signal, or was
+    /// started again, is not out. What is being done now counts as done.
+    pub(super) async fn open_but(&self, id: &InjectionId, snapshot: &Snapshot) -> Result<Vec<Metadata>, SubjectError> {
+        let under_way = (self.options.under_way)();
+        let mut open = Vec::new();
+        for (one, _) in (self.options.known)().into_iter().filter(|(one, _)| one.id != *id) {
+            let node = snapshot.by_id(&one.container_id).filter(|node| node.is_running());
+            let of_state = one.evidence() == Evidence::State && !under_way.contains(&one.id);
+            let counts = match node.filter(|_| of_state) {
+                Some(node) => self.options.identity.has_lost_its_node(&self.docker().await?, node).await,
+                None => true,
+            };
+            if counts {
+                open.push(one);
+            }
+        }
+        Ok(open)
     }
 
     /// What the node's own cluster says.
