@@ -293,6 +293,8 @@ fn node(number: usize, nodes: usize) -> Node {
         network_mode: "lab".into(),
         auto_remove: false,
         data_dir: Some("/data".into()),
+        config_file: None,
+        several: None,
         mounts: Vec::new(),
         endpoints: Endpoints::default(),
     }

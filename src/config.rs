@@ -1,10 +1,12 @@
 //! The options of a run, from flags, environment and file, checked and turned into what the engine takes.
 
 pub mod file;
+pub mod nodes;
 pub mod option;
 pub mod preset;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -22,8 +24,11 @@ use crate::{
         tls::{Tls, TlsFileError},
     },
     safety::Limits,
-    session::{JournalError, Life, Store, guard::Launch},
-    subject::docker::{Endpoint, EndpointError, Known, Options, Progress, Recorded, Source, TikvSubject, Wish, client},
+    session::{Injection, JournalError, Life, Store, guard::Launch},
+    subject::docker::{
+        Endpoint, EndpointError, Identity, Known, Named, Names, Options, Progress, Recorded, Source, TikvSubject,
+        UnderWay, Wish, client, parse_named,
+    },
     tui::theme::{self, Theme},
 };
 
@@ -42,6 +47,9 @@ pub struct Globals {
     /// Only this cluster: a Compose project, or the network its nodes share
     #[arg(long, global = true, value_name = "NAME", env = "TIKV_CHAOS_PROJECT")]
     pub project: Option<String>,
+    /// What a container is, where that is not recognized or wrong: NAME=tikv, NAME=pd or NAME=ignore; may be repeated
+    #[arg(long, global = true, value_name = "NAME=ROLE", value_parser = parse_named)]
+    pub node: Vec<(String, Named)>,
     /// Where the journal and the log go [default: $XDG_STATE_HOME/tikv-chaos]
     #[arg(long, global = true, value_name = "DIR", env = "TIKV_CHAOS_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
@@ -119,6 +127,7 @@ impl Default for Globals {
             file: None,
             origins: Vec::new(),
             project: None,
+            node: Vec::new(),
             state_dir: None,
             holder_image: None,
             pd_ca: None,
@@ -141,6 +150,8 @@ fn max_ttl(text: &str) -> Result<Duration, String> {
 #[derive(Clone)]
 pub struct Config {
     pub project: Option<String>,
+    /// Which containers are nodes because somebody said so.
+    pub names: Names,
     pub state_dir: PathBuf,
     pub store: Store,
     pub image: Source,
@@ -177,6 +188,12 @@ pub enum ConfigError {
 impl Globals {
     fn origin(&self, name: &str) -> Option<&Origin> {
         self.origins.iter().find(|origin| origin.name == name)
+    }
+
+    /// Which containers are nodes: as the file says, and before that the flag.
+    pub fn names(&self) -> Names {
+        let in_file = self.file.iter().flat_map(|file| file.nodes.iter().cloned());
+        in_file.chain(self.node.iter().cloned()).collect()
     }
 
     /// Which Docker is meant. Of a host and a context the one counts that was said in the stronger place; in the same
@@ -226,6 +243,9 @@ impl Config {
             options.extend(["--holder-image".into(), name.into()]);
         }
         options.extend(endpoint.flags().map(Into::into));
+        // It reads no file.
+        let names = globals.names();
+        options.extend(names.iter().map(|(name, named)| format!("--node={name}={named}").into()));
         let program = std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(own_program);
         let store = Store::at(&state_dir)
             .guarded_by(Launch { program, options, docker_host: endpoint.host.clone() })
@@ -237,6 +257,7 @@ impl Config {
         let theme = Theme::find(&globals.theme, beside.as_deref().and_then(Path::parent));
         Ok(Self {
             project,
+            names,
             state_dir,
             store,
             image,
@@ -269,9 +290,21 @@ impl Config {
             });
             recorded.collect()
         });
+        let store = self.store.clone();
+        let under_way: UnderWay = Arc::new(move || {
+            // Where nothing can be read, `known` has nothing either.
+            let Ok(loaded) = store.load() else { return BTreeSet::new() };
+            let is_being_made =
+                |one: &Injection| matches!(one.state, Life::Planned | Life::Applying) && one.note.is_none();
+            let open = loaded.open();
+            let made = open.into_iter().filter(|(seen, one)| (seen.alive || seen.mine) && is_being_made(one));
+            made.map(|(_, one)| one.metadata.id.clone()).collect()
+        });
         let (project, image, tls) = (self.project.clone(), self.image.clone(), self.tls.clone());
         let configs = ConfigCache::under(&self.state_dir);
-        TikvSubject::new(Options { project, image, tls, progress, known, configs, read_only: self.read_only })
+        let identity = Arc::new(Identity::new(self.names.clone(), ConfigCache::named(&self.state_dir, "node-role")));
+        let read_only = self.read_only;
+        TikvSubject::new(Options { project, identity, image, tls, progress, known, under_way, configs, read_only })
     }
 }
 

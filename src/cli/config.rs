@@ -1,6 +1,6 @@
 //! `config`: every setting with its value and where it comes from, or the commented default file.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use serde_json::json;
 
@@ -19,10 +19,12 @@ pub fn run(globals: &Globals, default: bool, file_error: Option<FileError>) -> R
     if let Some(error) = file_error {
         return Err(Failure::new(2, error.to_string()));
     }
-    let (origins, file) = (&globals.origins, globals.file.as_ref());
+    let (origins, file, names) = (&globals.origins, globals.file.as_ref(), globals.names());
     if globals.json {
         let tables = file.map(|file| json!({ "keys": file.keys, "presets": file.presets }));
-        output::document(&json!({ "file": file.map(|file| &file.path), "settings": origins, "tables": tables }));
+        let nodes: BTreeMap<_, _> = names.iter().map(|(name, named)| (name, named.to_string())).collect();
+        let path = file.map(|file| &file.path);
+        output::document(&json!({ "file": path, "settings": origins, "tables": tables, "nodes": nodes }));
         return Ok(ExitCode::SUCCESS);
     }
     output::lines([match (file, usual_place()) {
@@ -38,6 +40,10 @@ pub fn run(globals: &Globals, default: bool, file_error: Option<FileError>) -> R
     output::table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
     if let Some(file) = file {
         output::lines([format!("keys: {} remapped; presets: {}", file.keys.len(), file.presets.len())]);
+    }
+    let nodes: Vec<String> = names.iter().map(|(name, named)| format!("{name}={named}")).collect();
+    if !nodes.is_empty() {
+        output::lines([format!("nodes: {}", nodes.join(", "))]);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use crate::{
     config::{Config, ConfigError, Layer, file::FileError},
     session::ended::{DAYS, MOST},
     subject::{
-        SubjectError,
+        SubjectError, WAY_OUT,
         docker::{Node, Role, Snapshot, TikvSubject, client, engine},
     },
 };
@@ -136,7 +136,7 @@ async fn host(subject: &TikvSubject) -> Vec<Check> {
 async fn nodes(subject: &TikvSubject, snapshot: &Snapshot) -> Vec<Check> {
     let tikv: Vec<&Node> = snapshot.nodes.iter().filter(|node| node.role == Role::Tikv).collect();
     if tikv.is_empty() {
-        return vec![Check::new("nodes", Err::<String, _>("no TiKV containers found"))];
+        return vec![Check::new("nodes", Err::<String, _>(format!("no TiKV containers found; {WAY_OUT}")))];
     }
     join_all(tikv.into_iter().map(|node| async move {
         let what = format!("{} {}", node.cluster, node.name);

@@ -14,7 +14,10 @@ use crate::{
     chaos::human_bytes,
     cluster::{ClusterState, NodeConfig, NodeView, Read, StoreMetrics, StoreView},
     config::Config,
-    subject::docker::{Node, Snapshot},
+    subject::{
+        WAY_OUT,
+        docker::{Node, Snapshot},
+    },
     tui::span,
 };
 
@@ -37,6 +40,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     } else if snapshot.nodes.is_empty() {
         let scope = snapshot.looked_at(config.project.as_deref());
         output::lines([format!("no TiKV or PD containers found{scope}")]);
+        eprintln!("tikv-chaos: {WAY_OUT}");
     } else {
         table(&snapshot, &states);
     }
@@ -100,6 +104,14 @@ fn table(snapshot: &Snapshot, states: &[ClusterState]) {
         });
         let rows: Vec<_> = std::iter::once(heading.map(str::to_owned)).chain(with_store).collect();
         output::table(&rows);
+    }
+    for node in &snapshot.nodes {
+        if let Some(several) = &node.several {
+            eprintln!(
+                "tikv-chaos: {}: {several}; a fault is of all of them: node_kill, node_pause, node_stop",
+                node.name
+            );
+        }
     }
     for state in states {
         if let Some(error) = &state.pd.error {

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     cluster::{ClusterState, StoreView, assumed::UP, pd::count_states},
     config::Config,
-    subject::docker::{Health, Node, Snapshot, only_cluster},
+    subject::{
+        WAY_OUT,
+        docker::{Health, Node, Snapshot, only_cluster},
+    },
 };
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -25,7 +28,7 @@ pub async fn run(config: &Config, patience: Duration, stores: usize) -> Result<E
         said.say(config, &subject).await;
         let snapshot = subject.snapshot().await?;
         let missing = if snapshot.clusters().is_empty() {
-            vec!["there is no TiKV container".to_owned()]
+            vec![format!("there is no TiKV container; {WAY_OUT}")]
         } else {
             only_cluster(&snapshot, config.project.as_deref())?;
             let states = subject.cluster_states(&snapshot).await;

@@ -1,4 +1,4 @@
-//! Configurations of nodes as they were read last, in the state folder: a command is a program of its own, and a node that
+//! Configurations of nodes as they were read last, and what else is remembered of containers, in the state folder: a command is a program of its own, and a node that
 //! was killed or paused says nothing. One file for each container, replaced as a whole, so that programs need no lock:
 //! what two of them write is the same.
 //!
@@ -43,21 +43,35 @@ struct Kept<T> {
 impl ConfigCache {
     /// In this state folder. Nothing is made before there is something to keep.
     pub fn under(state_dir: &Path) -> Self {
-        Self { folder: Some(state_dir.join("node-config")) }
+        Self::named(state_dir, "node-config")
+    }
+
+    /// One of something else, in a folder of that name.
+    pub fn named(state_dir: &Path, name: &str) -> Self {
+        Self { folder: Some(state_dir.join(name)) }
     }
 
     /// What this life of the container said last, and when.
     pub fn load<T: DeserializeOwned>(&self, container: &str, started_at: &str) -> Option<(T, Timestamp)> {
+        let kept = self.kept(container)?;
+        (kept.started_at == started_at).then_some((kept.config, kept.read_at))
+    }
+
+    /// What the container said last, in whichever life.
+    pub fn last<T: DeserializeOwned>(&self, container: &str) -> Option<T> {
+        self.kept(container).map(|kept| kept.config)
+    }
+
+    fn kept<T: DeserializeOwned>(&self, container: &str) -> Option<Kept<T>> {
         let path = self.path(container)?;
-        let kept: Kept<T> = match read(&path) {
-            Ok(kept) => kept,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        match read(&path) {
+            Ok(kept) => Some(kept).filter(|kept: &Kept<T>| kept.container == container),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "a kept configuration cannot be used");
-                return None;
+                tracing::debug!(path = %path.display(), %error, "what was kept of a container cannot be used");
+                None
             }
-        };
-        (kept.container == container && kept.started_at == started_at).then_some((kept.config, kept.read_at))
+        }
     }
 
     /// Keeps what this life of the container says now.
@@ -163,6 +177,8 @@ mod tests {
         assert_eq!((load(&other, "c0", "tuesday"), load(&other, "c1", "monday")), (None, None));
         other.store("c0", "tuesday", &config(2), at(9));
         assert_eq!((load(&cache, "c0", "monday"), load(&cache, "c0", "tuesday")), (None, Some((config(2), at(9)))));
+        assert_eq!(cache.last::<NodeConfig>("c0"), Some(config(2)));
+        assert_eq!(cache.last::<NodeConfig>("c1"), None);
         assert_eq!(files(state.path()), ["c0.json"]);
     }
 

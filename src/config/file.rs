@@ -12,13 +12,17 @@ use toml::{
 };
 
 use super::{
+    nodes,
     option::{SETTINGS, Setting, Shape, parse_ttl},
     preset::{self, Preset},
 };
-use crate::tui::{Keymap, theme};
+use crate::{
+    subject::docker::Named,
+    tui::{Keymap, theme},
+};
 
-/// Tables that are not made of settings: what the keys do, and faults with a name.
-const TABLES: [&str; 2] = ["keys", "presets"];
+/// Tables that are not made of settings: what the keys do, faults with a name, and which containers are nodes.
+const TABLES: [&str; 3] = ["keys", "presets", "nodes"];
 
 /// A configuration file that could be used.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +40,8 @@ pub struct ConfigFile {
     pub presets: toml::Table,
     /// The faults that it names.
     pub named: Vec<Preset>,
+    /// `[nodes]`: which containers are nodes.
+    pub nodes: Vec<(String, Named)>,
 }
 
 /// What is wrong with it, and where.
@@ -100,7 +106,9 @@ impl ConfigFile {
             let start = place_in(document.get_ref(), "presets", &error.name, error.entry.as_deref());
             at(start, format!("[presets]: {error}"))
         })?;
-        Ok(Self { path: path.to_owned(), values, keys, keymap, presets, named, text })
+        let nodes = nodes::parse(&table("nodes"))
+            .map_err(|error| at(place(document.get_ref(), "nodes", &error.name), format!("[nodes]: {error}")))?;
+        Ok(Self { path: path.to_owned(), values, keys, keymap, presets, named, nodes, text })
     }
 }
 
@@ -180,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_set_is_kept_with_its_line() {
         let text = "# ours\nproject = \"lab\"\nmax_active = 1_000\npd_ca = \"pki/ca.pem\"\nread_only = true\n\
-                    ttl = \"none\"\n[keys]\nrevert = \"x\"\n[presets.slow]\ntype = \"latency\"\n";
+                    ttl = \"none\"\n[keys]\nrevert = \"x\"\n[presets.slow]\ntype = \"latency\"\n[nodes]\nkv-1 = \"tikv\"\n";
         let file = parse(text).unwrap();
         let value = |name: &str| file.values[name].clone();
         assert_eq!(value("project"), ("lab".to_owned(), 2));
@@ -189,6 +197,7 @@ mod tests {
         assert_eq!(value("read_only"), ("true".to_owned(), 5));
         assert_eq!(file.keys["revert"].as_str(), Some("x"));
         assert_eq!(file.presets["slow"]["type"].as_str(), Some("latency"));
+        assert_eq!(file.nodes, [("kv-1".to_owned(), Named::Tikv)]);
     }
 
     #[test]
@@ -222,6 +231,11 @@ mod tests {
                 "[presets.a]\ntype = \"latency\"\n\nmin = 3",
                 ":4: [presets]: a: latency has no parameter \"min\"; it takes min_ms,",
             ),
+            (
+                "[nodes]\nkv-1 = \"tikv\"\nkv-2 = \"store\"",
+                ":3: [nodes]: \"kv-2\" cannot be \"store\"; allowed: tikv, pd or ignore",
+            ),
+            ("nodes = [\"kv-1\"]", ":1: nodes must be a table"),
             ("keys.revert = \"i\"", ":1: [keys]: the key i cannot be both revert"),
         ];
         for (text, expected) in cases {

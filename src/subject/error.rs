@@ -13,6 +13,10 @@ pub enum ErrorKind {
     Failed,
 }
 
+/// How a container that is not taken for a node can be named as one, to follow a sentence that says that none was found.
+pub const WAY_OUT: &str = "one that is not recognized can be named: by the label tikv-chaos.role=tikv, by --node NAME=tikv, or \
+                           by NAME = \"tikv\" under [nodes] in the configuration";
+
 #[derive(Debug, thiserror::Error)]
 pub enum SubjectError {
     #[error("Docker is not answering at {host}: {reason} (is the daemon running, and may this user talk to it?)")]
@@ -25,7 +29,7 @@ pub enum SubjectError {
     NoTarget { name: String, known: String },
     #[error("{name:?} could be any of {candidates}; give more of the name")]
     AmbiguousTarget { name: String, candidates: String },
-    #[error("no TiKV container is running{scope}; `tikv-chaos nodes` shows what was looked at")]
+    #[error("no TiKV container is running{scope}; `tikv-chaos nodes` shows what was found; {}", WAY_OUT)]
     NoNodes { scope: String },
     #[error("there are several clusters: {clusters}; say which with --project NAME")]
     SeveralClusters { clusters: String },

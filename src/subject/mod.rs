@@ -7,7 +7,7 @@ mod error;
 mod fate;
 mod scan;
 
-pub use error::{ErrorKind, SubjectError};
+pub use error::{ErrorKind, SubjectError, WAY_OUT};
 pub use fate::{Fate, lost_words};
 pub use scan::{Foreign, Helper, Left, Looked, Mark, Marked, Scan, Unseen};
 

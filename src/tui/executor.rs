@@ -132,7 +132,7 @@ impl Executor {
         };
         let mut watchers = JoinSet::new();
         let (sender, receiver) = mpsc::channel(16);
-        watchers.spawn(docker::watch(config.project.clone(), sender));
+        watchers.spawn(docker::watch(config.project.clone(), shared.subject.identity(), sender));
         watchers.spawn(forward(receiver, shared.messages.clone()));
         let (sender, receiver) = mpsc::channel(1);
         let (look, looked) = watch::channel(false);

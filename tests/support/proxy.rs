@@ -1,7 +1,7 @@
 //! Docker's socket at another place, where it can go away and come back.
 
 use std::{
-    io,
+    io::{self, Write},
     net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
@@ -17,6 +17,7 @@ pub const DOCKER: &str = "/var/run/docker.sock";
 pub struct Proxy {
     folder: tempfile::TempDir,
     listening: Option<Listening>,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 struct Listening {
@@ -28,7 +29,7 @@ struct Listening {
 
 impl Proxy {
     pub fn start() -> Self {
-        let mut proxy = Self { folder: tempfile::tempdir().unwrap(), listening: None };
+        let mut proxy = Self { folder: tempfile::tempdir().unwrap(), listening: None, asked: Arc::default() };
         proxy.restart();
         proxy
     }
@@ -46,7 +47,7 @@ impl Proxy {
         let listener = UnixListener::bind(self.path()).unwrap();
         let (ending, open) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let accepting = std::thread::spawn({
-            let (ending, open) = (ending.clone(), open.clone());
+            let (ending, open, asked) = (ending.clone(), open.clone(), self.asked.clone());
             move || {
                 for client in listener.incoming() {
                     // What stops us connects in order to wake us.
@@ -55,11 +56,16 @@ impl Proxy {
                     }
                     let (client, docker) = (client.unwrap(), UnixStream::connect(DOCKER).unwrap());
                     open.lock().unwrap().extend([client.try_clone().unwrap(), docker.try_clone().unwrap()]);
-                    join(client, docker);
+                    join(client, docker, asked.clone());
                 }
             }
         });
         self.listening = Some(Listening { ending, accepting, open });
+    }
+
+    /// The first line of every request so far that says this.
+    pub fn asked(&self, what: &str) -> Vec<String> {
+        self.asked.lock().unwrap().iter().filter(|line| line.contains(what)).cloned().collect()
     }
 
     /// Docker is gone: nobody listens, and every connection is cut.
@@ -82,13 +88,37 @@ impl Drop for Proxy {
     }
 }
 
-/// Carries bytes both ways. One way may end before the other.
-fn join(client: UnixStream, docker: UnixStream) {
-    for (mut from, mut to) in [(client.try_clone().unwrap(), docker.try_clone().unwrap()), (docker, client)] {
-        std::thread::spawn(move || {
-            let _ = io::copy(&mut from, &mut to);
-            let _ = to.shutdown(Shutdown::Write);
-        });
+/// Carries bytes both ways, and notes what is asked. One way may end before the other.
+fn join(mut client: UnixStream, mut docker: UnixStream, asked: Arc<Mutex<Vec<String>>>) {
+    let (mut asks, to) = (client.try_clone().unwrap(), docker.try_clone().unwrap());
+    std::thread::spawn(move || {
+        let mut noting = Noting { to, asked };
+        let _ = io::copy(&mut asks, &mut noting);
+        let _ = noting.to.shutdown(Shutdown::Write);
+    });
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut docker, &mut client);
+        let _ = client.shutdown(Shutdown::Write);
+    });
+}
+
+/// Notes the first line of each request: a client here writes its head at once.
+struct Noting {
+    to: UnixStream,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Write for Noting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        if line.ends_with(b" HTTP/1.1") {
+            self.asked.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
+        }
+        self.to.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

@@ -68,7 +68,7 @@ impl TikvSubject {
         now?;
         let mut planned = planned?;
         planned.fault.set_far(held.fault.far().to_vec());
-        let mut open = self.open_but(&held.id, &snapshot);
+        let mut open = self.open_but(&held.id, &snapshot).await?;
         for other in beside.iter().filter(|other| other.id != held.id) {
             open.retain(|one| one.id != other.id);
             open.push(other.clone());

@@ -1,104 +1,45 @@
-//! Which containers are nodes, and of which cluster. Pure: Docker's answers in, nodes out.
+//! What a node is like, and of which cluster it is. Pure: Docker's answers in, nodes out.
 
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
 };
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, EndpointSettings, HealthStatusEnum,
-    MountPoint, NetworkSettings, PortMap,
+    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, HealthStatusEnum, MountPoint,
+    NetworkSettings, PortMap,
 };
 use jiff::Timestamp;
 
-use super::node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State};
+pub use super::identity::ROLE_LABEL;
+use super::{
+    identity::{PROJECT_LABEL, SERVICE_LABEL},
+    node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State},
+};
 use crate::{
     chaos::{DataMount, MountKind},
     cluster::{assumed, pd::host_and_port},
 };
 
-pub const ROLE_LABEL: &str = "tikv-chaos.role";
-/// Labels of Compose (docker/compose, pkg/api/labels.go); version 1 writes the same.
-const PROJECT_LABEL: &str = "com.docker.compose.project";
-const ONE_OFF_LABEL: &str = "com.docker.compose.oneoff";
-const SERVICE_LABEL: &str = "com.docker.compose.service";
-
-/// What tells that a container is a node, in the order of the questions asked.
-pub fn role(summary: &ContainerSummary) -> Option<Role> {
-    let label = |name: &str| summary.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
-    match label(ROLE_LABEL) {
-        Some("tikv") => return Some(Role::Tikv),
-        Some("pd") => return Some(Role::Pd),
-        // Marked as something else: a holder, or a bystander that must not be taken for a node.
-        Some(_) => return None,
-        None => {}
-    }
-    // `docker compose run`: a tool in a node's image.
-    if label(ONE_OFF_LABEL).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return None;
-    }
-    let program = summary.command.as_deref().and_then(program_of);
-    if program.is_some_and(is_tool) {
-        return None;
-    }
-    let repository = summary.image.as_deref().map(repository_end);
-    let service = label(SERVICE_LABEL);
-    if program == Some("tikv-server")
-        || repository == Some("tikv")
-        || service.is_some_and(|name| name.starts_with("tikv"))
-    {
-        return Some(Role::Tikv);
-    }
-    let is_pd = program == Some("pd-server") || repository == Some("pd") || service.is_some_and(is_pd_service);
-    is_pd.then_some(Role::Pd)
-}
-
-/// The same of one container's full answer.
-pub fn role_of(inspect: &ContainerInspectResponse) -> Option<Role> {
-    let config = inspect.config.as_ref()?;
-    let words = inspect.path.iter().chain(inspect.args.iter().flatten());
-    role(&ContainerSummary {
-        command: Some(words.map(String::as_str).collect::<Vec<_>>().join(" ")),
-        image: config.image.clone(),
-        labels: config.labels.clone(),
-        ..ContainerSummary::default()
-    })
-}
-
-/// The base name of the program that the container runs, behind an init such as tini.
-fn program_of(command: &str) -> Option<&str> {
-    const INITS: [&str; 4] = ["tini", "dumb-init", "docker-init", "catatonit"];
-    let mut words = command.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or(word));
-    let first = words.next()?;
-    if INITS.contains(&first) { words.find(|word| !word.starts_with('-')) } else { Some(first) }
-}
-
-/// `tikv-ctl` and the like, run from a node's own image, are no node.
-fn is_tool(program: &str) -> bool {
-    matches!(program, "tikv-ctl" | "pd-ctl" | "pd-recover" | "sleep")
-}
-
-/// `pd`, `pd0`, `pd-a`, but not `pdns`: two letters are too few to take whatever follows.
-fn is_pd_service(service: &str) -> bool {
-    let rest = service.strip_prefix("pd").map(|rest| rest.bytes().next());
-    rest.is_some_and(|next| next.is_none_or(|byte| !byte.is_ascii_alphabetic()))
-}
-
-/// The last part of an image's repository: `tikv` of `registry:5000/pingcap/tikv:v8.5.5@sha256:…`.
-fn repository_end(image: &str) -> &str {
-    let image = image.split('@').next().unwrap_or(image);
-    let last = image.rsplit('/').next().unwrap_or(image);
-    last.split(':').next().unwrap_or(last)
+/// What is known of the node's own process.
+#[derive(Debug, Default)]
+pub struct Runs {
+    pub args: Vec<String>,
+    /// Where there is more than one, in words: `3 tikv-server processes in one container`.
+    pub several: Option<String>,
 }
 
 /// One node from Docker's full answer. The cluster is filled in by [`group`].
-pub fn node(role: Role, inspect: &ContainerInspectResponse) -> Option<Node> {
+pub fn node(role: Role, inspect: &ContainerInspectResponse, runs: Runs) -> Option<Node> {
     let state = inspect.state.as_ref()?;
     let config = inspect.config.as_ref()?;
     let label = |name: &str| config.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
     let running = matches!(state_of(state.status), State::Running | State::Paused);
     let started_at = state.started_at.clone().unwrap_or_default();
-    let args = inspect.args.as_deref().unwrap_or_default();
+    let args = &runs.args;
+    let folder = config.working_dir.as_deref().filter(|folder| !folder.is_empty()).unwrap_or("/");
+    let config_file = first_flag(args, &[assumed::CONFIG_FLAG, assumed::CONFIG_SHORT_FLAG]);
     Some(Node {
         id: inspect.id.clone()?,
         name: inspect.name.as_deref()?.trim_start_matches('/').to_owned(),
@@ -116,16 +57,25 @@ pub fn node(role: Role, inspect: &ContainerInspectResponse) -> Option<Node> {
         networks: networks(inspect.network_settings.as_ref().and_then(|settings| settings.networks.as_ref())),
         network_mode: inspect.host_config.as_ref().and_then(|host| host.network_mode.clone()).unwrap_or_default(),
         auto_remove: inspect.host_config.as_ref().and_then(|host| host.auto_remove).unwrap_or(false),
-        data_dir: flag(args, assumed::DATA_DIR_FLAG).or_else(|| flag(args, "-s").filter(|_| role == Role::Tikv)),
+        data_dir: first_flag(args, data_dir_flags(role)),
+        config_file: config_file.map(|file| Path::new(folder).join(file).to_string_lossy().into_owned()),
         mounts: inspect.mounts.iter().flatten().filter_map(mount).collect(),
         endpoints: endpoints(role, args, inspect.network_settings.as_ref()),
+        several: runs.several,
     })
 }
 
+fn data_dir_flags(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Tikv => &[assumed::DATA_DIR_FLAG, assumed::STORE_FLAG, assumed::STORE_SHORT_FLAG],
+        Role::Pd => &[assumed::DATA_DIR_FLAG],
+    }
+}
+
 fn endpoints(role: Role, args: &[String], settings: Option<&NetworkSettings>) -> Endpoints {
-    let first = |names: &[&str]| names.iter().find_map(|name| flag(args, name));
     // PD's flags take several URLs.
-    let address = |names: &[&str]| first(names).map(|value| value.split(',').next().unwrap_or_default().to_owned());
+    let address =
+        |names: &[&str]| first_flag(args, names).map(|value| value.split(',').next().unwrap_or_default().to_owned());
     let port = |address: Option<String>| address.and_then(|address| Some(host_and_port(&address)?.1));
     let advertised = match role {
         Role::Tikv => address(&[assumed::ADVERTISE_ADDR_FLAG]),
@@ -256,13 +206,19 @@ pub fn mount(point: &MountPoint) -> Option<DataMount> {
     }
 }
 
-/// The value of a flag in either spelling: `--data-dir=/data`, `--data-dir /data`.
+/// The value of a flag in any spelling: `--data-dir=/data`, `--data-dir /data`, `-s/data`.
 fn flag(args: &[String], name: &str) -> Option<String> {
+    let is_short = name.len() == 2;
     args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix(name) {
         Some("") => args.get(at + 1).cloned(),
+        Some(rest) if is_short && rest.starts_with(['/', '.']) => Some(rest.to_owned()),
         Some(rest) => rest.strip_prefix('=').map(str::to_owned),
         None => None,
     })
+}
+
+fn first_flag(args: &[String], names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| flag(args, name)).filter(|value| !value.is_empty())
 }
 
 /// Puts every node in its cluster and in the order of the screen. Nodes without a Compose project belong together
@@ -318,40 +274,6 @@ mod tests {
     use bollard::models::PortBinding;
 
     use super::*;
-
-    fn summary(image: &str, command: &str, labels: &[(&str, &str)]) -> ContainerSummary {
-        ContainerSummary {
-            image: Some(image.into()),
-            command: Some(command.into()),
-            labels: Some(labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()),
-            ..ContainerSummary::default()
-        }
-    }
-
-    #[test]
-    fn a_node_is_told_by_label_program_image_or_service() {
-        let service = |name| [(SERVICE_LABEL, name)];
-        let cases = [
-            (summary("x", "/x", &[(ROLE_LABEL, "tikv")]), Some(Role::Tikv)),
-            (summary("x", "/x", &[(ROLE_LABEL, "pd")]), Some(Role::Pd)),
-            (summary("pingcap/tikv:v8.5.5", "/tikv-server", &[(ROLE_LABEL, "holder")]), None),
-            (summary("my/thing", "/tikv-server --addr=0.0.0.0:20160", &[]), Some(Role::Tikv)),
-            (summary("my/thing", "/bin/tini -g -- /pd-server", &[]), Some(Role::Pd)),
-            (summary("registry:5000/pingcap/tikv:v8.5.5@sha256:abc", "/entry.sh", &[]), Some(Role::Tikv)),
-            (summary("pingcap/pd", "/entry.sh", &[]), Some(Role::Pd)),
-            (summary("pingcap/tikv", "sleep infinity", &[]), None),
-            (summary("tikv-exporter", "/x", &[]), None),
-            (summary("x", "/x", &service("tikv0")), Some(Role::Tikv)),
-            (summary("x", "/x", &service("tikv-main")), Some(Role::Tikv)),
-            (summary("x", "/x", &service("pd1")), Some(Role::Pd)),
-            (summary("x", "/x", &service("pdns-server")), None),
-            (summary("pingcap/tikv", "/tikv-ctl", &[(SERVICE_LABEL, "tikv0"), (ONE_OFF_LABEL, "True")]), None),
-            (summary("sha256:0123", "/x", &[]), None),
-        ];
-        for (summary, expected) in cases {
-            assert_eq!(role(&summary), expected, "{summary:?}");
-        }
-    }
 
     #[test]
     fn where_a_node_listens_is_read_from_its_command_and_its_ports() {
@@ -435,6 +357,12 @@ mod tests {
         assert_eq!(flag(&args(&["--data-dir=/var/lib/tikv"]), "--data-dir"), Some("/var/lib/tikv".into()));
         assert_eq!(flag(&args(&["--data-dir", "/a b"]), "--data-dir"), Some("/a b".into()));
         assert_eq!(flag(&args(&["--data-dir-x=/y", "--data-dir"]), "--data-dir"), None);
+        let data_dir = |role, words: &[&str]| first_flag(&args(words), data_dir_flags(role));
+        for words in [&["--store=/d"][..], &["--store", "/d"], &["-s", "/d"], &["-s=/d"], &["-s/d"]] {
+            assert_eq!(data_dir(Role::Tikv, words), Some("/d".into()), "{words:?}");
+            assert_eq!(data_dir(Role::Pd, words), None, "{words:?}");
+        }
+        assert_eq!(data_dir(Role::Tikv, &["--data-dir="]), None);
     }
 
     fn bare(name: &str, project: Option<&str>, networks: &[&str]) -> Node {
@@ -459,8 +387,10 @@ mod tests {
             network_mode: String::new(),
             auto_remove: false,
             data_dir: None,
+            config_file: None,
             mounts: vec![],
             endpoints: Endpoints::default(),
+            several: None,
         }
     }
 

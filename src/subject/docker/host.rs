@@ -1,7 +1,7 @@
 //! The Docker host as the subject holds it: one client, one image, one holder for each life of a target.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,10 +15,11 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::{
     beside::Beside,
-    client, discovery, disk,
+    client, disk,
     engine::Engine,
     fate::fate,
     holder::Holder,
+    identity::Identity,
     image,
     node::{Node, Snapshot},
     reach::Readings,
@@ -26,14 +27,11 @@ use super::{
 };
 use crate::{
     chaos::{DataMount, Evidence, FaultMetadata, InjectionId, Metadata, network::Flavour},
-    cluster::{ClusterState, ConfigCache, NodeConfig, tls::Tls},
+    cluster::{ClusterState, ConfigCache, tls::Tls},
     holder::protocol::{Adoption, Answer, Ask, Disk},
     step::{Step, step},
     subject::SubjectError,
 };
-
-/// Where the contract's stack keeps its data.
-pub(super) const DEFAULT_DATA_DIR: &str = "/data";
 
 /// Told what takes time as it begins, and nothing once it is over.
 pub type Progress = Arc<dyn Fn(Option<&str>) + Send + Sync>;
@@ -58,16 +56,22 @@ impl Recorded {
     }
 }
 
+/// The injections that a program which runs is making now.
+pub type UnderWay = Arc<dyn Fn() -> BTreeSet<InjectionId> + Send + Sync>;
+
 /// The holder of one life of a container; locked while one is being opened.
 type Slot = Arc<Mutex<Option<Arc<Holder>>>>;
 
 pub struct Options {
     pub project: Option<String>,
+    /// Tells which containers are nodes.
+    pub identity: Arc<Identity>,
     pub image: image::Source,
     /// What talking to PD and TiKV takes where they speak TLS.
     pub tls: Option<Tls>,
     pub progress: Progress,
     pub known: Known,
+    pub under_way: UnderWay,
     /// Where the nodes' configurations are kept.
     pub configs: ConfigCache,
     /// Nothing may be changed or made.
@@ -170,7 +174,7 @@ impl TikvSubject {
         if let Some(live) = self.live() {
             return Ok(live);
         }
-        watch::snapshot(&self.docker().await?, self.options.project.as_deref()).await
+        watch::snapshot(&self.docker().await?, &self.options.identity, self.options.project.as_deref()).await
     }
 
     /// What a watch says now, where one runs beside us.
@@ -299,14 +303,8 @@ impl TikvSubject {
 
     /// The file system of a running node's data directory, and why its fill would be felt elsewhere.
     pub async fn data_disk(&self, snapshot: &Snapshot, node: &Node) -> Result<Disk, SubjectError> {
-        self.disk_at(snapshot, node, &self.data_dir(node)).await.map(|(_, found)| found)
-    }
-
-    /// Where a node keeps its data: as its command says, else as it said itself, else where the contract's stack does.
-    pub(super) fn data_dir(&self, node: &Node) -> String {
-        let kept = || self.readings.configs().load::<NodeConfig>(&node.id, &node.started_at);
-        let said = || kept()?.0.data_dir.filter(|folder| folder.starts_with('/'));
-        node.data_dir.clone().or_else(said).unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned())
+        let folder = self.data_dir(node).await?;
+        self.disk_at(snapshot, node, &folder).await.map(|(_, found)| found)
     }
 
     /// The mount under a folder of a running node, and the file system there.
@@ -403,13 +401,20 @@ impl TikvSubject {
         let Some(found) = client::container(&docker, id).await? else {
             return Ok(None);
         };
-        let Some(role) = discovery::role_of(&found) else {
+        let identity = &self.options.identity;
+        let node = identity.node(&docker, &found).await.or_else(|| identity.former_target(&found));
+        if node.is_none() {
             let name = found.name.unwrap_or_default();
             let reason =
                 format!("is said to be {}, which is no node of a TiKV cluster: left alone", &name[1.min(name.len())..]);
             return Err(SubjectError::Refused { target: metadata.target().to_owned(), reason });
-        };
-        Ok(discovery::node(role, &found))
+        }
+        Ok(node)
+    }
+
+    /// What tells which containers are nodes, for a watch that is to see the same.
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.options.identity)
     }
 }
 

@@ -145,7 +145,8 @@ impl TikvSubject {
     async fn still_there(&self, metadata: &Metadata, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
         // An injection is undone by its id, of whatever project it is.
         let docker = self.docker().await.map_err(|error| error.to_string())?;
-        let snapshot = watch::snapshot(&docker, None).await.map_err(|error| error.to_string())?;
+        let snapshot =
+            watch::snapshot(&docker, &self.options.identity, None).await.map_err(|error| error.to_string())?;
         still_there(&snapshot, metadata, known, asked)
     }
 

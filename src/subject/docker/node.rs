@@ -84,8 +84,14 @@ pub struct Node {
     pub auto_remove: bool,
     /// `--data-dir` of its command.
     pub data_dir: Option<String>,
+    /// `--config` of its command, as a path in the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<String>,
     pub mounts: Vec<DataMount>,
     pub endpoints: Endpoints,
+    /// Where more than one node runs in the container, in words: `3 tikv-server processes in one container`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub several: Option<String>,
 }
 
 /// Where a node's program listens and by what names it is known there, as far as its command and Docker say.

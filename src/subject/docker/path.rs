@@ -138,6 +138,8 @@ mod tests {
             network_mode: String::new(),
             auto_remove: false,
             data_dir: None,
+            config_file: None,
+            several: None,
             mounts: vec![],
             endpoints: Endpoints::default(),
         }

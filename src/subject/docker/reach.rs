@@ -349,6 +349,8 @@ mod tests {
             network_mode: String::new(),
             auto_remove: false,
             data_dir: None,
+            config_file: None,
+            several: None,
             mounts: vec![],
             endpoints: Endpoints {
                 published: published

@@ -61,7 +61,8 @@ impl TikvSubject {
         let engine = self.engine().await?;
         let docker = &engine.docker;
         let project = self.options.project.as_deref();
-        let (snapshot, listed) = tokio::try_join!(watch::snapshot(docker, project), helpers::list(docker))?;
+        let (snapshot, listed) =
+            tokio::try_join!(watch::snapshot(docker, &self.options.identity, project), helpers::list(docker))?;
         let (alive, down): (Vec<&Node>, Vec<&Node>) = snapshot.nodes.iter().partition(|node| is_alive(node));
         // Once, before everybody asks for it.
         let image =
@@ -110,7 +111,8 @@ impl TikvSubject {
     }
 
     async fn survey_node(&self, node: &Node) -> Result<Survey, SubjectError> {
-        surveyed(&node.name, self.ask(node, Ask::Survey { folders: self.folders(node) }).await?)
+        let folders = self.folders(node).await;
+        surveyed(&node.name, self.ask(node, Ask::Survey { folders }).await?)
     }
 
     /// Through a holder beside the volume alone.
@@ -119,7 +121,8 @@ impl TikvSubject {
             return Err(SubjectError::Holder { target: node.name.clone(), reason: "its volume is gone".into() });
         }
         let beside = Beside::Mount { mount: mount.clone(), name: node.name.clone() };
-        surveyed(&node.name, self.ask_alone(&beside, Ask::Survey { folders: self.folders(node) }).await?)
+        let folders = self.folders(node).await;
+        surveyed(&node.name, self.ask_alone(&beside, Ask::Survey { folders }).await?)
     }
 
     /// A holder that is beside no living node of ours, unless that is for somebody else to look at or it is idle.
@@ -161,10 +164,13 @@ impl TikvSubject {
         Ok(Some(Some(survey)))
     }
 
-    /// Where fill files of ours may be: the data folder, and the top of each volume.
-    fn folders(&self, node: &Node) -> Vec<String> {
-        let tops = node.mounts.iter().map(|mount| mount.destination.clone());
-        std::iter::once(self.data_dir(node)).chain(tops).collect()
+    /// Where fill files of ours may be: the data folder, where that is known, and the top of each volume.
+    async fn folders(&self, node: &Node) -> Vec<String> {
+        let data = self.data_dir(node).await;
+        if let Err(error) = &data {
+            tracing::info!(%error, "only the tops of its volumes are looked at");
+        }
+        data.into_iter().chain(node.mounts.iter().map(|mount| mount.destination.clone())).collect()
     }
 
     /// Undoes a mark.

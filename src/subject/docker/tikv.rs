@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     chaos::{
-        Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
+        Evidence, Fault, FaultMetadata, InjectionId, Metadata, Partition, Signal,
         measured::{Look, Moment, Reading},
         random, undo_commands,
     },
@@ -42,6 +42,7 @@ impl Subject for TikvSubject {
                 return Err(SubjectError::NotRunning { target: node.name, state: node.state.to_string(), what });
             }
             if chosen.iter().all(|other| other.id != node.id) {
+                self.options.identity.keep_target(&node);
                 chosen.push(node);
             }
         }
@@ -188,6 +189,18 @@ fn not_begun(error: SubjectError) -> SubjectError {
     }
 }
 
+/// Of several nodes in one container none can be hit alone: they share its network and its files.
+fn is_of_one_node(node: &Node, fault: &Fault) -> Result<(), SubjectError> {
+    let whole = matches!(fault, Fault::NodeKill { .. } | Fault::NodePause | Fault::NodeStop { .. });
+    let Some(several) = node.several.as_ref().filter(|_| !whole) else { return Ok(()) };
+    let reason = format!(
+        "runs {several}, and {} would hit all of them: only node_kill, node_pause and node_stop, which are of the whole \
+         container, are possible",
+        fault.fault_type().name()
+    );
+    Err(SubjectError::Refused { target: node.name.clone(), reason })
+}
+
 impl TikvSubject {
     /// The targets, in the order in which they were named.
     async fn chosen(&self, snapshot: &Snapshot, fault: &Fault, names: &[String]) -> Result<Vec<Node>, SubjectError> {
@@ -301,22 +314,32 @@ impl TikvSubject {
         fault: &Fault,
         parts: Vec<Part<'a>>,
     ) -> Result<Vec<Plan>, SubjectError> {
+        for node in parts.iter().map(Part::node) {
+            is_of_one_node(node, fault)?;
+        }
         let mut heard = Hearing::default();
         let (parts, known) = self.with_far_ends((snapshot, &mut heard), fault, parts).await?;
         let (first, routes) = (self.next_id(), Routes::of(snapshot));
         let group = (parts.len() > 1).then(|| first.clone());
-        let mut open = self.open_but(&first, snapshot);
+        let mut open = self.open_but(&first, snapshot).await?;
         let (mut plans, mut far) = (Vec::<Plan>::new(), Vec::new());
         for (part, offset) in parts.into_iter().zip(0..) {
             let id = InjectionId::from_number(first.number().wrapping_add(offset));
             let node = part.node();
-            let planned = match (&part, fault) {
+            if let Fault::DiskPressure { .. } = fault {
+                // What it says itself of where its data is comes before everything else.
+                heard.of(self, snapshot, node).await;
+            }
+            let mut planned = match (&part, fault) {
                 (Part::Cut(cut) | Part::FarCut(cut), _) => self.plan_cut(&id, (&routes, &known), cut).await?,
                 (Part::FarShape { of, ends, .. }, Fault::Shape { kind, impairment, scope }) => {
                     self.plan_far_shape(&id, (node, of, ends), *kind, *impairment, scope).await?
                 }
                 _ => self.plan_one(&id, (snapshot, &known), node, fault).await?,
             };
+            planned
+                .warnings
+                .extend(node.several.as_ref().map(|several| format!("{several} of {} go together", node.name)));
             let verdict = match plans.first().filter(|_| part.is_far()) {
                 Some(plan) => plan.verdict.clone(),
                 None => judged(snapshot, node, &planned, (&open, heard.of(self, snapshot, node).await)),
@@ -360,20 +383,33 @@ impl TikvSubject {
             }
             Fault::NetworkPartition { .. } => Err(SubjectError::NoPeers { target: node.name.clone() }),
             Fault::DiskPressure { fill_percent, target_path, fill_shared } => {
-                if target_path.is_none() && node.data_dir.is_none() {
-                    // It says itself where that is, if it was not asked before.
-                    self.heard_of(snapshot, node).await;
-                }
-                let folder = target_path.clone().unwrap_or_else(|| self.data_dir(node));
+                let folder = match target_path {
+                    Some(folder) => folder.clone(),
+                    None => self.data_dir(node).await?,
+                };
                 self.plan_disk(snapshot, node, *fill_percent, &folder, *fill_shared).await
             }
         }
     }
 
-    /// Every open injection but one that the nodes do not show to be over.
-    pub(super) fn open_but(&self, id: &InjectionId, snapshot: &Snapshot) -> Vec<Metadata> {
-        let open = (self.options.known)().into_iter().filter(|one| one.metadata.id != *id);
-        open.filter(|one| one.stands(snapshot)).map(|one| one.metadata).collect()
+    /// Every open injection but one that the nodes do not show to be over. Whether a node was taken out is told by what
+    /// runs: one that outlived its signal, or was started again, is not out. What is being done now counts as done.
+    pub(super) async fn open_but(&self, id: &InjectionId, snapshot: &Snapshot) -> Result<Vec<Metadata>, SubjectError> {
+        let under_way = (self.options.under_way)();
+        let mut open = Vec::new();
+        let others = (self.options.known)().into_iter().filter(|one| one.metadata.id != *id && one.stands(snapshot));
+        for one in others.map(|one| one.metadata) {
+            let node = snapshot.by_id(&one.container_id).filter(|node| node.is_running());
+            let of_state = one.evidence() == Evidence::State && !under_way.contains(&one.id);
+            let counts = match node.filter(|_| of_state) {
+                Some(node) => self.options.identity.has_lost_its_node(&self.docker().await?, node).await,
+                None => true,
+            };
+            if counts {
+                open.push(one);
+            }
+        }
+        Ok(open)
     }
 
     /// Whether it was made through another daemon than ours.

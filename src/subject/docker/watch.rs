@@ -4,11 +4,16 @@
 //! a cheap list now and then (not a call per container) shows that the daemon still answers. Where events pour, what they
 //! name is gathered for a moment and asked for once.
 
-use std::{collections::BTreeMap, collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
 
 use bollard::{
     Docker,
-    models::{EventMessage, EventMessageTypeEnum},
+    models::{ContainerSummary, EventMessage, EventMessageTypeEnum},
     query_parameters::EventsOptionsBuilder,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -20,7 +25,8 @@ use tokio::{
 
 use super::{
     client, discovery, engine,
-    node::{Node, Role, Snapshot},
+    identity::Identity,
+    node::{Node, Snapshot},
 };
 use crate::subject::SubjectError;
 
@@ -49,9 +55,9 @@ pub enum Live {
 
 /// Tells `sender` of every change, for as long as somebody listens. Never ends by itself: a daemon that goes away is
 /// a state, not an error.
-pub async fn watch(project: Option<String>, sender: mpsc::Sender<Live>) {
+pub async fn watch(project: Option<String>, identity: Arc<Identity>, sender: mpsc::Sender<Live>) {
     loop {
-        let Err(error) = follow(project.as_deref(), &sender).await else { return };
+        let Err(error) = follow(project.as_deref(), &identity, &sender).await else { return };
         let reason = match error {
             SubjectError::NoDocker { reason, .. } => reason,
             other => other.to_string(),
@@ -68,12 +74,12 @@ pub async fn watch(project: Option<String>, sender: mpsc::Sender<Live>) {
 }
 
 /// Follows one connection to its end, which is an error; `Ok` when nobody listens any more.
-async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<(), SubjectError> {
+async fn follow(project: Option<&str>, identity: &Identity, sender: &mpsc::Sender<Live>) -> Result<(), SubjectError> {
     let docker = client::connect().await?;
     let engine = engine::title(&client::ask("ask the version of", "Docker", docker.version()).await?);
     // Docker tells again what happened since shortly before the list, so that nothing falls between the two.
     let mut events = std::pin::pin!(docker.events(Some(event_filter())).ready_chunks(AT_ONCE));
-    let mut known = Known { nodes: list_nodes(&docker).await? };
+    let mut known = Known::list(&docker, identity).await?;
     let mut named = Named::new();
     let mut asked = Instant::now();
     let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
@@ -100,12 +106,21 @@ async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<()
                 None => return Err(SubjectError::NoDocker { host: client::host(), reason: "it closed the event stream".into() }),
             },
             () = sleep_until(asked + GATHER), if !named.is_empty() => {
-                known.refresh(&docker, std::mem::take(&mut named)).await?;
+                known.refresh(&docker, identity, std::mem::take(&mut named)).await?;
                 asked = Instant::now();
             }
-            _ = recheck.tick() => known.recheck(&docker).await?,
+            () = starting(identity) => named.extend(identity.due().into_iter().map(|id| (id, false))),
+            _ = recheck.tick() => known.recheck(&docker, identity).await?,
             () = sender.closed() => return Ok(()),
         }
+    }
+}
+
+/// Until a container is due that may still be starting its node.
+async fn starting(identity: &Identity) {
+    match identity.next() {
+        Some(next) => sleep_until(next).await,
+        None => pending().await,
     }
 }
 
@@ -147,21 +162,51 @@ fn note(named: &mut Named, event: &EventMessage) {
     *named.entry(id.clone()).or_default() |= destroyed;
 }
 
-/// The nodes by id.
+/// What was found, by id.
 struct Known {
     nodes: BTreeMap<String, Node>,
+    /// Containers that were looked at and are no nodes.
+    others: BTreeSet<String>,
 }
 
 impl Known {
+    /// All there are now.
+    async fn list(docker: &Docker, identity: &Identity) -> Result<Self, SubjectError> {
+        let found = client::containers(docker, &HashMap::new()).await?;
+        let candidates: Vec<String> = candidates(&found, identity).map(str::to_owned).collect();
+        let mut known = Self { nodes: BTreeMap::new(), others: BTreeSet::new() };
+        known.take(inspect_all(docker, identity, candidates).await?);
+        let there: BTreeSet<&str> = found.iter().filter_map(|one| one.id.as_deref()).collect();
+        identity.retain(|id| there.contains(id));
+        Ok(known)
+    }
+
+    fn take(&mut self, found: Vec<(String, Option<Node>)>) {
+        for (id, node) in found {
+            match node {
+                Some(node) => {
+                    self.others.remove(&id);
+                    self.nodes.insert(id, node);
+                }
+                None => {
+                    self.nodes.remove(&id);
+                    self.others.insert(id);
+                }
+            }
+        }
+    }
+
     fn snapshot(&self) -> Snapshot {
         discovery::group(self.nodes.values().cloned().collect())
     }
 
     /// Asks again for the containers that events were about, if they are or may be nodes.
-    async fn refresh(&mut self, docker: &Docker, named: Named) -> Result<(), SubjectError> {
+    async fn refresh(&mut self, docker: &Docker, identity: &Identity, named: Named) -> Result<(), SubjectError> {
         let (gone, there): (Vec<_>, Vec<_>) = named.into_iter().partition(|(_, destroyed)| *destroyed);
         for (id, _) in gone {
             self.nodes.remove(&id);
+            self.others.remove(&id);
+            identity.forget(&id);
         }
         let new: Vec<&str> =
             there.iter().map(|(id, _)| id.as_str()).filter(|id| !self.nodes.contains_key(*id)).collect();
@@ -169,60 +214,55 @@ impl Known {
             true => Vec::new(),
             false => client::containers(docker, &HashMap::from([("id", new)])).await?,
         };
-        let roles: HashMap<&str, Role> =
-            found.iter().filter_map(|one| Some((one.id.as_deref()?, discovery::role(one)?))).collect();
-        let role = |id: &str| self.nodes.get(id).map(|node| node.role).or_else(|| roles.get(id).copied());
-        let there: Vec<(String, Role)> = there.iter().filter_map(|(id, _)| Some((id.clone(), role(id)?))).collect();
-        for (id, node) in inspect_all(docker, there).await? {
-            match node {
-                Some(node) => self.nodes.insert(id, node),
-                None => self.nodes.remove(&id),
-            };
-        }
+        let new: BTreeSet<&str> = candidates(&found, identity).collect();
+        let is_meant = |id: &str| self.nodes.contains_key(id) || new.contains(id);
+        let asked = there.iter().map(|(id, _)| id).filter(|id| is_meant(id)).cloned().collect();
+        let found = inspect_all(docker, identity, asked).await?;
+        self.take(found);
         Ok(())
     }
 
     /// Compares the list's states with ours, and starts afresh where they differ.
-    async fn recheck(&mut self, docker: &Docker) -> Result<(), SubjectError> {
+    async fn recheck(&mut self, docker: &Docker, identity: &Identity) -> Result<(), SubjectError> {
         let found = client::containers(docker, &HashMap::new()).await?;
+        let of_others = |id: &str| self.others.contains(id);
         let listed: BTreeMap<String, String> = found
             .iter()
-            .filter(|one| discovery::role(one).is_some())
+            .filter(|one| one.id.as_deref().is_some_and(|id| !of_others(id)) && identity.may_be_node(one))
             .filter_map(|one| Some((one.id.clone()?, one.state.map(|state| state.to_string())?)))
             .collect();
         let ours = self.nodes.iter().map(|(id, node)| (id.clone(), node.state.to_string()));
         if listed != ours.collect() {
             tracing::info!("the list differs from what the events told: asking for everything");
-            self.nodes = list_nodes(docker).await?;
+            *self = Self::list(docker, identity).await?;
         }
         Ok(())
     }
 }
 
-/// All nodes there are now.
-pub async fn snapshot(docker: &Docker, project: Option<&str>) -> Result<Snapshot, SubjectError> {
-    let nodes = list_nodes(docker).await?;
-    Ok(discovery::group(nodes.into_values().collect()).only(project))
+/// The containers of a list that are or may be nodes.
+fn candidates<'a>(found: &'a [ContainerSummary], identity: &Identity) -> impl Iterator<Item = &'a str> {
+    found.iter().filter(|one| identity.may_be_node(one)).filter_map(|one| one.id.as_deref())
 }
 
-async fn list_nodes(docker: &Docker) -> Result<BTreeMap<String, Node>, SubjectError> {
-    let found = client::containers(docker, &HashMap::new()).await?;
-    let candidates = found.into_iter().filter_map(|one| Some((discovery::role(&one)?, one.id?)));
-    let found = inspect_all(docker, candidates.map(|(role, id)| (id, role)).collect()).await?;
-    Ok(found.into_iter().filter_map(|(id, node)| Some((id, node?))).collect())
+/// All nodes there are now.
+pub async fn snapshot(docker: &Docker, identity: &Identity, project: Option<&str>) -> Result<Snapshot, SubjectError> {
+    let known = Known::list(docker, identity).await?;
+    Ok(known.snapshot().only(project))
 }
 
 /// Each request is made when its turn comes: one that waits takes some 25 kB.
-async fn inspect_all(docker: &Docker, asked: Vec<(String, Role)>) -> Result<Vec<(String, Option<Node>)>, SubjectError> {
-    let one = |(id, role): (String, Role)| async move {
-        let node = inspect(docker, &id, role).await?;
+async fn inspect_all(
+    docker: &Docker,
+    identity: &Identity,
+    asked: Vec<String>,
+) -> Result<Vec<(String, Option<Node>)>, SubjectError> {
+    let one = |id: String| async move {
+        let node = match client::container(docker, &id).await? {
+            Some(found) => identity.node(docker, &found).await,
+            None => None,
+        };
         Ok::<_, SubjectError>((id, node))
     };
     stream::iter(asked).map(one).buffer_unordered(ASKED_AT_ONCE).try_collect().await
-}
-
-/// The node as it is now; `None` if it is gone.
-pub async fn inspect(docker: &Docker, id: &str, role: Role) -> Result<Option<Node>, SubjectError> {
-    let found = client::container(docker, id).await?;
-    Ok(found.and_then(|answer| discovery::node(role, &answer)))
 }

@@ -26,6 +26,8 @@ fn node(name: &str, ip: &str, published: &[(&str, u16, u16)], addresses: &[&str]
         network_mode: "net".into(),
         auto_remove: false,
         data_dir: None,
+        config_file: None,
+        several: None,
         mounts: vec![],
         endpoints: Endpoints {
             published: published.collect(),

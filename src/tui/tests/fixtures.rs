@@ -64,6 +64,8 @@ pub fn node(cluster: &str, name: &str, role: Role, last: u8) -> Node {
         networks: vec![Network { name: format!("{cluster}_default"), ips, link_local: None }],
         network_mode: format!("{cluster}_default"),
         data_dir: Some("/data".into()),
+        config_file: None,
+        several: None,
         mounts: Vec::new(),
         endpoints: docker::Endpoints::default(),
     }

@@ -15,6 +15,9 @@ use crate::tui::{
     text::{fit, fit_end},
 };
 
+/// Short enough for 80 columns.
+const WAY_OUT: &str = "Not recognized? Label tikv-chaos.role=tikv, --node NAME=tikv, or [nodes].";
+
 enum Row<'a> {
     Cluster(&'a str),
     Node(usize),
@@ -93,7 +96,11 @@ pub fn table(pen: &mut Pen, area: Rect, title: u16) {
                 let scope = snapshot.looked_at(model.options.project.as_deref());
                 pen.glyphs.clean(&format!("No TiKV node{scope}.")).into_owned()
             }
-            _ => "No TiKV node is there. Start a cluster, and it will appear here.".to_owned(),
+            _ => {
+                let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+                pen.line(below, Span::styled(fit(pen.glyphs, WAY_OUT, usize::from(area.width)), pen.theme.dim()));
+                "No TiKV node is there. Start a cluster, and it will appear here.".to_owned()
+            }
         };
         return pen.line(area, Span::styled(fit(pen.glyphs, &text, usize::from(area.width)), pen.theme.dim()));
     }

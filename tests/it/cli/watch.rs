@@ -1,6 +1,7 @@
 //! `watch`: one document or line for each change, until its reader or a signal ends it.
 
 use std::{
+    collections::BTreeSet,
     io::BufReader,
     process::{Child, ChildStdout, Stdio},
     sync::Arc,
@@ -101,10 +102,12 @@ async fn screen_reader_polls_only_on_demand_and_ends_with_receiver() {
     let fake = Fake::start(1, 1);
     let options = Options {
         project: Some(fake.project.clone()),
+        identity: Arc::default(),
         image: Source::Ready("none".into()),
         tls: None,
         progress: Arc::new(|_| {}),
         known: Arc::new(Vec::new),
+        under_way: Arc::new(BTreeSet::new),
         configs: ConfigCache::default(),
         read_only: false,
     };

@@ -26,6 +26,12 @@ pub const ADVERTISE_ADDR_FLAG: &str = "--advertise-addr";
 pub const STATUS_ADDR_FLAG: &str = "--status-addr";
 pub const ADVERTISE_STATUS_ADDR_FLAG: &str = "--advertise-status-addr";
 pub const DATA_DIR_FLAG: &str = "--data-dir";
+/// TiKV's other spellings of it.
+pub const STORE_FLAG: &str = "--store";
+pub const STORE_SHORT_FLAG: &str = "-s";
+/// TiKV's and PD's.
+pub const CONFIG_FLAG: &str = "--config";
+pub const CONFIG_SHORT_FLAG: &str = "-C";
 pub const CLIENT_URLS_FLAG: &str = "--client-urls";
 pub const ADVERTISE_CLIENT_URLS_FLAG: &str = "--advertise-client-urls";
 pub const ADVERTISE_PEER_URLS_FLAG: &str = "--advertise-peer-urls";

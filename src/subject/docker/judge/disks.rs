@@ -78,7 +78,7 @@ enum Holds {
 impl Holds {
     fn of(node: &Node, config: Option<&NodeConfig>, mount: &DataMount) -> Self {
         let on = |folder: Option<&str>| folder.and_then(|folder| node.mount_of(folder));
-        let data = on(node.data_dir.as_deref().or_else(|| config?.data_dir.as_deref()));
+        let data = on(config.and_then(|config| config.data_dir.as_deref()).or(node.data_dir.as_deref()));
         let raft_log = on(config.and_then(|config| config.raft_dir.as_deref()));
         if raft_log == Some(mount) && data.is_some_and(|data| data != mount) { Self::RaftLog } else { Self::Data }
     }

@@ -39,6 +39,8 @@ fn node(number: u8) -> Node {
         network_mode: "demo".into(),
         auto_remove: false,
         data_dir: None,
+        config_file: None,
+        several: None,
         mounts: vec![mount(&name, "/data"), mount("logs", "/raft")],
         endpoints: Endpoints::default(),
         name,
