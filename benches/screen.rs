@@ -290,7 +290,9 @@ fn node(number: usize, nodes: usize) -> Node {
             ips: vec![[172, 28, (number / 250) as u8, (number % 250) as u8].into()],
         }],
         network_mode: "lab".into(),
+        network_of: None,
         auto_remove: false,
+        memory: vec![],
         data_dir: Some("/data".into()),
         mounts: Vec::new(),
         endpoints: Endpoints::default(),
@@ -358,6 +360,7 @@ fn loaded(nodes: usize, injections: usize) -> Loaded {
             daemon_id: None,
             group: None,
             holder_image: None,
+            before: None,
         };
         Injection {
             state: Life::Active,

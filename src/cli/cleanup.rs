@@ -31,12 +31,17 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     }
     let (outcome, note) = match &cleaned {
         Cleaned::Clean => ("clean", None),
+        Cleaned::Back(how) => ("clean", Some(how)),
         Cleaned::Lost(how) => ("lost", Some(how)),
     };
     if config.json {
         output::document(&json!({ "id": metadata.id, "outcome": outcome, "note": note }));
     } else {
-        let how = note.map_or_else(|| "read back and gone".to_owned(), |how| format!("nothing left to undo: {how}"));
+        let how = match &cleaned {
+            Cleaned::Clean => "read back and gone".to_owned(),
+            Cleaned::Back(how) => format!("read back and gone; {how}"),
+            Cleaned::Lost(how) => format!("nothing left to undo: {how}"),
+        };
         output::lines([format!("{} {} on {}: {how}", metadata.id, metadata.fault_type(), metadata.target())]);
     }
     Ok(ExitCode::SUCCESS)

@@ -67,8 +67,14 @@ pub fn sort(loaded: &Loaded, scan: Scan, reach: Reach) -> Recovery {
         }
     }
     let did_it = |stopped: &String| {
-        let ours =
-            |one: &Injection| one.metadata.evidence() == Evidence::State && one.metadata.container_id == *stopped;
+        // What shares a taken-out node's network may end with it.
+        let joined = |one: &Injection| {
+            let mut joined = one.metadata.before.iter().flat_map(|before| &before.joined);
+            joined.any(|one| one.container_id == *stopped)
+        };
+        let ours = |one: &Injection| {
+            one.metadata.evidence() == Evidence::State && (one.metadata.container_id == *stopped || joined(one))
+        };
         open.iter().any(|(_, injection)| ours(injection))
     };
     recovery.foreign = scan.foreign.into_iter().filter(|one| !one.stopped.as_ref().is_some_and(did_it)).collect();
@@ -124,6 +130,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: None,
+            before: None,
         }
     }
 

@@ -29,14 +29,13 @@ pub(super) struct Planned {
     pub(super) disk: Option<DiskBefore>,
 }
 
-pub(super) fn plan_kill(client: &str, node: &Node, signal: Signal) -> Result<Planned, SubjectError> {
-    will_stay(node)?;
-    Ok(Planned {
+pub(super) fn plan_kill(client: &str, node: &Node, signal: Signal) -> Planned {
+    Planned {
         fault: FaultMetadata::NodeKill { target_container: node.name.clone(), signal },
         commands: vec![Command::new(client, ["kill", "--signal", signal.name(), &node.name])],
         warnings: Vec::new(),
         disk: None,
-    })
+    }
 }
 
 pub(super) fn plan_pause(client: &str, node: &Node) -> Planned {
@@ -48,22 +47,21 @@ pub(super) fn plan_pause(client: &str, node: &Node) -> Planned {
     }
 }
 
-pub(super) fn plan_stop(client: &str, node: &Node, timeout_s: u64) -> Result<Planned, SubjectError> {
-    will_stay(node)?;
-    Ok(Planned {
+pub(super) fn plan_stop(client: &str, node: &Node, timeout_s: u64) -> Planned {
+    Planned {
         fault: FaultMetadata::NodeStop { target_container: node.name.clone(), timeout_s },
         commands: vec![Command::new(client, ["stop", "--time", &timeout_s.to_string(), &node.name])],
         warnings: Vec::new(),
         disk: None,
-    })
+    }
 }
 
-fn will_stay(node: &Node) -> Result<(), SubjectError> {
-    if !node.auto_remove {
-        return Ok(());
+/// Why nothing can be done to the node's network alone, if so.
+fn has_own_network(node: &Node) -> Result<(), SubjectError> {
+    match node.shares_network() {
+        Some(reason) => Err(SubjectError::Refused { target: node.name.clone(), reason }),
+        None => Ok(()),
     }
-    let reason = "was started with --rm: Docker would remove it, and its anonymous volumes, as soon as it ends";
-    Err(SubjectError::Refused { target: node.name.clone(), reason: reason.to_owned() })
 }
 
 /// The target's namespace as its holder shows it.
@@ -89,9 +87,7 @@ pub(super) struct Cutting<'a> {
 
 impl TikvSubject {
     async fn namespace(&self, node: &Node) -> Result<Namespace, SubjectError> {
-        if let Some(reason) = node.shares_network() {
-            return Err(SubjectError::Refused { target: node.name.clone(), reason: reason.to_owned() });
-        }
+        has_own_network(node)?;
         match self.ask(node, Ask::Hello).await? {
             Answer::Hello { flavour, interfaces, .. } => Ok(Namespace { flavour, interfaces }),
             other => Err(odd_answer(node, &other)),
@@ -173,13 +169,24 @@ impl TikvSubject {
     /// One node's part of a partition.
     pub(super) async fn plan_cut(&self, id: &InjectionId, cutting: Cutting<'_>) -> Result<Planned, SubjectError> {
         let Cutting { node, peers, direction, reject } = cutting;
+        has_own_network(node)?;
+        // What is between nodes of one network namespace passes no rule of another's.
+        let (beside, peers): (Vec<&Node>, Vec<&Node>) =
+            peers.into_iter().partition(|peer| peer.place() == node.place());
         let (reachable, silent): (Vec<&Node>, Vec<&Node>) =
             peers.into_iter().partition(|peer| peer.ips().next().is_some());
         let mut target_ips: Vec<IpAddr> = reachable.iter().flat_map(|peer| peer.ips()).collect();
         target_ips.sort_unstable();
         target_ips.dedup();
+        let mut warnings: Vec<String> = silent.iter().map(|peer| not_cut_off(peer)).collect();
+        warnings
+            .extend(beside.iter().map(|peer| format!("{} shares its network and is not cut off from it", peer.name)));
         if target_ips.is_empty() {
-            return Err(SubjectError::NoPeers { target: node.name.clone() });
+            if warnings.is_empty() {
+                return Err(SubjectError::NoPeers { target: node.name.clone() });
+            }
+            let reason = format!("has no peer that it could be cut off from: {}", warnings.join("; "));
+            return Err(SubjectError::Refused { target: node.name.clone(), reason });
         }
         let namespace = self.namespace(node).await?;
         let fault = FaultMetadata::NetworkPartition {
@@ -192,9 +199,7 @@ impl TikvSubject {
         };
         let network = NetworkFault::Drop(Cut { ips: target_ips, direction, reject });
         let mut planned = self.planned_network(id, node, fault, network).await?;
-        planned.warnings.extend(silent.iter().map(|peer| {
-            format!("{} is {} and has no address now; it is not cut off if it starts meanwhile", peer.name, peer.state)
-        }));
+        planned.warnings.extend(warnings);
         Ok(planned)
     }
 
@@ -235,6 +240,18 @@ impl TikvSubject {
         };
         let disk = DiskBefore { total: found.total, available: found.available, shared: found.shared };
         Ok(Planned { fault, commands: vec![command], warnings: fill.warnings, disk: Some(disk) })
+    }
+}
+
+/// Why no rule names the peer.
+fn not_cut_off(peer: &Node) -> String {
+    let name = &peer.name;
+    if peer.is_on_host() {
+        return format!("{name} uses the Docker host's own network and has no address of its own to be cut off from");
+    }
+    match &peer.network_of {
+        Some(owner) if owner.lost => format!("{name} has lost its network, {}'s, and has no address now", owner.name),
+        _ => format!("{name} is {} and has no address now; it is not cut off if it starts meanwhile", peer.state),
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{
 
 /// The filter, and what should be known of it, for a fault of `node`.
 pub(super) fn filter(cluster: &Snapshot, node: &Node, scope: &Scope) -> Result<(Filter, Vec<String>), SubjectError> {
-    let others = || cluster.nodes.iter().filter(|other| other.id != node.id);
+    // What is between nodes of one network namespace passes no interface of it.
+    let others = || cluster.nodes.iter().filter(|other| other.place() != node.place());
     let mut peers: BTreeSet<IpAddr> = BTreeSet::new();
     let mut warnings = Vec::new();
     let mut clients = false;
@@ -31,12 +32,23 @@ pub(super) fn filter(cluster: &Snapshot, node: &Node, scope: &Scope) -> Result<(
                     peers.insert(ip);
                     continue;
                 }
-                Err(_) => vec![target::find(cluster, word)?],
+                Err(_) => match target::find(cluster, word)? {
+                    beside if beside.place() == node.place() && beside.id != node.id => {
+                        let why = format!("{} shares its network: nothing between them is meant", beside.name);
+                        warnings.push(why);
+                        continue;
+                    }
+                    found => vec![found],
+                },
             },
         };
         if meant.is_empty() {
             warnings.push(format!("{} has no other node that is meant by {word}", node.name));
         }
+        let met = |other: &&Node| meant.iter().any(|peer| peer.place() == other.place() && peer.id != other.id);
+        let by_the_way = others().filter(|other| meant.iter().all(|peer| peer.id != other.id)).filter(met);
+        warnings
+            .extend(by_the_way.map(|other| format!("{} has the address of one that is meant by {word}", other.name)));
         let silent = meant.iter().filter(|peer| peer.ips().next().is_none());
         warnings.extend(silent.map(|peer| format!("{} is {} and has no address now", peer.name, peer.state)));
         peers.extend(meant.iter().flat_map(|peer| peer.ips()));

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::{
     act::{is_alive, unexpected},
+    around,
     beside::Beside,
     client, helpers,
     host::TikvSubject,
     judge::{self, Knowledge},
     node::{Node, Role, Snapshot},
     plan::{Cutting, Planned, plan_kill, plan_pause, plan_stop},
-    target,
+    shared, target,
 };
 use crate::{
     chaos::{
@@ -21,7 +22,7 @@ use crate::{
     },
     cluster::ClusterState,
     holder::protocol::{Answer, Ask, Cause},
-    safety::{self, Verdict},
+    safety::{self, Reason, Verdict},
     subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError},
 };
 
@@ -291,17 +292,27 @@ impl TikvSubject {
         let first = self.next_id();
         let group = (parts.len() > 1).then(|| first.clone());
         let mut open = self.open_but(&first);
+        let mut running = None;
+        // Of an act the last verdict of the worst is shown: it says what the others say too.
+        let mut reasons: Vec<Reason> = Vec::new();
         let mut plans = Vec::new();
         for (part, offset) in parts.into_iter().zip(0..) {
             let id = InjectionId::from_number(first.number().wrapping_add(offset));
-            let (node, planned) = match part {
+            let (node, mut planned) = match part {
                 Part::Whole(node) => (node, self.plan_one(&id, snapshot, node, fault).await?),
                 Part::Cut { node, peers, direction, reject } => {
                     (node, self.plan_cut(&id, Cutting { node, peers, direction, reject }).await?)
                 }
             };
             let heard = self.heard_of(snapshot, node).await;
-            let verdict = judged(snapshot, node, &planned, (&open, &heard));
+            if running.is_none() && around::matters(&planned.fault) {
+                running = Some(shared::running(&self.docker().await?).await?);
+            }
+            let listed = running.as_deref().unwrap_or_default();
+            let around = self.around((snapshot, node), &planned.fault, listed, &open).await?;
+            reasons.extend(around.reasons);
+            let verdict = judged(snapshot, node, &planned, (&open, &heard)).with(reasons.clone());
+            planned.warnings.extend(around.warnings);
             let metadata = Metadata {
                 fault: planned.fault,
                 id,
@@ -310,6 +321,7 @@ impl TikvSubject {
                 daemon_id: Some(self.daemon().await?),
                 group: group.clone(),
                 holder_image: self.image.get().cloned(),
+                before: around.before,
             };
             open.push(metadata.clone());
             let undo = undo_commands(&metadata);
@@ -327,9 +339,9 @@ impl TikvSubject {
     ) -> Result<Planned, SubjectError> {
         let client = self.engine().await?.client();
         match fault {
-            Fault::NodeKill { signal } => plan_kill(client, node, *signal),
+            Fault::NodeKill { signal } => Ok(plan_kill(client, node, *signal)),
             Fault::NodePause => Ok(plan_pause(client, node)),
-            Fault::NodeStop { timeout_s } => plan_stop(client, node, *timeout_s),
+            Fault::NodeStop { timeout_s } => Ok(plan_stop(client, node, *timeout_s)),
             Fault::Shape { kind, impairment, scope } => {
                 self.plan_shape(id, (snapshot, node), *kind, *impairment, scope).await
             }
@@ -383,9 +395,15 @@ pub(super) fn judged(
     (open, heard): (&[Metadata], &[ClusterState]),
 ) -> Verdict {
     let cluster = heard.iter().find(|state| state.cluster == node.cluster);
-    let known = Knowledge { open, cluster };
-    let situation = judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known);
-    safety::judge(&situation)
+    let of = |node: &Node, shares_targets_network: bool| {
+        let known = Knowledge { open, cluster, shares_targets_network };
+        safety::judge(&judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known))
+    };
+    let verdict = of(node, false);
+    match judge::other_kind(snapshot, node, &planned.fault).map(|other| of(other, true)) {
+        Some(other) => Verdict::together(&[&verdict, &other]).unwrap_or(verdict),
+        None => verdict,
+    }
 }
 
 fn by_seed(snapshot: &Snapshot, seed: u32) -> Result<(Node, usize), SubjectError> {

@@ -21,6 +21,7 @@ use tokio::{
 use super::{
     client, discovery, engine,
     node::{Node, Role, Snapshot},
+    shared,
 };
 use crate::subject::SubjectError;
 
@@ -158,7 +159,15 @@ impl Known {
     }
 
     /// Asks again for the containers that events were about, if they are or may be nodes.
-    async fn refresh(&mut self, docker: &Docker, named: Named) -> Result<(), SubjectError> {
+    async fn refresh(&mut self, docker: &Docker, mut named: Named) -> Result<(), SubjectError> {
+        // What happens to a network's owner happens to the nodes that have joined it.
+        let joined = self.nodes.values().filter(|node| {
+            let owner = node.network_of.as_ref().map(|owner| owner.id.as_str());
+            owner.into_iter().chain(node.joins()).any(|id| named.contains_key(id))
+        });
+        for id in joined.map(|node| node.id.clone()).collect::<Vec<_>>() {
+            named.entry(id).or_default();
+        }
         let (gone, there): (Vec<_>, Vec<_>) = named.into_iter().partition(|(_, destroyed)| *destroyed);
         for (id, _) in gone {
             self.nodes.remove(&id);
@@ -224,5 +233,8 @@ async fn inspect_all(docker: &Docker, asked: Vec<(String, Role)>) -> Result<Vec<
 /// The node as it is now; `None` if it is gone.
 pub async fn inspect(docker: &Docker, id: &str, role: Role) -> Result<Option<Node>, SubjectError> {
     let found = client::container(docker, id).await?;
-    Ok(found.and_then(|answer| discovery::node(role, &answer)))
+    match found.and_then(|answer| discovery::node(role, &answer)) {
+        Some(node) => shared::complete(docker, node).await.map(Some),
+        None => Ok(None),
+    }
 }
