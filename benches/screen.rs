@@ -291,7 +291,9 @@ fn node(number: usize, nodes: usize) -> Node {
             link_local: None,
         }],
         network_mode: "lab".into(),
+        network_of: None,
         auto_remove: false,
+        memory: vec![],
         data_dir: Some("/data".into()),
         config_file: None,
         several: None,
@@ -361,6 +363,7 @@ fn loaded(nodes: usize, injections: usize) -> Loaded {
             daemon_id: None,
             group: None,
             holder_image: None,
+            before: None,
         };
         Injection {
             state: Life::Active,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, InjectionId, Params, Partition, Shaped, Signal, Value,
+    Before, FaultType, InjectionId, Params, Partition, Shaped, Signal, Value,
     network::{Cut, Delay, Direction, Distribution, Flavour, NetworkFault, Ppm, Shape},
     shaped,
 };
@@ -35,6 +35,9 @@ pub struct Metadata {
     /// The image that holds `tc`, `iptables` and `rm`, for the undo by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder_image: Option<String>,
+    /// What a node was like before it was taken out. Records of former versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
 }
 
 /// What was done, by type.
@@ -427,6 +430,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: None,
+            before: None,
         }
     }
 

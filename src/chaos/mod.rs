@@ -4,6 +4,7 @@
 //! elsewhere, so that it can be shown before it runs and tested without either.
 
 mod again;
+mod before;
 mod command;
 mod fault;
 mod id;
@@ -17,6 +18,7 @@ mod shaped;
 mod trust;
 mod undo;
 
+pub use before::{Before, Joined, Well};
 pub use command::{Command, shell_quote};
 pub use fault::{Fault, Scope, Signal};
 pub use id::InjectionId;

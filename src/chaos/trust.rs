@@ -57,9 +57,13 @@ impl Metadata {
         if !is_docker_name(self.target()) {
             return bad("a node's name", self.target());
         }
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if self.container_id.is_empty() || self.container_id.len() > 64 || !self.container_id.bytes().all(is_hex) {
-            return bad("a container's id", &self.container_id);
+        let joined = || self.before.iter().flat_map(|before| &before.joined);
+        if let Some(one) = joined().find(|one| !is_docker_name(&one.name)) {
+            return bad("a node's name", &one.name);
+        }
+        let mut ids = joined().map(|one| &one.container_id).chain([&self.container_id]);
+        if let Some(id) = ids.find(|id| !is_container_id(id)) {
+            return bad("a container's id", id);
         }
         match &self.holder_image {
             Some(image) if !is_image_name(image) => bad("an image's name", image),
@@ -113,6 +117,11 @@ fn check_mount(mount: &DataMount) -> Result<(), String> {
 fn is_docker_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+fn is_container_id(id: &str) -> bool {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (1..=64).contains(&id.len()) && id.bytes().all(is_hex)
 }
 
 /// The kernel's own rule (dev_valid_name, net/core/dev.c), and no name that a tool would take for an option.
@@ -185,8 +194,15 @@ mod tests {
             "mount": { "kind": "volume", "source": "V_a.b-1", "destination": "/a 'b' \"c\", $d" } })
     }
 
+    fn kill() -> Value {
+        json!({ "chaos_type": "node_kill", "target_container": "a", "signal": "SIGKILL", "id": "00000001",
+            "container_id": "c0ffee", "container_started_at": "", "before": { "healthy": true, "answered": false,
+            "joined": [{ "name": "b", "container_id": "c1", "container_started_at": "", "healthy": true }] } })
+    }
+
     #[test]
     fn what_we_write_ourselves_passes() {
+        assert_eq!(check(kill()), Ok(()));
         assert_eq!(check(latency()), Ok(()));
         assert_eq!(check(disk()), Ok(()));
         assert_eq!(check(loss()), Ok(()));
@@ -205,6 +221,8 @@ mod tests {
             (latency(), "/container_id", "../images"),
             (latency(), "/container_id", "c0/json?x="),
             (latency(), "/container_id", ""),
+            (kill(), "/before/joined/0/container_id", "../images"),
+            (kill(), "/before/joined/0/name", "--force"),
             (latency(), "/interface", "eth0; reboot"),
             (latency(), "/interfaces/1", "-batch"),
             (latency(), "/interfaces/1", "a-name-of-16-char"),

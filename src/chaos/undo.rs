@@ -51,7 +51,9 @@ pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
     match &metadata.fault {
         // By its id, which stays when it is renamed.
         FaultMetadata::NodeKill { .. } | FaultMetadata::NodeStop { .. } => {
-            vec![client(metadata, ["start", &metadata.container_id])]
+            let joined = metadata.before.iter().flat_map(|before| &before.joined);
+            let again = joined.map(|one| client(metadata, ["restart", &one.container_id]));
+            std::iter::once(client(metadata, ["start", &metadata.container_id])).chain(again).collect()
         }
         FaultMetadata::NodePause { .. } => vec![client(metadata, ["unpause", &metadata.container_id])],
         FaultMetadata::NetworkPartition { flavour, direction, .. } => {
@@ -133,7 +135,7 @@ fn csv_field(key: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chaos::{InjectionId, Signal};
+    use crate::chaos::{Before, InjectionId, Joined, Signal, Well};
 
     fn metadata(fault: FaultMetadata) -> Metadata {
         Metadata {
@@ -144,6 +146,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: Some("holder:1".into()),
+            before: None,
         }
     }
 
@@ -155,6 +158,21 @@ mod tests {
     fn a_kill_is_undone_by_starting_the_container() {
         let fault = FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill };
         assert_eq!(undo(fault), ["docker start c0ffee"]);
+    }
+
+    #[test]
+    fn nodes_that_lost_their_network_with_it_are_restarted_after_it() {
+        let fault = FaultMetadata::NodeStop { target_container: "tikv0".into(), timeout_s: 1 };
+        let joined = |id: &str| Joined {
+            name: id.into(),
+            container_id: id.into(),
+            container_started_at: String::new(),
+            well: Well::default(),
+        };
+        let before = Some(Before { joined: vec![joined("c1"), joined("c2")], ..Before::default() });
+        let lines = undo_commands(&Metadata { before, ..metadata(fault) });
+        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["docker start c0ffee", "docker restart c1", "docker restart c2"]);
     }
 
     #[test]

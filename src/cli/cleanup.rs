@@ -26,7 +26,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let done = |id: &InjectionId, cleaned: &Cleaned| {
         let done = config.store.update(id, Durability::Synced, |injection| match cleaned {
             _ if !injection.is_open() => {}
-            Cleaned::Clean => injection.state = Life::Clean,
+            Cleaned::Clean | Cleaned::Back(_) => injection.state = Life::Clean,
             Cleaned::Lost(how) => (injection.state, injection.note) = (Life::Lost, Some(how.clone())),
         });
         if let Err(error) = done.and_then(|_| config.store.prune()) {
@@ -49,12 +49,17 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let cleaned = cleaned?;
     let (outcome, note) = match &cleaned {
         Cleaned::Clean => ("clean", None),
+        Cleaned::Back(how) => ("clean", Some(how)),
         Cleaned::Lost(how) => ("lost", Some(how)),
     };
     if config.json {
         output::document(&json!({ "id": metadata.id, "outcome": outcome, "note": note }));
     } else {
-        let how = note.map_or_else(|| "read back and gone".to_owned(), |how| format!("nothing left to undo: {how}"));
+        let how = match &cleaned {
+            Cleaned::Clean => "read back and gone".to_owned(),
+            Cleaned::Back(how) => format!("read back and gone; {how}"),
+            Cleaned::Lost(how) => format!("nothing left to undo: {how}"),
+        };
         output::lines([format!("{} {} on {}: {how}", metadata.id, metadata.fault_type(), metadata.target())]);
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,7 @@
 //! `guard`: the detached process that keeps deadlines when the program that injected is gone. Started by the program
 //! itself, never by hand.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use nix::sys::signal::{SigSet, Signal};
@@ -12,6 +12,9 @@ use crate::{
     session::{self, Injection, Loaded, guard::Attempt},
     step::{Step, step},
 };
+
+/// How long a node that was started has to show that it is back before the others' deadlines have their turn.
+const BACK_PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn run(config: &Config, detached: bool, again: bool) -> Result<ExitCode, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(1, error.to_string());
@@ -49,6 +52,7 @@ fn end(config: &Config, due: &[Injection]) -> Vec<Attempt> {
     };
     runtime.block_on(async {
         let subject = config.subject(Arc::new(|begun| tracing::info!("{}", begun.unwrap_or("done"))));
+        let subject = subject.waiting_for(BACK_PATIENCE);
         let attempts = due.iter().map(|injection| async {
             let id = injection.metadata.id.clone();
             tracing::info!(%id, "its time is over");

@@ -149,6 +149,12 @@ fn row(node: &Node, now: Timestamp) -> [String; 8] {
         node.health.to_string(),
         node.restart_count.to_string(),
         up,
-        if ips.is_empty() { "-".to_owned() } else { ips.join(", ") },
+        match (&node.network_of, ips.is_empty()) {
+            (Some(owner), false) => format!("{} (shares {}'s network)", ips.join(", "), owner.name),
+            (Some(owner), true) if owner.lost => format!("- (has lost {}'s network)", owner.name),
+            (Some(owner), true) => format!("- (shares {}'s network)", owner.name),
+            (None, true) => "-".to_owned(),
+            (None, false) => ips.join(", "),
+        },
     ]
 }

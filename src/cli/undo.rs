@@ -125,6 +125,9 @@ pub fn say(verb: &str, results: &[Undone]) {
                 let measured = one.measured.as_ref().map(|measured| format!("; {measured}")).unwrap_or_default();
                 output::lines([format!("{id} {what}{record}: {verb}, read back and gone{measured}")]);
             }
+            Ok(Cleaned::Back(how)) => {
+                output::lines([format!("{id} {what}{record}: {verb}, read back and gone; {how}")])
+            }
             Ok(Cleaned::Lost(how)) => output::lines([format!("{id} {what}{record}: nothing left to undo: {how}")]),
             Err(error) => eprintln!("tikv-chaos: {error}"),
         }
@@ -135,6 +138,7 @@ pub fn to_json(one: &Undone) -> Value {
     let (id, recorded) = (&one.id, one.recorded);
     match &one.result {
         Ok(Cleaned::Clean) => json!({ "id": id, "recorded": recorded, "outcome": "clean", "measured": one.measured }),
+        Ok(Cleaned::Back(how)) => json!({ "id": id, "recorded": recorded, "outcome": "clean", "note": how }),
         Ok(Cleaned::Lost(how)) => json!({ "id": id, "recorded": recorded, "outcome": "lost", "note": how }),
         Err(error) => {
             json!({ "id": id, "recorded": recorded, "outcome": "failed", "error": error, "undo": one.undo })

@@ -126,7 +126,16 @@ mod tests {
         let members = members.map(member).collect();
         let down_after = DOWN_AFTER;
         let placement = Placement::Any { counts: vec![3], known: Known::Rules };
-        Situation { voters: Voters::Stores, members, cuts: vec![], placement, down_after, target: 0, effect }
+        Situation {
+            voters: Voters::Stores,
+            members,
+            cuts: vec![],
+            placement,
+            down_after,
+            target: 0,
+            beside: vec![],
+            effect,
+        }
     }
 
     fn unknown(at_default: DiskUsage) -> Option<Disk> {

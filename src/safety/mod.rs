@@ -148,6 +148,8 @@ pub struct Situation {
     pub down_after: Duration,
     /// The place of the target among them.
     pub target: usize,
+    /// The places of others that the effect is on too: they share the target's network.
+    pub beside: Vec<usize>,
     pub effect: Effect,
 }
 
@@ -206,17 +208,27 @@ fn quorum(situation: &Situation, reasons: &mut Vec<Reason>) -> String {
     let voters = situation.voters;
     let (mut before, mut after) = (situation.reach(), situation.reach());
     match &situation.effect {
-        Effect::Out => after.take_out(situation.target),
-        Effect::Slow { most_ms } if *most_ms >= voters.as_good_as_out_ms() => after.take_out(situation.target),
-        Effect::Slow { .. } => situation.too_far().for_each(|other| after.cut(situation.target, other)),
-        Effect::Cut { from, .. } => from.iter().for_each(|other| after.cut(situation.target, *other)),
+        Effect::Out => situation.hit().for_each(|at| after.take_out(at)),
+        Effect::Slow { most_ms } if *most_ms >= voters.as_good_as_out_ms() => {
+            situation.hit().for_each(|at| after.take_out(at));
+        }
+        Effect::Slow { .. } => {
+            let far = situation.hit().flat_map(|at| situation.too_far(at).map(move |other| (at, other)));
+            far.for_each(|(at, other)| after.cut(at, other));
+        }
+        Effect::Cut { from, .. } => {
+            let pairs = situation.hit().flat_map(|at| from.iter().map(move |other| (at, *other)));
+            pairs.for_each(|(at, other)| after.cut(at, other));
+        }
         Effect::Full { space, .. } if space.level().is_some_and(DiskUsage::is_full) => after.fill(situation.target),
         Effect::Full { .. } => {}
     }
     // Members of PD whom no store reaches are no PD, however well they reach one another.
     let becomes_apart = matches!(situation.effect, Effect::Cut { apart: true, .. });
     before.without_the_useless(|at| situation.members[at].apart);
-    after.without_the_useless(|at| situation.members[at].apart || (becomes_apart && at == situation.target));
+    after.without_the_useless(|at| {
+        situation.members[at].apart || (becomes_apart && situation.hit().any(|hit| hit == at))
+    });
     let (stores, placement) = (situation.members.len(), &situation.placement);
     let (was, is) = (before.writing(), after.writing());
     let verb = if matches!(situation.effect, Effect::Full { .. }) { "able to write" } else { "reachable" };
@@ -326,11 +338,17 @@ impl Situation {
         target + others.map(|(_, one)| one.late_ms).max().unwrap_or(0)
     }
 
-    /// The members to which a round trip from the target, which gets slow, takes too long.
-    fn too_far(&self) -> impl Iterator<Item = usize> {
+    /// The target, and whatever the effect is on too.
+    fn hit(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.target).chain(self.beside.iter().copied())
+    }
+
+    /// The members to which a round trip from one that gets slow takes too long. What is in one network with it is as near
+    /// as before.
+    fn too_far(&self, hit: usize) -> impl Iterator<Item = usize> {
         let more = if let Effect::Slow { most_ms } = self.effect { most_ms } else { 0 };
-        let late = move |at: usize| self.members[at].late_ms + self.members[self.target].late_ms + more;
-        let others = (0..self.members.len()).filter(|at| *at != self.target);
+        let late = move |at: usize| self.members[at].late_ms + self.members[hit].late_ms + more;
+        let others = (0..self.members.len()).filter(|at| self.hit().all(|hit| hit != *at));
         others.filter(move |at| late(*at) >= self.voters.as_good_as_out_ms())
     }
 

@@ -22,6 +22,7 @@ fn cluster(stores: usize, out: &[usize], effect: Effect) -> Situation {
         down_after: DOWN_AFTER,
         placement: anywhere(&[3]),
         target: 0,
+        beside: vec![],
         effect,
     }
 }

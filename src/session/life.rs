@@ -362,7 +362,7 @@ pub async fn revert<S: Subject>(subject: &S, store: &Store, injection: &Injectio
         Ok(cleaned) => {
             step(Step::Undone);
             let (state, text) = match &cleaned {
-                Cleaned::Clean => (Life::Clean, None),
+                Cleaned::Clean | Cleaned::Back(_) => (Life::Clean, None),
                 Cleaned::Lost(how) => (Life::Lost, Some(how.clone())),
             };
             let journal_error = note(store, metadata, state, text);

@@ -69,9 +69,15 @@ pub fn sort(loaded: &Loaded, scan: Scan, reach: Reach) -> Recovery {
     // What became of it in another life was somebody else.
     let seen = &scan.seen;
     let did_it = |stopped: &String| {
+        // What shares a taken-out node's network may end with it.
+        let joined = |one: &Injection| {
+            let mut joined = one.metadata.before.iter().flat_map(|before| &before.joined);
+            joined.any(|one| one.container_id == *stopped)
+        };
         let ours = |one: &Injection| {
             let metadata = &one.metadata;
-            metadata.evidence() == Evidence::State && metadata.container_id == *stopped && may_be_its_doing(one, seen)
+            let is_its = metadata.container_id == *stopped && may_be_its_doing(one, seen);
+            metadata.evidence() == Evidence::State && (is_its || joined(one))
         };
         open.iter().any(|(_, injection)| ours(injection))
     };
@@ -137,6 +143,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: None,
+            before: None,
         }
     }
 

@@ -43,6 +43,8 @@ pub enum SubjectError {
         "{target} still runs {seconds} s after {signal}; it stays in the journal, so that it is started again if it ends"
     )]
     StillRunning { target: String, signal: &'static str, seconds: u64 },
+    #[error("{target} is not back: {reason}")]
+    NotBack { target: String, reason: String },
     #[error("{id} {reason}: revert it and inject it anew")]
     NotChangeable { id: String, reason: String },
     /// Nothing was done, so nothing is to be undone.

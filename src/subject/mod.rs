@@ -126,6 +126,8 @@ impl Plan {
 pub enum Cleaned {
     /// Read back and gone.
     Clean,
+    /// The same of a node that was taken out; the text says how it shows that it is back.
+    Back(String),
     /// The target went away and took the fault with it; the text says how.
     Lost(String),
 }

@@ -45,6 +45,7 @@ fn metadata() -> Metadata {
         daemon_id: None,
         group: None,
         holder_image: None,
+        before: None,
     }
 }
 

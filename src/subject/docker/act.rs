@@ -1,6 +1,6 @@
 //! Acts: the changes themselves, each read back, and their undoing whatever became of the target meanwhile.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions};
 use futures_util::StreamExt as _;
@@ -14,7 +14,7 @@ use super::{
     node::{Node, State},
 };
 use crate::{
-    chaos::{DataMount, Metadata, Signal},
+    chaos::{DataMount, FaultMetadata, Metadata, Signal},
     holder::protocol::{Answer, Ask},
     step::{Step, step},
     subject::{Cleaned, Fate, SubjectError, lost_words},
@@ -40,7 +40,7 @@ impl TikvSubject {
         step(Step::Signalled);
         // A node may take its time over every other signal, or not care at all.
         let patience = if signal == Signal::Kill { client::LONG_PATIENCE } else { client::PATIENCE };
-        self.has_ended(metadata, signal.name(), patience).await
+        self.has_ended(metadata, &node, signal.name(), patience).await
     }
 
     /// Freezes every process of the container, and waits until Docker shows it.
@@ -70,9 +70,12 @@ impl TikvSubject {
         let docker = self.docker().await?;
         let answer = client::change("unpause", &node.name, docker.unpause_container(&node.id)).await;
         step(Step::StartedAgain);
-        match self.find_target(metadata).await? {
-            None => Ok(lost(metadata, "was removed")),
-            Some(now) if !ours(&now) => Ok(Cleaned::Clean),
+        let now = self.find_target(metadata).await?;
+        if let Fate::Gone(how) = fate(metadata, now.as_ref()) {
+            return Ok(lost(metadata, how));
+        }
+        match now.filter(ours) {
+            None => Ok(Cleaned::Clean),
             Some(now) => Err(answer.err().unwrap_or_else(|| {
                 let reason = "it was unpaused and is paused again".to_owned();
                 SubjectError::Docker { operation: "unpause", object: now.name, reason }
@@ -88,12 +91,20 @@ impl TikvSubject {
         let options = StopContainerOptionsBuilder::new().t(i32::try_from(timeout_s).unwrap_or(i32::MAX)).build();
         client::ask_for("stop", &node.name, patience, docker.stop_container(&node.id, Some(options))).await?;
         step(Step::Signalled);
-        self.has_ended(metadata, "the stop", client::LONG_PATIENCE).await
+        self.has_ended(metadata, &node, "the stop", client::LONG_PATIENCE).await
     }
 
-    async fn has_ended(&self, metadata: &Metadata, by: &'static str, patience: Duration) -> Result<(), SubjectError> {
-        let ended = self.ends(metadata, patience).await?;
+    async fn has_ended(
+        &self,
+        metadata: &Metadata,
+        before: &Node,
+        by: &'static str,
+        patience: Duration,
+    ) -> Result<(), SubjectError> {
+        let ended = self.ends(&metadata.container_id, patience).await?;
         match self.find_target(metadata).await? {
+            // As was said before it was done.
+            None if before.auto_remove => Ok(()),
             None => Err(changed(metadata, "was removed")),
             Some(now) if now.started_at != metadata.container_started_at => {
                 Err(changed(metadata, "was started again by its restart policy"))
@@ -107,37 +118,53 @@ impl TikvSubject {
     }
 
     /// Waits until the container does not run, for a while; whether it came to that.
-    async fn ends(&self, metadata: &Metadata, patience: Duration) -> Result<bool, SubjectError> {
+    pub(super) async fn ends(&self, id: &str, patience: Duration) -> Result<bool, SubjectError> {
         let docker = self.docker().await?;
         let options = WaitContainerOptions { condition: "not-running".to_owned() };
-        let mut ended = std::pin::pin!(docker.wait_container(&metadata.container_id, Some(options)));
+        let mut ended = std::pin::pin!(docker.wait_container(id, Some(options)));
         // An exit status other than 0 arrives as an error; either way it has ended.
         Ok(client::patiently(patience, ended.next()).await.is_some())
     }
 
-    /// Starts the container again. One that still runs in the life that was signalled may be about to end, and then
-    /// nothing else would start it: it is given the time that it was given then.
+    /// Starts the container again, and what lost its network with it, and waits until they are back. One that still runs in
+    /// the life that was signalled may be about to end, and then nothing else would start it: it is given the time that it
+    /// was given then.
     pub(super) async fn start(&self, metadata: &Metadata, patience: Option<Duration>) -> Result<Cleaned, SubjectError> {
         let Some(node) = self.find_target(metadata).await? else { return Ok(lost(metadata, "was removed")) };
-        if is_alive(&node) {
-            let patience = patience.filter(|_| node.started_at == metadata.container_started_at);
-            let Some(patience) = patience else { return Ok(Cleaned::Clean) };
-            if !self.ends(metadata, patience).await? {
-                return Ok(Cleaned::Clean);
-            }
+        let same_life = node.started_at == metadata.container_started_at;
+        let runs = is_alive(&node)
+            && match patience.filter(|_| same_life) {
+                Some(patience) => !self.ends(&node.id, patience).await?,
+                None => true,
+            };
+        if runs && same_life {
+            return Ok(Cleaned::Clean);
         }
+        // Started by whatever else, it counts as back no sooner.
+        if !runs {
+            self.start_container(&node).await?;
+            step(Step::StartedAgain);
+        }
+        let well = metadata.before.as_ref().map(|before| before.well);
+        let Some(how) = self.comes_back(&node, well).await? else { return Ok(lost(metadata, "was removed")) };
+        self.put_back_joined(metadata).await?;
+        Ok(Cleaned::Back(how))
+    }
+
+    /// What has joined the network of one that is being started at the same time waits for that.
+    async fn start_container(&self, node: &Node) -> Result<(), SubjectError> {
         let docker = self.docker().await?;
-        client::change("start", &node.name, docker.start_container(&node.id, None)).await?;
-        step(Step::StartedAgain);
-        match self.find_target(metadata).await? {
-            Some(now) if is_alive(&now) => Ok(Cleaned::Clean),
-            Some(now) => {
-                let client = self.engine().await?.client();
-                let reason =
-                    format!("it was started and is {} again; `{client} logs {}` may say why", now.state, now.name);
-                Err(SubjectError::Docker { operation: "start", object: now.name, reason })
+        let begun = Instant::now();
+        loop {
+            match client::change("start", &node.name, docker.start_container(&node.id, None)).await {
+                // Docker's words (moby, daemon/container_operations.go).
+                Err(SubjectError::Docker { reason, .. })
+                    if reason.contains("non running container") && begun.elapsed() < client::PATIENCE =>
+                {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                started => return started,
             }
-            None => Ok(lost(metadata, "was removed")),
         }
     }
 
@@ -203,6 +230,11 @@ impl TikvSubject {
 /// Its namespaces exist: a paused container's do too.
 pub(super) fn is_alive(node: &Node) -> bool {
     matches!(node.state, State::Running | State::Paused)
+}
+
+/// Its processes end, and what it had of its own ends with them.
+pub(super) const fn takes_out(fault: &FaultMetadata) -> bool {
+    matches!(fault, FaultMetadata::NodeKill { .. } | FaultMetadata::NodeStop { .. })
 }
 
 pub(super) fn changed(metadata: &Metadata, what: &str) -> SubjectError {

@@ -56,10 +56,12 @@ pub fn node(role: Role, inspect: &ContainerInspectResponse, runs: Runs) -> Optio
         started_at,
         networks: networks(inspect.network_settings.as_ref().and_then(|settings| settings.networks.as_ref())),
         network_mode: inspect.host_config.as_ref().and_then(|host| host.network_mode.clone()).unwrap_or_default(),
+        network_of: None,
         auto_remove: inspect.host_config.as_ref().and_then(|host| host.auto_remove).unwrap_or(false),
         data_dir: first_flag(args, data_dir_flags(role)),
         config_file: config_file.map(|file| Path::new(folder).join(file).to_string_lossy().into_owned()),
         mounts: inspect.mounts.iter().flatten().filter_map(mount).collect(),
+        memory: memory(inspect),
         endpoints: endpoints(role, args, inspect.network_settings.as_ref()),
         several: runs.several,
     })
@@ -134,7 +136,7 @@ fn loopback(address: &str) -> Option<IpAddr> {
     ip.ok().filter(IpAddr::is_loopback)
 }
 
-fn published(ports: &PortMap) -> Vec<Published> {
+pub fn published(ports: &PortMap) -> Vec<Published> {
     let mut published: Vec<Published> = ports
         .iter()
         .filter_map(|(name, bindings)| Some((name.strip_suffix("/tcp")?.parse().ok()?, bindings.as_ref()?)))
@@ -171,7 +173,7 @@ fn health_of(status: Option<HealthStatusEnum>) -> Health {
     }
 }
 
-fn networks(endpoints: Option<&HashMap<String, EndpointSettings>>) -> Vec<Network> {
+pub fn networks(endpoints: Option<&HashMap<String, EndpointSettings>>) -> Vec<Network> {
     let mut networks: Vec<Network> = endpoints
         .into_iter()
         .flatten()
@@ -204,6 +206,26 @@ pub fn mount(point: &MountPoint) -> Option<DataMount> {
         "bind" => Some(DataMount { kind: MountKind::Bind, source: point.source.clone()?, destination }),
         _ => None,
     }
+}
+
+/// The container whose network this one has joined, as Docker names it.
+pub fn joins(inspect: &ContainerInspectResponse) -> Option<&str> {
+    inspect.host_config.as_ref()?.network_mode.as_deref()?.strip_prefix("container:")
+}
+
+/// Where the container has file systems of its own in memory: those that it was given, and those that Docker gives to each.
+fn memory(inspect: &ContainerInspectResponse) -> Vec<String> {
+    let host = inspect.host_config.as_ref();
+    let given = host.and_then(|host| host.tmpfs.as_ref()).into_iter().flat_map(HashMap::keys).cloned();
+    let mounted = inspect.mounts.iter().flatten().filter(|point| point.typ.as_deref() == Some("tmpfs"));
+    // Of another's or the host's IPC namespace it is not the container's own.
+    let ipc = host.and_then(|host| host.ipc_mode.as_deref()).unwrap_or_default();
+    let shm = (ipc != "host" && !ipc.starts_with("container:")).then(|| "/dev/shm".to_owned());
+    let mut memory: Vec<String> =
+        given.chain(mounted.filter_map(|point| point.destination.clone())).chain(shm).collect();
+    memory.sort();
+    memory.dedup();
+    memory
 }
 
 /// The value of a flag in any spelling: `--data-dir=/data`, `--data-dir /data`, `-s/data`.
@@ -385,7 +407,9 @@ mod tests {
                 .map(|name| Network { name: name.to_string(), ips: vec![], link_local: None })
                 .collect(),
             network_mode: String::new(),
+            network_of: None,
             auto_remove: false,
+            memory: vec![],
             data_dir: None,
             config_file: None,
             mounts: vec![],

@@ -26,6 +26,13 @@ pub struct Place {
 /// The mount that the folder lies on. A folder in the container's own layer is refused: only a running container's
 /// own process could remove the file again.
 pub fn place(snapshot: &Snapshot, node: &Node, folder: &str) -> Result<Place, SubjectError> {
+    if node.is_in_memory(folder) {
+        let reason = format!(
+            "keeps {folder} in memory (tmpfs), which no helper can share and which is empty again once it stops; \
+             name a folder on a volume with --target-path, or give the node one"
+        );
+        return Err(SubjectError::Refused { target: node.name.clone(), reason });
+    }
     let Some(mount) = node.mount_of(folder) else {
         let reason = format!(
             "keeps {folder} in its own layer and not on a volume, where a file could not be removed once it stops; \

@@ -57,6 +57,8 @@ mod tests {
             networks: vec![],
             network_mode: String::new(),
             auto_remove: false,
+            network_of: None,
+            memory: vec![],
             data_dir: None,
             config_file: None,
             several: None,
@@ -74,6 +76,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: None,
+            before: None,
         }
     }
 

@@ -23,6 +23,7 @@ use super::{
     image,
     node::{Node, Snapshot},
     reach::Readings,
+    restored::BACK_LIMIT,
     watch,
 };
 use crate::{
@@ -98,6 +99,8 @@ pub struct TikvSubject {
     pub(super) readings: Readings,
     /// What the last plan saw.
     pub(super) seen: std::sync::Mutex<Option<Snapshot>>,
+    /// How long a node that was started again has until it shows that it is back.
+    pub(super) back_limit: Duration,
 }
 
 impl TikvSubject {
@@ -115,7 +118,15 @@ impl TikvSubject {
             ended: AtomicBool::default(),
             readings,
             seen: std::sync::Mutex::default(),
+            back_limit: BACK_LIMIT,
         }
+    }
+
+    /// The same, which gives a node less time at once to be back: whoever has other things to do tries again.
+    #[must_use]
+    pub const fn waiting_for(mut self, back_limit: Duration) -> Self {
+        self.back_limit = back_limit;
+        self
     }
 
     /// The client of [`Self::engine`].

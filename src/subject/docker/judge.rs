@@ -6,6 +6,8 @@ mod disks;
 use std::net::IpAddr;
 
 use super::{
+    act::takes_out,
+    around::is_of_network,
     node::{Node, Role, Snapshot},
     quorum,
 };
@@ -32,6 +34,8 @@ pub(super) struct Knowledge<'a> {
     pub open: &'a [Metadata],
     /// The cluster's own words, if it was asked.
     pub cluster: Option<&'a ClusterState>,
+    /// The node that is judged is not the target, but shares the network that the target owns.
+    pub shares_targets_network: bool,
 }
 
 impl<'a> Knowledge<'a> {
@@ -56,6 +60,8 @@ pub(super) fn situation(
         members.len() - 1
     });
     let voters = if node.role == Role::Pd { Voters::Pd } else { Voters::Stores };
+    // The node that is judged may be one that shares the target's network.
+    let target_owns = node.owns_network() || known.shares_targets_network;
     let (placement, elsewhere) = match voters {
         Voters::Stores => {
             let ids: Vec<&str> = members.iter().map(|member| member.id.as_str()).collect();
@@ -66,6 +72,7 @@ pub(super) fn situation(
     Situation {
         voters,
         target,
+        beside: if is_of_place(fault, target_owns) { beside(node, &members) } else { Vec::new() },
         down_after: known
             .cluster
             .and_then(|cluster| cluster.pd_config.value.as_ref()?.max_store_down_time())
@@ -75,6 +82,31 @@ pub(super) fn situation(
         cuts: known.open.iter().flat_map(|one| cuts(one, &members)).collect(),
         members: members.iter().map(|member| before(member, voters, &cluster, known)).chain(elsewhere).collect(),
     }
+}
+
+/// Whether the fault is on everything in the target's network namespace, which lives and ends with its owner.
+fn is_of_place(fault: &FaultMetadata, owns_network: bool) -> bool {
+    is_of_network(fault) || (takes_out(fault) && owns_network)
+}
+
+/// Whether an injection is on that node, by way of the network that it shares with the target too.
+fn is_on(one: &Metadata, node: &Node) -> bool {
+    let (id, owner) = (one.container_id.as_str(), node.network_of.as_ref());
+    let is_owner = id == node.place() || owner.is_some_and(|owner| owner.id == id);
+    id == node.id || (is_owner && is_of_place(&one.fault, true))
+}
+
+/// The others of the members in the node's network namespace.
+fn beside(node: &Node, members: &[&Node]) -> Vec<usize> {
+    let is_beside = |other: &Node| other.id != node.id && other.place() == node.place();
+    members.iter().enumerate().filter(|(_, other)| is_beside(other)).map(|(at, _)| at).collect()
+}
+
+/// A node of the other kind in the target's network, whose quorum the fault is about too.
+pub(super) fn other_kind<'a>(snapshot: &'a Snapshot, node: &Node, fault: &FaultMetadata) -> Option<&'a Node> {
+    let is_hit =
+        |other: &&Node| other.role != node.role && other.cluster == node.cluster && other.place() == node.place();
+    snapshot.nodes.iter().find(is_hit).filter(|_| is_of_place(fault, node.owns_network()))
 }
 
 fn effect(
@@ -90,7 +122,7 @@ fn effect(
         FaultMetadata::Latency { .. } | FaultMetadata::PacketReorder(_) => Effect::Slow { most_ms: slowed_by(fault) },
         FaultMetadata::NetworkPartition { .. } | FaultMetadata::PacketLoss(_) => match unreachable(fault) {
             Some(hit) => {
-                let hit = |other: &&Node| other.id != node.id && other.ips().any(&hit);
+                let hit = |other: &&Node| other.place() != node.place() && other.ips().any(&hit);
                 Effect::Cut {
                     from: members.iter().enumerate().filter(|(_, member)| hit(member)).map(|(at, _)| at).collect(),
                     others: cluster.iter().copied().filter(|other| other.role != node.role && hit(other)).count(),
@@ -144,19 +176,24 @@ fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> 
         (member.healthy == Some(false)).then(|| "is not healthy in PD".to_owned())
     };
     let disconnected = || quorum::not_serving(seen?, known.cluster?);
-    let late_ms = known.open.iter().filter(|one| one.container_id == node.id).map(|one| slowed_by(&one.fault)).sum();
+    let late_ms = known.open.iter().filter(|one| is_on(one, node)).map(|one| slowed_by(&one.fault)).sum();
     let delayed = || (late_ms >= voters.as_good_as_out_ms()).then(|| format!("answers {late_ms} ms late"));
     // One that is being taken out together with the target still runs.
     let taken_out = || {
-        let open = known.open.iter().filter(|one| one.container_id == node.id && one.evidence() == Evidence::State);
+        let open = known.open.iter().filter(|one| is_on(one, node) && one.evidence() == Evidence::State);
         let how = open.map(|one| match one.fault {
+            _ if one.container_id != node.id => "has no network while another is down",
             FaultMetadata::NodePause { .. } => "is paused",
             FaultMetadata::NodeStop { .. } => "is stopped",
             _ => "is killed",
         });
         how.map(str::to_owned).next_back()
     };
-    let docker = (!node.is_running()).then(|| format!("is {}", node.state)).or_else(taken_out);
+    let lost = || {
+        let owner = node.network_of.as_ref().filter(|owner| owner.lost)?;
+        Some(format!("has lost {}'s network", owner.name))
+    };
+    let docker = (!node.is_running()).then(|| format!("is {}", node.state)).or_else(taken_out).or_else(lost);
     MemberBefore {
         name: node.name.clone(),
         out: docker.or_else(disconnected).or_else(unhealthy).or_else(delayed),
@@ -169,9 +206,9 @@ fn before(node: &Node, voters: Voters, cluster: &[&Node], known: &Knowledge) -> 
 /// Whether open injections, and this fault on it, leave no way between it and any node of the other kind that runs.
 fn is_apart(node: &Node, cluster: &[&Node], open: &[Metadata], fault: Option<&FaultMetadata>) -> bool {
     let is_cut = |from: &Node, to: &Node| {
-        let of_it = open.iter().filter(|one| one.container_id == from.id).map(|one| &one.fault);
-        let planned = fault.filter(|_| from.id == node.id);
-        of_it.chain(planned).filter_map(unreachable).any(|hit| to.ips().any(hit))
+        let of_it = open.iter().filter(|one| is_on(one, from)).map(|one| &one.fault);
+        let planned = fault.filter(|_| from.place() == node.place());
+        from.place() != to.place() && of_it.chain(planned).filter_map(unreachable).any(|hit| to.ips().any(hit))
     };
     let mut others = cluster.iter().filter(|other| other.role != node.role && other.is_running()).peekable();
     others.peek().is_some() && others.all(|other| is_cut(node, other) || is_cut(other, node))
@@ -180,9 +217,12 @@ fn is_apart(node: &Node, cluster: &[&Node], open: &[Metadata], fault: Option<&Fa
 /// The pairs of members that an open injection cuts.
 fn cuts(open: &Metadata, members: &[&Node]) -> Vec<(usize, usize)> {
     let Some(hit) = unreachable(&open.fault) else { return Vec::new() };
-    let Some(target) = members.iter().position(|member| member.id == open.container_id) else { return Vec::new() };
-    let hit = |member: &&Node| member.id != open.container_id && member.ips().any(&hit);
-    members.iter().enumerate().filter(|(_, member)| hit(member)).map(|(at, _)| (target, at)).collect()
+    let on = |is: &dyn Fn(&Node) -> bool| -> Vec<usize> {
+        members.iter().enumerate().filter(|(_, member)| is(member)).map(|(at, _)| at).collect()
+    };
+    let (targets, peers) = (on(&|member| is_on(open, member)), on(&|member| member.ips().any(&hit)));
+    let pairs = targets.iter().flat_map(|target| peers.iter().map(move |peer| (*target, *peer)));
+    pairs.filter(|(target, peer)| members[*target].place() != members[*peer].place()).collect()
 }
 
 #[cfg(test)]

@@ -185,21 +185,32 @@ impl TikvSubject {
             let carries = on(holder, &shape.interfaces).await?;
             here.networks.retain(|network| network.ips.iter().any(|ip| carries.contains(ip)));
         }
-        Ok(places::places_of(&snapshot, &here, metadata, asked))
+        // What is in the same network namespace is met without any interface of it.
+        let mut places = places::places_of(&snapshot, &here, metadata, asked);
+        places.retain(|place| here.ips().all(|own| own != place.address.ip()));
+        Ok(places)
     }
 
     /// Who reaches whom: measured from every node that runs and has a network of its own, beside which a helper is made
     /// where there is none; else by the rules that the cuts stand for, each between two nodes.
     pub async fn reach(&self, snapshot: &Snapshot, cuts: &[(String, String)]) -> Matrix {
-        let nodes: Vec<(String, bool)> =
-            snapshot.nodes.iter().map(|node| (node.name.clone(), node.is_running())).collect();
+        let nodes: Vec<(String, bool)> = snapshot
+            .nodes
+            .iter()
+            .map(|node| (node.name.clone(), node.is_running() && !node.has_lost_network()))
+            .collect();
         let mut matrix = Matrix::by_rules(&nodes, cuts);
         let routes = Routes::of(snapshot);
-        let asking = snapshot.nodes.iter().filter(|node| node.is_running() && node.shares_network().is_none());
-        let rows = asking.map(|node| async {
-            let places = places(snapshot, &routes, node, None);
+        // What has joined a network is asked for by the owner's helper.
+        let asking = snapshot.nodes.iter().filter(|node| node.is_running()).filter_map(|node| {
+            let owner = if node.joins().is_some() { snapshot.by_id(node.place())? } else { node };
+            (owner.is_running() && owner.shares_network().is_none()).then_some((node, owner))
+        });
+        let routes = &routes;
+        let rows = asking.map(|(node, owner)| async move {
+            let places = places(snapshot, routes, node, None);
             let probe = Probe { connects: 4, echoes: 4, interval_ms: 10, ..quick(&places) };
-            let answer = self.ask(node, Ask::Probe(probe)).await;
+            let answer = self.ask(owner, Ask::Probe(probe)).await;
             match answer {
                 Ok(Answer::Probed { seen }) => Some((node.name.clone(), by_node(&named(&places, seen)))),
                 Ok(_) => None,
@@ -306,8 +317,11 @@ pub fn cuts<'a>(injections: impl IntoIterator<Item = &'a Metadata>, nodes: &[Nod
         // A restarted node has a new network, without the rules.
         let stands = |node: &&Node| node.id == metadata.container_id && fate(metadata, Some(node)) == Fate::Stands;
         let Some(target) = nodes.iter().find(stands) else { continue };
-        let peers = nodes.iter().filter(|node| node.id != target.id && node.ips().any(|ip| asked.means_echo(ip)));
-        cuts.extend(peers.map(|peer| (target.name.clone(), peer.name.clone())));
+        let is_cut_off = |node: &&Node| node.place() != target.place() && node.ips().any(|ip| asked.means_echo(ip));
+        for here in nodes.iter().filter(|node| node.place() == target.place()) {
+            let peers = nodes.iter().filter(is_cut_off);
+            cuts.extend(peers.map(|peer| (here.name.clone(), peer.name.clone())));
+        }
     }
     cuts
 }

@@ -1,6 +1,7 @@
 //! TiKV in Docker: discovery, live status, injection. The only code that knows bollard.
 
 mod act;
+mod around;
 mod beside;
 mod change;
 pub mod client;
@@ -27,8 +28,10 @@ mod plan;
 mod quorum;
 mod reach;
 mod reading;
+mod restored;
 mod scan;
 mod scope;
+mod shared;
 mod target;
 mod tikv;
 mod transport;
@@ -41,7 +44,7 @@ pub use host::{Capabilities, Known, Options, Progress, Recorded, TikvSubject, Un
 pub use identity::{ALLOWED, Identity, Named, Names, parse_named};
 pub use image::Source;
 pub use measure::{by_node, cuts};
-pub use node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State, names_by_cluster};
+pub use node::{Endpoints, Health, Network, NetworkOf, Node, Published, Role, Snapshot, State, names_by_cluster};
 pub use reading::read_on;
 pub use target::only_cluster;
 pub use watch::{Live, watch};

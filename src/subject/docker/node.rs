@@ -55,6 +55,11 @@ impl Snapshot {
     pub fn by_id(&self, id: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.id == id)
     }
+
+    /// The other nodes in the network namespace of this one.
+    pub fn beside<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a Node> {
+        self.nodes.iter().filter(|other| other.id != node.id && other.place() == node.place())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,6 +85,8 @@ pub struct Node {
     pub networks: Vec<Network>,
     /// `host`, `none`, `bridge`, `container:<id>` or a network's name.
     pub network_mode: String,
+    /// Whose network it uses in place of one of its own; the addresses are that one's.
+    pub network_of: Option<NetworkOf>,
     /// Docker removes it when it ends.
     pub auto_remove: bool,
     /// `--data-dir` of its command.
@@ -88,10 +95,23 @@ pub struct Node {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_file: Option<String>,
     pub mounts: Vec<DataMount>,
+    /// Where its own file systems in memory are mounted, which are empty again after each stop.
+    pub memory: Vec<String>,
     pub endpoints: Endpoints,
     /// Where more than one node runs in the container, in words: `3 tikv-server processes in one container`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub several: Option<String>,
+}
+
+/// The container whose network namespace another one has joined, behind whatever that one joined itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkOf {
+    pub id: String,
+    pub name: String,
+    /// It can be named as a target.
+    pub is_node: bool,
+    /// It has ended since, and the namespace has no network any more.
+    pub lost: bool,
 }
 
 /// Where a node's program listens and by what names it is known there, as far as its command and Docker say.
@@ -135,14 +155,63 @@ impl Node {
     }
 
     /// Why a fault of its network would be felt elsewhere, if it would.
-    pub fn shares_network(&self) -> Option<&'static str> {
-        match self.network_mode.as_str() {
-            "host" => Some("uses the Docker host's own network, which a fault would hit; give it a network of its own"),
-            mode if mode.starts_with("container:") => {
-                Some("shares another container's network, which a fault would hit too; name that container instead")
-            }
-            _ => None,
+    pub fn shares_network(&self) -> Option<String> {
+        if self.is_on_host() {
+            let why = "uses the Docker host's own network, which a fault would hit; give it a network of its own";
+            return Some(why.to_owned());
         }
+        let parent = self.joins()?;
+        let Some(NetworkOf { name, is_node, lost, .. }) = &self.network_of else {
+            return Some(format!("shares another container's network, that of {parent}, which a fault would hit too"));
+        };
+        let shares = format!("shares another container's network, {name}'s");
+        Some(match (lost, is_node) {
+            (true, _) => format!("{shares}, which has ended since: restart it to give it a network again"),
+            (false, true) => format!("{shares}, which a fault would hit too; name {name} instead"),
+            (false, false) => format!("{shares}, which is no node, and a fault would hit it too"),
+        })
+    }
+
+    pub fn is_on_host(&self) -> bool {
+        self.network_mode == "host"
+    }
+
+    /// Its network namespace is its own, and goes with it.
+    pub fn owns_network(&self) -> bool {
+        !self.is_on_host() && self.joins().is_none()
+    }
+
+    /// The container whose network it has joined, as Docker names it; that one may have joined another's.
+    pub fn joins(&self) -> Option<&str> {
+        self.network_mode.strip_prefix("container:")
+    }
+
+    /// The container whose network it has joined has ended since.
+    pub fn has_lost_network(&self) -> bool {
+        self.network_of.as_ref().is_some_and(|owner| owner.lost)
+    }
+
+    /// What its network namespace is known by: nodes of one place have its addresses, rules and faults in common.
+    pub fn place(&self) -> &str {
+        match &self.network_of {
+            Some(owner) if !owner.lost => &owner.id,
+            _ if self.is_on_host() => "host",
+            _ => &self.id,
+        }
+    }
+
+    /// Whether a path in the node lies on a file system of its own in memory.
+    pub fn is_in_memory(&self, path: &str) -> bool {
+        let depth = |destination: &str| destination.trim_end_matches('/').len();
+        let path = std::path::Path::new(path);
+        let memory = self.memory.iter().filter(|folder| path.starts_with(folder)).map(|folder| depth(folder)).max();
+        let volume = self
+            .mounts
+            .iter()
+            .filter(|one| path.starts_with(&one.destination))
+            .map(|one| depth(&one.destination))
+            .max();
+        memory.is_some_and(|memory| volume.is_none_or(|volume| memory > volume))
     }
 
     pub fn is_running(&self) -> bool {

@@ -137,6 +137,8 @@ mod tests {
             networks: networks.iter().map(network).collect(),
             network_mode: String::new(),
             auto_remove: false,
+            network_of: None,
+            memory: vec![],
             data_dir: None,
             config_file: None,
             several: None,
@@ -154,6 +156,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: None,
+            before: None,
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) fn places_of(snapshot: &Snapshot, here: &Node, metadata: &Metadata, a
 /// Every address of the other nodes in the networks that this one is on too.
 pub(super) fn places(snapshot: &Snapshot, routes: &Routes, node: &Node, ports: Option<&BTreeSet<u16>>) -> Vec<Place> {
     let others = snapshot.nodes.iter().filter(|other| {
-        other.id != node.id && other.cluster == node.cluster && other.is_running() && other.shares_network().is_none()
+        other.id != node.id && other.cluster == node.cluster && other.is_running() && !other.is_on_host()
     });
     let mut places = Vec::new();
     for other in others {

@@ -33,14 +33,13 @@ pub(super) struct Planned {
     pub(super) disk: Option<DiskBefore>,
 }
 
-pub(super) fn plan_kill(client: &str, node: &Node, signal: Signal) -> Result<Planned, SubjectError> {
-    will_stay(node)?;
-    Ok(Planned {
+pub(super) fn plan_kill(client: &str, node: &Node, signal: Signal) -> Planned {
+    Planned {
         fault: FaultMetadata::NodeKill { target_container: node.name.clone(), signal },
         commands: vec![Command::new(client, ["kill", "--signal", signal.name(), &node.name])],
         warnings: Vec::new(),
         disk: None,
-    })
+    }
 }
 
 pub(super) fn plan_pause(client: &str, node: &Node) -> Planned {
@@ -52,22 +51,21 @@ pub(super) fn plan_pause(client: &str, node: &Node) -> Planned {
     }
 }
 
-pub(super) fn plan_stop(client: &str, node: &Node, timeout_s: u64) -> Result<Planned, SubjectError> {
-    will_stay(node)?;
-    Ok(Planned {
+pub(super) fn plan_stop(client: &str, node: &Node, timeout_s: u64) -> Planned {
+    Planned {
         fault: FaultMetadata::NodeStop { target_container: node.name.clone(), timeout_s },
         commands: vec![Command::new(client, ["stop", "--time", &timeout_s.to_string(), &node.name])],
         warnings: Vec::new(),
         disk: None,
-    })
+    }
 }
 
-fn will_stay(node: &Node) -> Result<(), SubjectError> {
-    if !node.auto_remove {
-        return Ok(());
+/// Why nothing can be done to the node's network alone, if so.
+fn has_own_network(node: &Node) -> Result<(), SubjectError> {
+    match node.shares_network() {
+        Some(reason) => Err(SubjectError::Refused { target: node.name.clone(), reason }),
+        None => Ok(()),
     }
-    let reason = "was started with --rm: Docker would remove it, and its anonymous volumes, as soon as it ends";
-    Err(SubjectError::Refused { target: node.name.clone(), reason: reason.to_owned() })
 }
 
 /// The target's namespace as its holder shows it.
@@ -93,9 +91,7 @@ pub(super) struct Cutting<'a> {
 
 impl TikvSubject {
     async fn namespace(&self, node: &Node) -> Result<Namespace, SubjectError> {
-        if let Some(reason) = node.shares_network() {
-            return Err(SubjectError::Refused { target: node.name.clone(), reason: reason.to_owned() });
-        }
+        has_own_network(node)?;
         match self.ask(node, Ask::Hello).await? {
             Answer::Hello { flavour, interfaces, .. } => Ok(Namespace { flavour, interfaces }),
             other => Err(odd_answer(node, &other)),
@@ -206,15 +202,25 @@ impl TikvSubject {
         cutting: &Cutting<'_>,
     ) -> Result<Planned, SubjectError> {
         let &Cutting { node, ref peers, direction, reject } = cutting;
-        let ways = peers.iter().map(|peer| (*peer, routes.ways(node, peer, known)));
+        has_own_network(node)?;
+        // What is between nodes of one network namespace passes no rule of another's.
+        let (beside, peers): (Vec<&Node>, Vec<&Node>) = peers.iter().partition(|peer| peer.place() == node.place());
+        let ways = peers.into_iter().map(|peer| (peer, routes.ways(node, peer, known)));
         let (reachable, silent): (Vec<_>, Vec<_>) =
             ways.partition(|(_, ways)| !ways.ips.is_empty() || !ways.ends.is_empty());
         let all = || reachable.iter().map(|(_, ways)| ways);
         let target_ips: BTreeSet<IpAddr> = all().flat_map(|ways| ways.ips.iter().copied()).collect();
         let link_local: BTreeSet<Ipv6Addr> = all().flat_map(|ways| ways.link_local.iter().copied()).collect();
         let ends: BTreeSet<SocketAddr> = all().flat_map(|ways| ways.ends.keys().copied()).collect();
+        let mut warnings: Vec<String> = silent.iter().map(|(peer, _)| not_cut_off(peer)).collect();
+        warnings
+            .extend(beside.iter().map(|peer| format!("{} shares its network and is not cut off from it", peer.name)));
         if reachable.is_empty() {
-            return Err(SubjectError::NoPeers { target: node.name.clone() });
+            if warnings.is_empty() {
+                return Err(SubjectError::NoPeers { target: node.name.clone() });
+            }
+            let reason = format!("has no peer that it could be cut off from: {}", warnings.join("; "));
+            return Err(SubjectError::Refused { target: node.name.clone(), reason });
         }
         let namespace = self.namespace(node).await?;
         let fault = FaultMetadata::NetworkPartition {
@@ -231,9 +237,7 @@ impl TikvSubject {
         let ips = target_ips.into_iter().chain(link_local.into_iter().map(IpAddr::V6)).collect();
         let network = NetworkFault::Drop(Cut { ips, ends: ends.into_iter().collect(), direction, reject });
         let mut planned = self.planned_network(id, node, fault, network).await?;
-        planned.warnings.extend(silent.iter().map(|(peer, _)| {
-            format!("{} is {} and has no address now; it is not cut off if it starts meanwhile", peer.name, peer.state)
-        }));
+        planned.warnings.extend(warnings);
         Ok(planned)
     }
 
@@ -282,6 +286,18 @@ fn shaped(node: &Node, shape: Shape, to: &[String]) -> Shaped {
     let interface = shape.interfaces.first().cloned().unwrap_or_default();
     let (target_container, flavour) = (node.name.clone(), Flavour::default());
     Shaped { target_container, interface, shape, to: to.to_vec(), flavour, far: Vec::new() }
+}
+
+/// Why no rule names the peer.
+fn not_cut_off(peer: &Node) -> String {
+    let name = &peer.name;
+    if peer.is_on_host() {
+        return format!("{name} uses the Docker host's own network and has no address of its own to be cut off from");
+    }
+    match &peer.network_of {
+        Some(owner) if owner.lost => format!("{name} has lost its network, {}'s, and has no address now", owner.name),
+        _ => format!("{name} is {} and has no address now; it is not cut off if it starts meanwhile", peer.state),
+    }
 }
 
 fn odd_answer(node: &Node, answer: &Answer) -> SubjectError {

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     cluster::{
         self, ClusterState, ConfigCache, Port, Reached, Reader,
+        assumed::{METRICS, PD_VERSION},
         http::{Answer, Client, HttpError, Place},
         member::{Kind, Member, Roster},
         pd::host_and_port,
@@ -196,6 +197,25 @@ impl TikvSubject {
     }
 }
 
+impl TikvSubject {
+    /// Asks a node at its status port, or PD at its client port, for anything: any answer over HTTP will do. The error goes
+    /// on where "its status port …" ends.
+    pub(super) async fn answers(&self, node: &Node) -> Result<(), String> {
+        let asked = member(node);
+        // In a network that several nodes use, another may listen at the usual port.
+        if asked.http_port.is_none() && (node.is_on_host() || node.joins().is_some()) {
+            return Err("is not known".to_owned());
+        }
+        let path = match node.role {
+            Role::Tikv => METRICS,
+            Role::Pd => PD_VERSION,
+        };
+        let nodes = HashMap::from([(node.id.as_str(), node)]);
+        let reach = Reach { subject: self, nodes, daemon: Daemon::of(&client::host()) };
+        cluster::Reach::get(&reach, &node.id, asked.http_port().into(), path).await.map(|_| ())
+    }
+}
+
 struct Reach<'a> {
     subject: &'a TikvSubject,
     /// By id: each is asked for every second, of however many there are.
@@ -347,7 +367,9 @@ mod tests {
                 .map(|(name, ip)| Network { name: name.to_string(), ips: vec![ip.parse().unwrap()], link_local: None })
                 .collect(),
             network_mode: String::new(),
+            network_of: None,
             auto_remove: false,
+            memory: vec![],
             data_dir: None,
             config_file: None,
             several: None,

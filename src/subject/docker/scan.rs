@@ -365,5 +365,6 @@ fn bare(target: &Target, id: &InjectionId, fault: FaultMetadata) -> Metadata {
         daemon_id: None,
         group: None,
         holder_image: None,
+        before: None,
     }
 }

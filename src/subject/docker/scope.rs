@@ -24,7 +24,8 @@ pub(super) fn filter(
     known: &Known,
 ) -> Result<(Filter, Vec<String>), SubjectError> {
     let routes = Routes::of(cluster);
-    let others = || cluster.nodes.iter().filter(|other| other.id != node.id);
+    // What is between nodes of one network namespace passes no interface of it.
+    let others = || cluster.nodes.iter().filter(|other| other.place() != node.place());
     let mut peers: BTreeSet<IpAddr> = BTreeSet::new();
     // With the port behind each.
     let mut ends: BTreeMap<SocketAddr, u16> = BTreeMap::new();
@@ -40,9 +41,20 @@ pub(super) fn filter(
             continue;
         }
         let meant = meant(cluster, node, word)?;
+        if let [beside] = meant[..]
+            && beside.place() == node.place()
+            && beside.id != node.id
+        {
+            warnings.push(format!("{} shares its network: nothing between them is meant", beside.name));
+            continue;
+        }
         if meant.is_empty() {
             warnings.push(format!("{} has no other node that is meant by {word}", node.name));
         }
+        let met = |other: &&Node| meant.iter().any(|peer| peer.place() == other.place() && peer.id != other.id);
+        let by_the_way = others().filter(|other| meant.iter().all(|peer| peer.id != other.id)).filter(met);
+        warnings
+            .extend(by_the_way.map(|other| format!("{} has the address of one that is meant by {word}", other.name)));
         let silent = meant.iter().filter(|peer| peer.ips().next().is_none());
         warnings.extend(silent.map(|peer| format!("{} is {} and has no address now", peer.name, peer.state)));
         for peer in meant {
@@ -106,7 +118,10 @@ pub(super) fn ends(ways: BTreeMap<SocketAddr, u16>, scope: &Scope) -> BTreeSet<S
 
 /// The nodes that a word means, as a fault of `node` sees them: one that is no address and not `clients`.
 pub(super) fn meant<'a>(cluster: &'a Snapshot, node: &Node, word: &str) -> Result<Vec<&'a Node>, SubjectError> {
-    let of = |role: Role| cluster.nodes.iter().filter(move |other| other.id != node.id && other.role == role).collect();
+    let of = |role: Role| {
+        let others = cluster.nodes.iter().filter(|other| other.id != node.id && other.place() != node.place());
+        others.filter(|other| other.role == role).collect()
+    };
     match word {
         "tikv" => Ok(of(Role::Tikv)),
         "pd" => Ok(of(Role::Pd)),

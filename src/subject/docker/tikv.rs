@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     act::{is_alive, unexpected},
+    around,
     beside::Beside,
     client,
     connections::Hearing,
@@ -15,7 +16,7 @@ use super::{
     node::{Node, Role, Snapshot},
     parts::{Part, too_many},
     plan::{Cutting, Planned, plan_kill, plan_pause, plan_stop},
-    target,
+    shared, target,
     ways::{Known, Routes},
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     },
     cluster::ClusterState,
     holder::protocol::{Answer, Ask, Cause},
-    safety::{self, Verdict},
+    safety::{self, Reason, Verdict},
     subject::{Cleaned, Fate, Marked, Plan, Scan, Subject, SubjectError},
 };
 
@@ -322,6 +323,9 @@ impl TikvSubject {
         let (first, routes) = (self.next_id(), Routes::of(snapshot));
         let group = (parts.len() > 1).then(|| first.clone());
         let mut open = self.open_but(&first, snapshot).await?;
+        let mut running = None;
+        // Of an act the last verdict of the worst is shown: it says what the others say too.
+        let mut reasons: Vec<Reason> = Vec::new();
         let (mut plans, mut far) = (Vec::<Plan>::new(), Vec::new());
         for (part, offset) in parts.into_iter().zip(0..) {
             let id = InjectionId::from_number(first.number().wrapping_add(offset));
@@ -340,11 +344,18 @@ impl TikvSubject {
             planned
                 .warnings
                 .extend(node.several.as_ref().map(|several| format!("{several} of {} go together", node.name)));
+            if running.is_none() && around::matters(&planned.fault) {
+                running = Some(shared::running(&self.docker().await?).await?);
+            }
+            let listed = running.as_deref().unwrap_or_default();
+            let around = self.around((snapshot, node), &planned.fault, listed, &open).await?;
+            reasons.extend(around.reasons);
+            planned.warnings.extend(around.warnings);
             let verdict = match plans.first().filter(|_| part.is_far()) {
                 Some(plan) => plan.verdict.clone(),
                 None => judged(snapshot, node, &planned, (&open, heard.of(self, snapshot, node).await)),
             };
-            let verdict = verdict.with(part.left_open(&routes, &known));
+            let verdict = verdict.with(reasons.clone()).with(part.left_open(&routes, &known));
             let metadata = Metadata {
                 fault: planned.fault,
                 id,
@@ -353,6 +364,7 @@ impl TikvSubject {
                 daemon_id: Some(self.daemon().await?),
                 group: group.clone(),
                 holder_image: self.image.get().cloned(),
+                before: around.before,
             };
             open.push(metadata.clone());
             let undo = undo_commands(&metadata);
@@ -375,9 +387,9 @@ impl TikvSubject {
     ) -> Result<Planned, SubjectError> {
         let client = self.engine().await?.client();
         match fault {
-            Fault::NodeKill { signal } => plan_kill(client, node, *signal),
+            Fault::NodeKill { signal } => Ok(plan_kill(client, node, *signal)),
             Fault::NodePause => Ok(plan_pause(client, node)),
-            Fault::NodeStop { timeout_s } => plan_stop(client, node, *timeout_s),
+            Fault::NodeStop { timeout_s } => Ok(plan_stop(client, node, *timeout_s)),
             Fault::Shape { kind, impairment, scope } => {
                 self.plan_shape(id, (snapshot, node, known), *kind, *impairment, scope).await
             }
@@ -453,9 +465,15 @@ pub(super) fn judged(
     (open, heard): (&[Metadata], &[ClusterState]),
 ) -> Verdict {
     let cluster = heard.iter().find(|state| state.cluster == node.cluster);
-    let known = Knowledge { open, cluster };
-    let situation = judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known);
-    safety::judge(&situation)
+    let of = |node: &Node, shares_targets_network: bool| {
+        let known = Knowledge { open, cluster, shares_targets_network };
+        safety::judge(&judge::situation(snapshot, node, &planned.fault, planned.disk.as_ref(), &known))
+    };
+    let verdict = of(node, false);
+    match judge::other_kind(snapshot, node, &planned.fault).map(|other| of(other, true)) {
+        Some(other) => Verdict::together(&[&verdict, &other]).unwrap_or(verdict),
+        None => verdict,
+    }
 }
 
 fn by_seed(snapshot: &Snapshot, seed: u32) -> Result<(Node, usize), SubjectError> {

@@ -27,6 +27,7 @@ use super::{
     client, discovery, engine,
     identity::Identity,
     node::{Node, Snapshot},
+    shared,
 };
 use crate::subject::SubjectError;
 
@@ -201,7 +202,15 @@ impl Known {
     }
 
     /// Asks again for the containers that events were about, if they are or may be nodes.
-    async fn refresh(&mut self, docker: &Docker, identity: &Identity, named: Named) -> Result<(), SubjectError> {
+    async fn refresh(&mut self, docker: &Docker, identity: &Identity, mut named: Named) -> Result<(), SubjectError> {
+        // What happens to a network's owner happens to the nodes that have joined it.
+        let joined = self.nodes.values().filter(|node| {
+            let owner = node.network_of.as_ref().map(|owner| owner.id.as_str());
+            owner.into_iter().chain(node.joins()).any(|id| named.contains_key(id))
+        });
+        for id in joined.map(|node| node.id.clone()).collect::<Vec<_>>() {
+            named.entry(id).or_default();
+        }
         let (gone, there): (Vec<_>, Vec<_>) = named.into_iter().partition(|(_, destroyed)| *destroyed);
         for (id, _) in gone {
             self.nodes.remove(&id);
@@ -260,6 +269,10 @@ async fn inspect_all(
     let one = |id: String| async move {
         let node = match client::container(docker, &id).await? {
             Some(found) => identity.node(docker, &found).await,
+            None => None,
+        };
+        let node = match node {
+            Some(node) => Some(shared::complete(docker, identity, node).await?),
             None => None,
         };
         Ok::<_, SubjectError>((id, node))

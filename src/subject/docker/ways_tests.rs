@@ -25,6 +25,8 @@ fn node(name: &str, ip: &str, published: &[(&str, u16, u16)], addresses: &[&str]
         networks,
         network_mode: "net".into(),
         auto_remove: false,
+        network_of: None,
+        memory: vec![],
         data_dir: None,
         config_file: None,
         several: None,

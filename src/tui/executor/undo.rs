@@ -73,6 +73,7 @@ impl Shared {
                 }
                 Ok(match reverted.cleaned {
                     Cleaned::Clean => format!("{} is reverted: read back and gone", name(&injection)),
+                    Cleaned::Back(how) => format!("{} is reverted: read back and gone; {how}", name(&injection)),
                     Cleaned::Lost(how) => format!("{}: nothing left to undo: {how}", name(&injection)),
                 })
             }
@@ -146,6 +147,7 @@ impl Shared {
             let what = mark.words();
             let result = match subject.clear(&mark).await {
                 Ok(Cleaned::Clean) => Ok(format!("{what}, without a record, is undone: read back and gone")),
+                Ok(Cleaned::Back(how)) => Ok(format!("{what}, without a record, is undone: read back and gone; {how}")),
                 Ok(Cleaned::Lost(how)) => Ok(format!("{what}: nothing left to undo: {how}")),
                 Err(error) => {
                     let by_hand = mark.by_hand().join("; ");

@@ -47,7 +47,9 @@ pub fn options() -> Options {
 pub fn node(cluster: &str, name: &str, role: Role, last: u8) -> Node {
     let ips: Vec<IpAddr> = vec![[172, 28, 0, last].into(), format!("fd00:28::{last:x}").parse().unwrap()];
     Node {
+        network_of: None,
         auto_remove: false,
+        memory: vec![],
         id: format!("{cluster}-{name}-id"),
         name: name.into(),
         role,
@@ -100,6 +102,7 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
         daemon_id: None,
         group: None,
         holder_image: Some("tikv-chaos-holder:0.1.0".into()),
+        before: None,
     };
     metadata.container_id = format!("demo-{}-id", metadata.target());
     Injection {

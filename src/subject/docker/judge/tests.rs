@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use tikv_chaos_core::units::parse_size;
 
 use super::{
-    super::node::{Endpoints, Health, Node, Role, Snapshot, State},
+    super::node::{Endpoints, Health, Network, NetworkOf, Node, Role, Snapshot, State},
     *,
 };
 use crate::{
@@ -37,7 +37,9 @@ fn node(number: u8) -> Node {
         up_since: None,
         networks: vec![],
         network_mode: "demo".into(),
+        network_of: None,
         auto_remove: false,
+        memory: vec![],
         data_dir: None,
         config_file: None,
         several: None,
@@ -79,7 +81,7 @@ fn verdict(
     disk: Option<&DiskBefore>,
     open: &[Metadata],
 ) -> Verdict {
-    let known = Knowledge { open, cluster: Some(state) };
+    let known = Knowledge { open, cluster: Some(state), shares_targets_network: false };
     safety::judge(&situation(snapshot, &snapshot.nodes[0], fault, disk, &known))
 }
 
@@ -102,6 +104,7 @@ fn open(node: &Node, fault: FaultMetadata) -> Metadata {
         daemon_id: None,
         group: None,
         holder_image: None,
+        before: None,
     }
 }
 
@@ -185,8 +188,75 @@ fn store_that_cannot_reach_pd_is_given_up_when_pd_says() {
     let at = |minutes: Option<u64>, before: &mut (Snapshot, ClusterState)| {
         let config = minutes.map(|minutes| PdConfig { max_store_down_time_ms: Some(minutes * 60_000) });
         before.1.pd_config = read(config);
-        let known = Knowledge { open: &[], cluster: Some(&before.1) };
+        let known = Knowledge { open: &[], cluster: Some(&before.1), shares_targets_network: false };
         situation(&before.0, &before.0.nodes[0], &kill(), None, &known).down_after.as_secs() / 60
     };
     assert_eq!((at(Some(60), &mut before), at(None, &mut before)), (60, 30));
+}
+
+/// The second store has joined the first one's network.
+fn sharing() -> (Snapshot, ClusterState) {
+    let (mut snapshot, state) = cluster(GIB, 900 * MIB, Some(&of_the_compose_file()));
+    let address = |last: u8| Network { name: "net".into(), ips: vec![[10, 0, 0, last].into()], link_local: None };
+    snapshot.nodes[0].networks = vec![address(2)];
+    snapshot.nodes[1].networks = vec![address(2)];
+    snapshot.nodes[2].networks = vec![address(3)];
+    let owner = NetworkOf { id: snapshot.nodes[0].id.clone(), name: "tikv0".into(), is_node: true, lost: false };
+    snapshot.nodes[1].network_mode = format!("container:{}", owner.id);
+    snapshot.nodes[1].network_of = Some(owner);
+    (snapshot, state)
+}
+
+fn partition(from: [u8; 4]) -> FaultMetadata {
+    FaultMetadata::NetworkPartition {
+        isolated_container: "tikv0".into(),
+        target_ips: vec![from.into()],
+        peers: vec![],
+        flavour: crate::chaos::network::Flavour::Nft,
+        direction: Direction::Both,
+        reject: false,
+        ends: vec![],
+        link_local: vec![],
+        far: vec![],
+    }
+}
+
+#[test]
+fn nodes_in_one_network_are_hit_by_what_its_owner_suffers() {
+    let cluster = sharing();
+    let killed = verdict(&cluster, &kill(), None, &[]);
+    assert_eq!(killed.grade, Grade::Refused);
+    assert!(killed.consequence.starts_with("this leaves 1 of 3 stores reachable"), "{killed:?}");
+    // They have one another, and the third has neither.
+    let cut = verdict(&cluster, &partition([10, 0, 0, 3]), None, &[]);
+    assert!(cut.consequence.starts_with("this leaves 2 of 3 stores reachable"), "{cut:?}");
+    let joined = safety::judge(&situation(
+        &cluster.0,
+        &cluster.0.nodes[1],
+        &kill(),
+        None,
+        &Knowledge { open: &[], cluster: Some(&cluster.1), shares_targets_network: false },
+    ));
+    assert_eq!(joined.grade, Grade::Fine, "its owner keeps the network: {joined:?}");
+    // A frozen process leaves the network as it is.
+    let frozen = verdict(&cluster, &FaultMetadata::NodePause { target_container: "tikv0".into() }, None, &[]);
+    assert_eq!(frozen.grade, Grade::Fine, "{frozen:?}");
+}
+
+#[test]
+fn what_holds_on_an_owner_counts_for_what_has_joined_it() {
+    let cluster = sharing();
+    let (snapshot, state) = &cluster;
+    let last = |open: &[Metadata], snapshot: &Snapshot| {
+        let known = Knowledge { open, cluster: Some(state), shares_targets_network: false };
+        safety::judge(&situation(snapshot, &snapshot.nodes[2], &kill(), None, &known))
+    };
+    let cut = open(&snapshot.nodes[0], partition([10, 0, 0, 3]));
+    // Those two have one another.
+    assert_eq!(last(&[cut], snapshot).grade, Grade::Fine);
+    let killed = last(&[open(&snapshot.nodes[0], kill())], snapshot);
+    assert!(killed.reasons[0].contains("tikv1 has no network while another is down"), "{killed:?}");
+    let mut lost = snapshot.clone();
+    lost.nodes[1].network_of.as_mut().unwrap().lost = true;
+    assert!(last(&[], &lost).reasons[0].contains("tikv1 has lost tikv0's network"));
 }
