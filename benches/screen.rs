@@ -358,6 +358,7 @@ fn loaded(nodes: usize, injections: usize) -> Loaded {
             daemon_id: None,
             group: None,
             holder_image: None,
+            task: None,
         };
         Injection {
             state: Life::Active,

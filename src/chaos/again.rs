@@ -35,6 +35,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: None,
+            task: None,
         };
         let again = |metadata: &Metadata| Fault::from_params(metadata.fault_type(), &metadata.asked()?).ok();
         let kill = of(FaultMetadata::NodeKill { target_container: "a".into(), signal: Signal::Term });

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, InjectionId, Params, Partition, Shaped, Signal, Value,
+    FaultType, InjectionId, Params, Partition, Shaped, Signal, Task, Value,
     network::{Cut, Delay, Direction, Distribution, Flavour, NetworkFault, Ppm, Shape},
     shaped,
 };
@@ -31,6 +31,9 @@ pub struct Metadata {
     /// The image that holds `tc`, `iptables` and `rm`, for the undo by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder_image: Option<String>,
+    /// The target is this task of a Swarm service, which Swarm itself replaces when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
 }
 
 /// What was done, by type.
@@ -385,6 +388,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: None,
+            task: None,
         }
     }
 

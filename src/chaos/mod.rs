@@ -14,6 +14,7 @@ mod params;
 mod partition;
 pub mod random;
 mod shaped;
+mod task;
 mod trust;
 mod undo;
 
@@ -24,6 +25,7 @@ pub use metadata::{DataMount, Evidence, FaultMetadata, Metadata, MountKind, huma
 pub use params::{Kind, ParamError, ParamSpec, Params, Value};
 pub use partition::{Member, Partition};
 pub use shaped::Shaped;
+pub use task::Task;
 pub use undo::{HOLDER_REPOSITORY, PODMAN_ID, client_of, undo_commands};
 
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //! network and the disk, the holder's image, which stays on the host.
 
 use super::{
-    Command, DataMount, FaultMetadata, Metadata, MountKind,
+    Command, DataMount, FaultMetadata, Metadata, MountKind, Task,
     network::{
         Family, Flavour, NetworkFault, QDISC_HANDLE, Shape, Via, cut_removal_text, netem_chains, queue_chains,
         shape_removal_text,
@@ -26,6 +26,10 @@ pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
     if let Some(NetworkFault::Shape(shape)) = metadata.network() {
         return undo_shape(metadata, image, &shape);
     }
+    let is_down = matches!(metadata.fault, FaultMetadata::NodeKill { .. } | FaultMetadata::NodeStop { .. });
+    if let Some(task) = metadata.task.as_ref().filter(|_| is_down) {
+        return await_replacement(metadata, task);
+    }
     match &metadata.fault {
         // By its id, which stays when it is renamed.
         FaultMetadata::NodeKill { .. } | FaultMetadata::NodeStop { .. } => {
@@ -41,6 +45,13 @@ pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
         FaultMetadata::DiskPressure { fill_file, mount, .. } => vec![remove_file(metadata, image, fill_file, mount)],
         _ => Vec::new(),
     }
+}
+
+/// Nothing: a task that is started beside its replacement would be a second node with the same data.
+fn await_replacement(metadata: &Metadata, task: &Task) -> Vec<Command> {
+    let told = format!("Docker Swarm replaces {task} by itself: start nothing, wait for the new task");
+    // The shell's command that does nothing, for what a person should read.
+    vec![Command::new(":", [told]), client(metadata, ["service", "ps", task.service.as_str()])]
 }
 
 fn restore(metadata: &Metadata, image: &str, flavour: Flavour, family: Family, text: String) -> Command {
@@ -122,6 +133,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: Some("holder:1".into()),
+            task: None,
         }
     }
 
@@ -133,6 +145,16 @@ mod tests {
     fn a_kill_is_undone_by_starting_the_container() {
         let fault = FaultMetadata::NodeKill { target_container: "tikv0".into(), signal: Signal::Kill };
         assert_eq!(undo(fault), ["docker start c0ffee"]);
+    }
+
+    #[test]
+    fn killed_swarm_task_is_waited_for_and_not_started() {
+        let task = Task::from_labels("db_tikv0", "db_tikv0.1.xyz");
+        let fault = FaultMetadata::NodeStop { target_container: "db_tikv0.1.xyz".into(), timeout_s: 1 };
+        let lines = undo_commands(&Metadata { task, ..metadata(fault) });
+        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        let told = ": 'Docker Swarm replaces db_tikv0.1 by itself: start nothing, wait for the new task'";
+        assert_eq!(lines, [told, "docker service ps db_tikv0"]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ fn injection(number: u32, target: &str, state: Life, asked: i64) -> Injection {
         container_started_at: String::new(),
         daemon_id: None,
         holder_image: None,
+        task: None,
         group: None,
     };
     Injection {

@@ -59,6 +59,7 @@ mod tests {
                 daemon_id: None,
                 group: None,
                 holder_image: None,
+                task: None,
             },
             undo: vec![],
             created_at: now,

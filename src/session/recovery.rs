@@ -124,6 +124,7 @@ mod tests {
             daemon_id: None,
             group: None,
             holder_image: None,
+            task: None,
         }
     }
 

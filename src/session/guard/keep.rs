@@ -148,6 +148,7 @@ mod tests {
                 daemon_id: None,
                 group: None,
                 holder_image: None,
+                task: None,
             },
             undo: vec![],
             created_at: now.min(deadline.map_or(now, |left| now + left)),

@@ -17,6 +17,7 @@ fn injection(number: u32) -> Injection {
             daemon_id: None,
             group: None,
             holder_image: None,
+            task: None,
         },
         undo: vec!["docker start tikv0".into()],
         created_at: Timestamp::now(),

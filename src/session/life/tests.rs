@@ -43,6 +43,7 @@ fn metadata() -> Metadata {
         daemon_id: None,
         group: None,
         holder_image: None,
+        task: None,
     }
 }
 

@@ -352,5 +352,6 @@ fn bare(target: &Target, id: &InjectionId, fault: FaultMetadata) -> Metadata {
         daemon_id: None,
         group: None,
         holder_image: None,
+        task: None,
     }
 }

@@ -310,6 +310,7 @@ impl TikvSubject {
                 daemon_id: Some(self.daemon().await?),
                 group: group.clone(),
                 holder_image: self.image.get().cloned(),
+                task: None,
             };
             open.push(metadata.clone());
             let undo = undo_commands(&metadata);

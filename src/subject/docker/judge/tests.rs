@@ -100,6 +100,7 @@ fn open(node: &Node, fault: FaultMetadata) -> Metadata {
         daemon_id: None,
         group: None,
         holder_image: None,
+        task: None,
     }
 }
 
