@@ -127,7 +127,7 @@ impl Executor {
         };
         let mut watchers = JoinSet::new();
         let (sender, receiver) = mpsc::channel(16);
-        watchers.spawn(docker::watch(config.project.clone(), sender));
+        watchers.spawn(docker::watch(config.project.clone(), shared.subject.told(), sender));
         watchers.spawn(forward(receiver, shared.messages.clone()));
         let (sender, receiver) = mpsc::channel(1);
         let (look, looked) = watch::channel(false);

@@ -1,7 +1,7 @@
 //! Which containers are nodes, and of which cluster. Pure: Docker's answers in, nodes out.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -11,7 +11,10 @@ use bollard::models::{
 };
 use jiff::Timestamp;
 
-use super::node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State};
+use super::{
+    belonging::{self, Belonging},
+    node::{Endpoints, Health, Network, Node, Published, Role, State},
+};
 use crate::{
     chaos::{DataMount, MountKind},
     cluster::{assumed, pd::host_and_port},
@@ -42,7 +45,10 @@ pub fn role(summary: &ContainerSummary) -> Option<Role> {
         return None;
     }
     let repository = summary.image.as_deref().map(repository_end);
-    let service = label(SERVICE_LABEL);
+    if summary.command.as_deref().is_some_and(|command| belonging::is_pd_microservice([command])) {
+        return None;
+    }
+    let service = label(SERVICE_LABEL).or_else(|| belonging::swarm_service(summary.labels.as_ref()?));
     if program == Some("tikv-server")
         || repository == Some("tikv")
         || service.is_some_and(|name| name.starts_with("tikv"))
@@ -91,7 +97,7 @@ fn repository_end(image: &str) -> &str {
     last.split(':').next().unwrap_or(last)
 }
 
-/// One node from Docker's full answer. The cluster is filled in by [`group`].
+/// One node from Docker's full answer. The cluster is filled in by `clusters`.
 pub fn node(role: Role, inspect: &ContainerInspectResponse) -> Option<Node> {
     let state = inspect.state.as_ref()?;
     let config = inspect.config.as_ref()?;
@@ -99,13 +105,16 @@ pub fn node(role: Role, inspect: &ContainerInspectResponse) -> Option<Node> {
     let running = matches!(state_of(state.status), State::Running | State::Paused);
     let started_at = state.started_at.clone().unwrap_or_default();
     let args = inspect.args.as_deref().unwrap_or_default();
+    let swarm = |of: fn(&HashMap<String, String>) -> Option<&str>| of(config.labels.as_ref()?).map(str::to_owned);
+    let created = inspect.created.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let belonging = Belonging::of(role, args, config.labels.as_ref(), created);
     Some(Node {
         id: inspect.id.clone()?,
         name: inspect.name.as_deref()?.trim_start_matches('/').to_owned(),
         role,
         cluster: String::new(),
-        project: label(PROJECT_LABEL),
-        service: label(SERVICE_LABEL),
+        project: label(PROJECT_LABEL).or_else(|| swarm(belonging::stack)),
+        service: label(SERVICE_LABEL).or_else(|| swarm(belonging::swarm_service)),
         image: config.image.clone().unwrap_or_default(),
         state: state_of(state.status),
         health: health_of(state.health.as_ref().and_then(|health| health.status)),
@@ -118,7 +127,7 @@ pub fn node(role: Role, inspect: &ContainerInspectResponse) -> Option<Node> {
         auto_remove: inspect.host_config.as_ref().and_then(|host| host.auto_remove).unwrap_or(false),
         data_dir: flag(args, assumed::DATA_DIR_FLAG).or_else(|| flag(args, "-s").filter(|_| role == Role::Tikv)),
         mounts: inspect.mounts.iter().flatten().filter_map(mount).collect(),
-        endpoints: endpoints(role, args, inspect.network_settings.as_ref()),
+        endpoints: Endpoints { belonging, ..endpoints(role, args, inspect.network_settings.as_ref()) },
     })
 }
 
@@ -150,6 +159,7 @@ fn endpoints(role: Role, args: &[String], settings: Option<&NetworkSettings>) ->
         member: flag(args, assumed::NAME_FLAG).filter(|_| role == Role::Pd),
         aliases,
         published: settings.and_then(|settings| settings.ports.as_ref()).map(published).unwrap_or_default(),
+        belonging: Belonging::default(),
     }
 }
 
@@ -230,54 +240,6 @@ fn flag(args: &[String], name: &str) -> Option<String> {
     })
 }
 
-/// Puts every node in its cluster and in the order of the screen. Nodes without a Compose project belong together
-/// where they share a network, and the cluster has the name of the first one shared.
-pub fn group(mut nodes: Vec<Node>) -> Snapshot {
-    let lonely: Vec<usize> = (0..nodes.len()).filter(|at| nodes[*at].project.is_none()).collect();
-    let mut named: BTreeMap<usize, String> = BTreeMap::new();
-    for component in components(&nodes, &lonely) {
-        let name = component_name(&nodes, &component);
-        named.extend(component.into_iter().map(|at| (at, name.clone())));
-    }
-    for (at, node) in nodes.iter_mut().enumerate() {
-        node.cluster = node.project.clone().or_else(|| named.remove(&at)).unwrap_or_default();
-    }
-    nodes.sort_by(|a, b| (&a.cluster, a.role, natural(&a.name)).cmp(&(&b.cluster, b.role, natural(&b.name))));
-    Snapshot { nodes, ..Snapshot::default() }
-}
-
-/// Sets of nodes that are connected by the networks they share.
-fn components(nodes: &[Node], members: &[usize]) -> Vec<Vec<usize>> {
-    let share = |a: &Node, b: &Node| a.networks.iter().any(|net| b.networks.iter().any(|other| other.name == net.name));
-    let mut components: Vec<Vec<usize>> = Vec::new();
-    for &at in members {
-        let (mut joined, rest): (Vec<_>, Vec<_>) =
-            components.into_iter().partition(|group| group.iter().any(|&other| share(&nodes[at], &nodes[other])));
-        let mut merged = vec![at];
-        merged.extend(joined.drain(..).flatten());
-        components = rest;
-        components.push(merged);
-    }
-    components
-}
-
-fn component_name(nodes: &[Node], component: &[usize]) -> String {
-    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-    for &at in component {
-        for network in &nodes[at].networks {
-            *count.entry(&network.name).or_default() += 1;
-        }
-    }
-    let widest = count.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
-    widest.map_or_else(|| "no network".to_owned(), |(name, _)| (*name).to_owned())
-}
-
-/// Names in the order in which people count: `tikv2` before `tikv10`.
-fn natural(name: &str) -> (String, u64, String) {
-    let digits = name.len() - name.bytes().rev().take_while(u8::is_ascii_digit).count();
-    (name[..digits].to_owned(), name[digits..].parse().unwrap_or(0), name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use bollard::models::PortBinding;
@@ -312,6 +274,19 @@ mod tests {
             (summary("x", "/x", &service("pdns-server")), None),
             (summary("pingcap/tikv", "/tikv-ctl", &[(SERVICE_LABEL, "tikv0"), (ONE_OFF_LABEL, "True")]), None),
             (summary("sha256:0123", "/x", &[]), None),
+            // A PD microservice is no member, whatever its service is called.
+            (
+                summary("pingcap/pd", "/pd-server services tso --listen-addr=http://0.0.0.0:3379", &service("pd-tso")),
+                None,
+            ),
+            (
+                summary(
+                    "x",
+                    "/x",
+                    &[("com.docker.swarm.service.name", "db_tikv0"), ("com.docker.stack.namespace", "db")],
+                ),
+                Some(Role::Tikv),
+            ),
         ];
         for (summary, expected) in cases {
             assert_eq!(role(&summary), expected, "{summary:?}");
@@ -375,51 +350,5 @@ mod tests {
         assert_eq!(flag(&args(&["--data-dir=/var/lib/tikv"]), "--data-dir"), Some("/var/lib/tikv".into()));
         assert_eq!(flag(&args(&["--data-dir", "/a b"]), "--data-dir"), Some("/a b".into()));
         assert_eq!(flag(&args(&["--data-dir-x=/y", "--data-dir"]), "--data-dir"), None);
-    }
-
-    fn bare(name: &str, project: Option<&str>, networks: &[&str]) -> Node {
-        Node {
-            id: name.into(),
-            name: name.into(),
-            role: Role::Tikv,
-            cluster: String::new(),
-            project: project.map(str::to_owned),
-            service: None,
-            image: String::new(),
-            state: State::Running,
-            health: Health::None,
-            exit_code: None,
-            restart_count: 0,
-            started_at: String::new(),
-            up_since: None,
-            networks: networks.iter().map(|name| Network { name: name.to_string(), ips: vec![] }).collect(),
-            network_mode: String::new(),
-            auto_remove: false,
-            data_dir: None,
-            mounts: vec![],
-            endpoints: Endpoints::default(),
-        }
-    }
-
-    #[test]
-    fn clusters_are_projects_or_shared_networks() {
-        let nodes = vec![
-            bare("tikv10", None, &["left"]),
-            bare("tikv2", None, &["left", "between"]),
-            bare("tikv3", None, &["between"]),
-            bare("other", None, &["right"]),
-            bare("composed", Some("demo"), &["left"]),
-        ];
-        let snapshot = group(nodes);
-        let found: Vec<_> = snapshot.nodes.iter().map(|node| (node.cluster.as_str(), node.name.as_str())).collect();
-        let expected = [
-            ("between", "tikv2"),
-            ("between", "tikv3"),
-            ("between", "tikv10"),
-            ("demo", "composed"),
-            ("right", "other"),
-        ];
-        assert_eq!(found, expected);
-        assert_eq!(snapshot.clusters(), ["between", "demo", "right"]);
     }
 }

@@ -21,7 +21,7 @@ use super::{
     image,
     node::{Node, Snapshot},
     reach::Readings,
-    watch,
+    told::Told,
 };
 use crate::{
     chaos::{DataMount, Evidence, FaultMetadata, InjectionId, Metadata, network::Flavour},
@@ -74,6 +74,7 @@ pub struct TikvSubject {
     /// No more helpers are made.
     ended: AtomicBool,
     pub(super) readings: Readings,
+    pub(super) told: Told,
     /// What the last plan saw.
     pub(super) seen: std::sync::Mutex<Option<Snapshot>>,
 }
@@ -92,6 +93,7 @@ impl TikvSubject {
             relays: Mutex::default(),
             ended: AtomicBool::default(),
             readings,
+            told: Told::default(),
             seen: std::sync::Mutex::default(),
         }
     }
@@ -153,7 +155,12 @@ impl TikvSubject {
         if let Some(live) = live {
             return Ok(live);
         }
-        watch::snapshot(&self.docker().await?, self.options.project.as_deref()).await
+        self.settled(self.options.project.as_deref()).await
+    }
+
+    /// Which node is of which cluster, for a watch over the same ones.
+    pub fn told(&self) -> Told {
+        self.told.clone()
     }
 
     /// What a watch says now, else what the last plan saw.

@@ -4,7 +4,7 @@
 //! failure of anything else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{Arc, PoisonError},
     time::Duration,
@@ -137,8 +137,8 @@ impl TikvSubject {
     async fn still_there(&self, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
         // An injection is undone by its id, of whatever project it is.
         let docker = self.docker().await.map_err(|error| error.to_string())?;
-        let snapshot = watch::snapshot(&docker, None).await.map_err(|error| error.to_string())?;
-        let running = snapshot.nodes.iter().filter(|node| node.is_running());
+        let nodes = watch::nodes(&docker, &HashMap::new()).await.map_err(|error| error.to_string())?;
+        let running = nodes.values().filter(|node| node.is_running());
         let addresses: BTreeSet<IpAddr> = running.flat_map(Node::ips).collect();
         let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(|peer| addresses.contains(&peer.address));
         let is_meant = |peers: &[&PeerReading]| peers.iter().any(|peer| asked.means_echo(peer.address));

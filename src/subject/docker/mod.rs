@@ -1,9 +1,11 @@
 //! TiKV in Docker: discovery, live status, injection. The only code that knows bollard.
 
 mod act;
+mod belonging;
 mod beside;
 mod change;
 pub mod client;
+mod clusters;
 pub mod demo;
 mod discovery;
 mod disk;
@@ -13,6 +15,7 @@ mod helpers;
 mod holder;
 mod host;
 mod image;
+mod islands;
 mod judge;
 mod measure;
 mod node;
@@ -22,11 +25,14 @@ mod reach;
 mod reading;
 mod scan;
 mod scope;
+mod swarm;
 mod target;
 mod tikv;
+mod told;
 mod transport;
 mod watch;
 
+pub use belonging::Belonging;
 pub use endpoint::{Endpoint, EndpointError, Wish};
 pub use host::{Capabilities, Known, Options, Progress, TikvSubject};
 pub use image::Source;
@@ -34,4 +40,5 @@ pub use measure::{by_node, cuts};
 pub use node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State, names_by_cluster};
 pub use reading::read_on;
 pub use target::only_cluster;
+pub use told::Told;
 pub use watch::{Live, watch};

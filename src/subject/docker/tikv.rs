@@ -10,7 +10,7 @@ use super::{
     judge::{self, Knowledge},
     node::{Node, Role, Snapshot},
     plan::{Cutting, Planned, plan_kill, plan_pause, plan_stop},
-    target,
+    swarm, target,
 };
 use crate::{
     chaos::{
@@ -117,6 +117,9 @@ impl Subject for TikvSubject {
         {
             let reason = format!("was injected through another Docker daemon than {}; choose that one", client::host());
             return Err(SubjectError::Refused { target: metadata.target().to_owned(), reason });
+        }
+        if let Some(cleaned) = self.await_replacement(metadata).await? {
+            return Ok(cleaned);
         }
         let cleaned = match &metadata.fault {
             FaultMetadata::NodeKill { signal: Signal::Kill, .. } => self.start(metadata, None).await?,
@@ -310,11 +313,12 @@ impl TikvSubject {
                 daemon_id: Some(self.daemon().await?),
                 group: group.clone(),
                 holder_image: self.image.get().cloned(),
-                task: None,
+                task: node.endpoints.belonging.task.clone(),
             };
             open.push(metadata.clone());
             let undo = undo_commands(&metadata);
-            plans.push(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict });
+            let warnings = planned.warnings.into_iter().chain(swarm::warning(&metadata)).collect();
+            plans.push(Plan { metadata, commands: planned.commands, undo, warnings, verdict });
         }
         Ok(plans)
     }

@@ -21,6 +21,7 @@ use tokio::{
 use super::{
     client, discovery, engine,
     node::{Node, Role, Snapshot},
+    told::Told,
 };
 use crate::subject::SubjectError;
 
@@ -49,9 +50,9 @@ pub enum Live {
 
 /// Tells `sender` of every change, for as long as somebody listens. Never ends by itself: a daemon that goes away is
 /// a state, not an error.
-pub async fn watch(project: Option<String>, sender: mpsc::Sender<Live>) {
+pub async fn watch(project: Option<String>, told: Told, sender: mpsc::Sender<Live>) {
     loop {
-        let Err(error) = follow(project.as_deref(), &sender).await else { return };
+        let Err(error) = follow(project.as_deref(), &told, &sender).await else { return };
         let reason = match error {
             SubjectError::NoDocker { reason, .. } => reason,
             other => other.to_string(),
@@ -68,19 +69,20 @@ pub async fn watch(project: Option<String>, sender: mpsc::Sender<Live>) {
 }
 
 /// Follows one connection to its end, which is an error; `Ok` when nobody listens any more.
-async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<(), SubjectError> {
+async fn follow(project: Option<&str>, clusters: &Told, sender: &mpsc::Sender<Live>) -> Result<(), SubjectError> {
     let docker = client::connect().await?;
     let engine = engine::title(&client::ask("ask the version of", "Docker", docker.version()).await?);
     // Docker tells again what happened since shortly before the list, so that nothing falls between the two.
     let mut events = std::pin::pin!(docker.events(Some(event_filter())).ready_chunks(AT_ONCE));
-    let mut known = Known { nodes: list_nodes(&docker).await? };
+    let mut known = Known { nodes: nodes(&docker, &HashMap::new()).await? };
+    let mut heard = clusters.changes();
     let mut named = Named::new();
     let mut asked = Instant::now();
     let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
     recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<Snapshot> = None;
     loop {
-        let snapshot = known.snapshot().only(project);
+        let snapshot = clusters.group(known.nodes.values().cloned().collect()).only(project);
         if told.as_ref() != Some(&snapshot) {
             let up = Live::Up { engine: engine.clone(), snapshot: snapshot.clone() };
             if sender.send(up).await.is_err() {
@@ -104,6 +106,8 @@ async fn follow(project: Option<&str>, sender: &mpsc::Sender<Live>) -> Result<()
                 asked = Instant::now();
             }
             _ = recheck.tick() => known.recheck(&docker).await?,
+            // What a PD says may put nodes in other clusters.
+            Ok(()) = heard.changed() => {}
             () = sender.closed() => return Ok(()),
         }
     }
@@ -153,10 +157,6 @@ struct Known {
 }
 
 impl Known {
-    fn snapshot(&self) -> Snapshot {
-        discovery::group(self.nodes.values().cloned().collect())
-    }
-
     /// Asks again for the containers that events were about, if they are or may be nodes.
     async fn refresh(&mut self, docker: &Docker, named: Named) -> Result<(), SubjectError> {
         let (gone, there): (Vec<_>, Vec<_>) = named.into_iter().partition(|(_, destroyed)| *destroyed);
@@ -193,20 +193,18 @@ impl Known {
         let ours = self.nodes.iter().map(|(id, node)| (id.clone(), node.state.to_string()));
         if listed != ours.collect() {
             tracing::info!("the list differs from what the events told: asking for everything");
-            self.nodes = list_nodes(docker).await?;
+            self.nodes = nodes(docker, &HashMap::new()).await?;
         }
         Ok(())
     }
 }
 
-/// All nodes there are now.
-pub async fn snapshot(docker: &Docker, project: Option<&str>) -> Result<Snapshot, SubjectError> {
-    let nodes = list_nodes(docker).await?;
-    Ok(discovery::group(nodes.into_values().collect()).only(project))
-}
-
-async fn list_nodes(docker: &Docker) -> Result<BTreeMap<String, Node>, SubjectError> {
-    let found = client::containers(docker, &HashMap::new()).await?;
+/// All nodes there are now that the filters let through, by id.
+pub async fn nodes(
+    docker: &Docker,
+    filters: &HashMap<&str, Vec<&str>>,
+) -> Result<BTreeMap<String, Node>, SubjectError> {
+    let found = client::containers(docker, filters).await?;
     let candidates = found.into_iter().filter_map(|one| Some((discovery::role(&one)?, one.id?)));
     let found = inspect_all(docker, candidates.map(|(role, id)| (id, role)).collect()).await?;
     Ok(found.into_iter().filter_map(|(id, node)| Some((id, node?))).collect())
