@@ -364,6 +364,7 @@ fn loaded(nodes: usize, injections: usize) -> Loaded {
             group: None,
             holder_image: None,
             before: None,
+            task: None,
         };
         Injection {
             state: Life::Active,

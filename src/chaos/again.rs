@@ -36,6 +36,7 @@ mod tests {
             group: None,
             holder_image: None,
             before: None,
+            task: None,
         };
         let again = |metadata: &Metadata| Fault::from_params(metadata.fault_type(), &metadata.asked()?).ok();
         let kill = of(FaultMetadata::NodeKill { target_container: "a".into(), signal: Signal::Term });

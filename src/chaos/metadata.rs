@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Before, FaultType, InjectionId, Params, Partition, Shaped, Signal, Value,
+    Before, FaultType, InjectionId, Params, Partition, Shaped, Signal, Task, Value,
     network::{Cut, Delay, Direction, Distribution, Flavour, NetworkFault, Ppm, Shape},
     shaped,
 };
@@ -38,6 +38,9 @@ pub struct Metadata {
     /// What a node was like before it was taken out. Records of former versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
+    /// The target is this task of a Swarm service, which Swarm itself replaces when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
 }
 
 /// What was done, by type.
@@ -431,6 +434,7 @@ mod tests {
             group: None,
             holder_image: None,
             before: None,
+            task: None,
         }
     }
 

@@ -15,6 +15,7 @@ mod params;
 mod partition;
 pub mod random;
 mod shaped;
+mod task;
 mod trust;
 mod undo;
 
@@ -26,6 +27,7 @@ pub use metadata::{DataMount, Evidence, FaultMetadata, Metadata, MountKind, huma
 pub use params::{Kind, ParamError, ParamSpec, Params, Value};
 pub use partition::{Member, Partition};
 pub use shaped::Shaped;
+pub use task::Task;
 pub use undo::{BY_HAND, HOLDER_PROGRAM, HOLDER_REPOSITORY, PODMAN_ID, client_of, holder_name, life, undo_commands};
 
 use serde::{Deserialize, Serialize};

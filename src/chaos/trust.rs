@@ -65,6 +65,9 @@ impl Metadata {
         if let Some(id) = ids.find(|id| !is_container_id(id)) {
             return bad("a container's id", id);
         }
+        if let Some(task) = self.task.as_ref().filter(|task| !task.is_plausible()) {
+            return bad("a Swarm task", &task.to_string());
+        }
         match &self.holder_image {
             Some(image) if !is_image_name(image) => bad("an image's name", image),
             _ => Ok(()),
@@ -114,7 +117,7 @@ fn check_mount(mount: &DataMount) -> Result<(), String> {
 }
 
 /// Docker's rule for the names of containers and volumes (moby, daemon/names/names.go).
-fn is_docker_name(name: &str) -> bool {
+pub(super) fn is_docker_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }

@@ -7,7 +7,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::{
-    Command, DataMount, FaultMetadata, Metadata, MountKind,
+    Command, DataMount, FaultMetadata, Metadata, MountKind, Task,
     network::{
         Family, Flavour, NetworkFault, QDISC_HANDLE, Shape, Via, cut_removal_text, netem_removal_text,
         queue_removal_text,
@@ -48,6 +48,10 @@ pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
     if let Some(NetworkFault::Shape(shape)) = metadata.network() {
         return undo_shape(metadata, image, &shape);
     }
+    let is_down = matches!(metadata.fault, FaultMetadata::NodeKill { .. } | FaultMetadata::NodeStop { .. });
+    if let Some(task) = metadata.task.as_ref().filter(|_| is_down) {
+        return await_replacement(metadata, task);
+    }
     match &metadata.fault {
         // By its id, which stays when it is renamed.
         FaultMetadata::NodeKill { .. } | FaultMetadata::NodeStop { .. } => {
@@ -65,6 +69,13 @@ pub fn undo_commands(metadata: &Metadata) -> Vec<Command> {
         FaultMetadata::DiskPressure { fill_file, mount, .. } => vec![remove_file(metadata, image, fill_file, mount)],
         _ => Vec::new(),
     }
+}
+
+/// Nothing: a task that is started beside its replacement would be a second node with the same data.
+fn await_replacement(metadata: &Metadata, task: &Task) -> Vec<Command> {
+    let told = format!("Docker Swarm replaces {task} by itself: start nothing, wait for the new task");
+    // The shell's command that does nothing, for what a person should read.
+    vec![Command::new(":", [told]), client(metadata, ["service", "ps", task.service.as_str()])]
 }
 
 fn restore(metadata: &Metadata, image: &str, flavour: Flavour, family: Family, text: String) -> Command {
@@ -147,6 +158,7 @@ mod tests {
             group: None,
             holder_image: Some("holder:1".into()),
             before: None,
+            task: None,
         }
     }
 
@@ -173,6 +185,16 @@ mod tests {
         let lines = undo_commands(&Metadata { before, ..metadata(fault) });
         let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
         assert_eq!(lines, ["docker start c0ffee", "docker restart c1", "docker restart c2"]);
+    }
+
+    #[test]
+    fn killed_swarm_task_is_waited_for_and_not_started() {
+        let task = Task::from_labels("db_tikv0", "db_tikv0.1.xyz");
+        let fault = FaultMetadata::NodeStop { target_container: "db_tikv0.1.xyz".into(), timeout_s: 1 };
+        let lines = undo_commands(&Metadata { task, ..metadata(fault) });
+        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        let told = ": 'Docker Swarm replaces db_tikv0.1 by itself: start nothing, wait for the new task'";
+        assert_eq!(lines, [told, "docker service ps db_tikv0"]);
     }
 
     #[test]

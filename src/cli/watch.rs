@@ -35,7 +35,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let (sender, mut readings) = mpsc::channel(1);
     let (_looking, look) = watch::channel(true);
     let mut work = JoinSet::new();
-    work.spawn(docker::watch(config.project.clone(), subject.identity(), live));
+    work.spawn(docker::watch(config.project.clone(), subject.identity(), subject.told(), live));
     work.spawn(docker::read_on(Arc::clone(&subject), look, sender));
     let mut printer = Printer { json: config.json, told: None };
     let mut said = settle::Said::default();

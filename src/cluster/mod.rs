@@ -21,4 +21,4 @@ pub use config_cache::ConfigCache;
 pub use node_config::NodeConfig;
 pub use pd_config::PdConfig;
 pub use reader::{Port, Reach, Reached, Reader};
-pub use state::{ClusterState, NodeView, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};
+pub use state::{ClusterState, NodeView, PdMember, PdNode, PdView, Quantiles, Read, StoreMetrics, StoreView};

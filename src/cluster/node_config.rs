@@ -29,6 +29,8 @@ pub struct NodeConfig {
     pub graceful_shutdown_timeout_ms: Option<u64>,
     /// `storage.io-rate-limit.max-bytes-per-sec`; 0 is no limit.
     pub io_rate_limit: Option<u64>,
+    /// `pd.endpoints`.
+    pub pd_endpoints: Vec<String>,
     /// What it said that cannot be understood, a clause each.
     pub unclear: Vec<String>,
 }
@@ -45,6 +47,8 @@ pub fn parse(text: &str) -> Result<NodeConfig, String> {
         _ => unclear.text("raft-engine.dir", raft_engine.dir),
     };
     let limit = storage.io_rate_limit.as_ref().and_then(|limit| limit.get("max-bytes-per-sec")).cloned();
+    let endpoints = answer.pd.as_ref().and_then(|pd| pd.get("endpoints")?.as_array());
+    let pd_endpoints = endpoints.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     Ok(NodeConfig {
         reserve_space: unclear.size("storage.reserve-space", storage.reserve_space),
         reserve_raft_space: unclear.size("storage.reserve-raft-space", storage.reserve_raft_space),
@@ -54,6 +58,7 @@ pub fn parse(text: &str) -> Result<NodeConfig, String> {
         graceful_shutdown_timeout_ms: unclear
             .millis("server.graceful-shutdown-timeout", server.graceful_shutdown_timeout),
         io_rate_limit: unclear.size("storage.io-rate-limit.max-bytes-per-sec", limit),
+        pd_endpoints,
         unclear: unclear.0,
     })
 }
@@ -101,6 +106,7 @@ struct Answer {
     raftstore: Option<Raftstore>,
     raft_engine: Option<RaftEngine>,
     server: Option<Server>,
+    pd: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -144,7 +150,8 @@ mod tests {
             "io-rate-limit": {"max-bytes-per-sec": "0KiB", "mode": "write-only"}
         },
         "raftstore": {"capacity": "0KiB", "raftdb-path": "/data/raft"},
-        "raft-engine": {"enable": true, "dir": "/data/raft-engine"}
+        "raft-engine": {"enable": true, "dir": "/data/raft-engine"},
+        "pd": {"endpoints": ["pd0:2379", "pd1:2379"], "retry-interval": "300ms"}
     }"#;
 
     #[test]
@@ -157,6 +164,7 @@ mod tests {
             raft_dir: Some("/data/raft-engine".into()),
             graceful_shutdown_timeout_ms: Some(20_000),
             io_rate_limit: Some(0),
+            pd_endpoints: vec!["pd0:2379".into(), "pd1:2379".into()],
             unclear: vec![],
         };
         assert_eq!(parse(WHOLE), Ok(expected));

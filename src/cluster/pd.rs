@@ -37,6 +37,9 @@ pub struct Member {
     pub name: String,
     #[serde(deserialize_with = "nullable")]
     pub client_urls: Vec<String>,
+    /// Only `/members` says so.
+    #[serde(deserialize_with = "nullable")]
+    pub peer_urls: Vec<String>,
     /// Only `/health` says so.
     pub health: Option<bool>,
 }
@@ -46,6 +49,8 @@ pub struct Members {
     pub members: Vec<Member>,
     /// The leader's name; none while there is none.
     pub leader: Option<String>,
+    /// The number that a cluster gives itself when it begins.
+    pub cluster_id: Option<u64>,
 }
 
 /// `/stores`, without those that are buried.
@@ -65,7 +70,11 @@ pub fn health(text: &str) -> Result<Vec<Member>, String> {
 pub fn members(text: &str) -> Result<Members, String> {
     let answer: MembersAnswer = parse(text)?;
     let leader = answer.leader.map(|leader| leader.name).filter(|name| !name.is_empty());
-    Ok(Members { members: answer.members, leader })
+    Ok(Members {
+        members: answer.members,
+        leader,
+        cluster_id: answer.header.and_then(|header| header.get("cluster_id")?.as_u64()),
+    })
 }
 
 /// `/stats/region`: how many regions there are.
@@ -165,6 +174,8 @@ struct MembersAnswer {
     members: Vec<Member>,
     #[serde(default)]
     leader: Option<Member>,
+    #[serde(default)]
+    header: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]

@@ -84,6 +84,14 @@ pub struct PdNode {
     pub via: Option<String>,
 }
 
+/// A member of PD, which may have no container here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PdMember {
+    pub name: String,
+    /// PD's `/health` on it.
+    pub healthy: Option<bool>,
+}
+
 /// PD's view of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PdView {
@@ -92,6 +100,8 @@ pub struct PdView {
     pub version: Option<String>,
     /// The name of PD's leader; none while it elects one.
     pub leader: Option<String>,
+    /// PD's members as it lists them; none where that is not known.
+    pub members: Vec<PdMember>,
     /// `max-replicas`; `None` where PD does not say. Not what regions have where placement rules say otherwise.
     pub max_replicas: Option<u32>,
     /// Every number of voters that placement rules may give a region; empty where they are off or not known.

@@ -24,6 +24,7 @@ fn injection(number: u32, target: &str, state: Life, asked: i64) -> Injection {
         daemon_id: None,
         holder_image: None,
         before: None,
+        task: None,
         group: None,
     };
     Injection {

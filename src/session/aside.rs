@@ -60,6 +60,7 @@ mod tests {
                 group: None,
                 holder_image: None,
                 before: None,
+                task: None,
             },
             undo: vec![],
             created_at: now,

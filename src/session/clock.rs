@@ -89,6 +89,7 @@ mod tests {
                 group: None,
                 holder_image: None,
                 before: None,
+                task: None,
             },
             undo: vec![],
             created_at: at(0),

@@ -132,7 +132,8 @@ impl Executor {
         };
         let mut watchers = JoinSet::new();
         let (sender, receiver) = mpsc::channel(16);
-        watchers.spawn(docker::watch(config.project.clone(), shared.subject.identity(), sender));
+        let (identity, told) = (shared.subject.identity(), shared.subject.told());
+        watchers.spawn(docker::watch(config.project.clone(), identity, told, sender));
         watchers.spawn(forward(receiver, shared.messages.clone()));
         let (sender, receiver) = mpsc::channel(1);
         let (look, looked) = watch::channel(false);

@@ -71,7 +71,7 @@ impl Drop for Fake {
 }
 
 /// A shell that can sleep, made once.
-fn image() -> &'static str {
+pub fn image() -> &'static str {
     const NAME: &str = "tikv-chaos-test-sleeper:1";
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Reach, Reached};
 use crate::cluster::{
-    PdNode, PdView, Read, StoreView,
+    PdMember, PdNode, PdView, Read, StoreView,
     assumed::{PD_HEALTH, PD_MEMBERS, PD_REGION_STATS, PD_REGIONS, PD_REPLICATION, PD_RULES, PD_STORES, PD_VERSION},
     http::Answer,
     member::{Kind, Member, Roster},
@@ -60,6 +60,13 @@ struct Slow {
     region_count: Option<u64>,
     /// Only of the last time.
     regions: Option<Arc<Regions>>,
+}
+
+impl Slow {
+    fn seen(&self, member: &pd::Member) -> PdMember {
+        let health = self.health.iter().find(|one| one.name == member.name);
+        PdMember { name: member.name.clone(), healthy: health.and_then(|one| one.health) }
+    }
 }
 
 impl PdMemory {
@@ -194,6 +201,7 @@ impl PdMemory {
             answered_by: pd.name.clone(),
             version: self.asked.get(&pd.id).and_then(|asked| asked.version.clone()),
             leader: slow.leader.clone(),
+            members: slow.members.iter().map(|member| slow.seen(member)).collect(),
             max_replicas: slow.max_replicas,
             voter_counts: rules.and_then(|rules| rules.clone().ok()).unwrap_or_default(),
             rules_error: rules.and_then(|rules| rules.clone().err()),

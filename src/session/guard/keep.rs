@@ -149,6 +149,7 @@ mod tests {
                 group: None,
                 holder_image: None,
                 before: None,
+                task: None,
             },
             undo: vec![],
             created_at: now.min(deadline.map_or(now, |left| now + left)),

@@ -18,6 +18,7 @@ fn injection(number: u32) -> Injection {
             group: None,
             holder_image: None,
             before: None,
+            task: None,
         },
         undo: vec!["docker start tikv0".into()],
         created_at: Timestamp::now(),

@@ -46,6 +46,7 @@ fn metadata() -> Metadata {
         group: None,
         holder_image: None,
         before: None,
+        task: None,
     }
 }
 

@@ -301,6 +301,7 @@ mod tests {
             group: None,
             holder_image: None,
             before: None,
+            task: None,
         };
         let held = |one: ContainerSummary, open: &[Metadata]| is_held("v", &node, &[one], open);
         assert!(held(holding("keeper", "v", "ignore"), &[]));

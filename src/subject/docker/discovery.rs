@@ -1,7 +1,7 @@
 //! What a node is like, and of which cluster it is. Pure: Docker's answers in, nodes out.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
 };
@@ -14,8 +14,9 @@ use jiff::Timestamp;
 
 pub use super::identity::ROLE_LABEL;
 use super::{
+    belonging::{self, Belonging},
     identity::{PROJECT_LABEL, SERVICE_LABEL},
-    node::{Endpoints, Health, Network, Node, Published, Role, Snapshot, State},
+    node::{Endpoints, Health, Network, Node, Published, Role, State},
 };
 use crate::{
     chaos::{DataMount, MountKind},
@@ -30,7 +31,7 @@ pub struct Runs {
     pub several: Option<String>,
 }
 
-/// One node from Docker's full answer. The cluster is filled in by [`group`].
+/// One node from Docker's full answer. The cluster is filled in by `clusters`.
 pub fn node(role: Role, inspect: &ContainerInspectResponse, runs: Runs) -> Option<Node> {
     let state = inspect.state.as_ref()?;
     let config = inspect.config.as_ref()?;
@@ -40,13 +41,16 @@ pub fn node(role: Role, inspect: &ContainerInspectResponse, runs: Runs) -> Optio
     let args = &runs.args;
     let folder = config.working_dir.as_deref().filter(|folder| !folder.is_empty()).unwrap_or("/");
     let config_file = first_flag(args, &[assumed::CONFIG_FLAG, assumed::CONFIG_SHORT_FLAG]);
+    let swarm = |of: fn(&HashMap<String, String>) -> Option<&str>| of(config.labels.as_ref()?).map(str::to_owned);
+    let created = inspect.created.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let belonging = Belonging::of(role, args, config.labels.as_ref(), created);
     Some(Node {
         id: inspect.id.clone()?,
         name: inspect.name.as_deref()?.trim_start_matches('/').to_owned(),
         role,
         cluster: String::new(),
-        project: label(PROJECT_LABEL),
-        service: label(SERVICE_LABEL),
+        project: label(PROJECT_LABEL).or_else(|| swarm(belonging::stack)),
+        service: label(SERVICE_LABEL).or_else(|| swarm(belonging::swarm_service)),
         image: config.image.clone().unwrap_or_default(),
         state: state_of(state.status),
         health: health_of(state.health.as_ref().and_then(|health| health.status)),
@@ -62,7 +66,7 @@ pub fn node(role: Role, inspect: &ContainerInspectResponse, runs: Runs) -> Optio
         config_file: config_file.map(|file| Path::new(folder).join(file).to_string_lossy().into_owned()),
         mounts: inspect.mounts.iter().flatten().filter_map(mount).collect(),
         memory: memory(inspect),
-        endpoints: endpoints(role, args, inspect.network_settings.as_ref()),
+        endpoints: Endpoints { belonging, ..endpoints(role, args, inspect.network_settings.as_ref()) },
         several: runs.several,
     })
 }
@@ -103,6 +107,7 @@ fn endpoints(role: Role, args: &[String], settings: Option<&NetworkSettings>) ->
         aliases,
         published: settings.and_then(|settings| settings.ports.as_ref()).map(published).unwrap_or_default(),
         addresses: addresses(role, args),
+        belonging: Belonging::default(),
     }
 }
 
@@ -243,54 +248,6 @@ fn first_flag(args: &[String], names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| flag(args, name)).filter(|value| !value.is_empty())
 }
 
-/// Puts every node in its cluster and in the order of the screen. Nodes without a Compose project belong together
-/// where they share a network, and the cluster has the name of the first one shared.
-pub fn group(mut nodes: Vec<Node>) -> Snapshot {
-    let lonely: Vec<usize> = (0..nodes.len()).filter(|at| nodes[*at].project.is_none()).collect();
-    let mut named: BTreeMap<usize, String> = BTreeMap::new();
-    for component in components(&nodes, &lonely) {
-        let name = component_name(&nodes, &component);
-        named.extend(component.into_iter().map(|at| (at, name.clone())));
-    }
-    for (at, node) in nodes.iter_mut().enumerate() {
-        node.cluster = node.project.clone().or_else(|| named.remove(&at)).unwrap_or_default();
-    }
-    nodes.sort_by(|a, b| (&a.cluster, a.role, natural(&a.name)).cmp(&(&b.cluster, b.role, natural(&b.name))));
-    Snapshot { nodes, ..Snapshot::default() }
-}
-
-/// Sets of nodes that are connected by the networks they share.
-fn components(nodes: &[Node], members: &[usize]) -> Vec<Vec<usize>> {
-    let share = |a: &Node, b: &Node| a.networks.iter().any(|net| b.networks.iter().any(|other| other.name == net.name));
-    let mut components: Vec<Vec<usize>> = Vec::new();
-    for &at in members {
-        let (mut joined, rest): (Vec<_>, Vec<_>) =
-            components.into_iter().partition(|group| group.iter().any(|&other| share(&nodes[at], &nodes[other])));
-        let mut merged = vec![at];
-        merged.extend(joined.drain(..).flatten());
-        components = rest;
-        components.push(merged);
-    }
-    components
-}
-
-fn component_name(nodes: &[Node], component: &[usize]) -> String {
-    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-    for &at in component {
-        for network in &nodes[at].networks {
-            *count.entry(&network.name).or_default() += 1;
-        }
-    }
-    let widest = count.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
-    widest.map_or_else(|| "no network".to_owned(), |(name, _)| (*name).to_owned())
-}
-
-/// Names in the order in which people count: `tikv2` before `tikv10`.
-fn natural(name: &str) -> (String, u64, String) {
-    let digits = name.len() - name.bytes().rev().take_while(u8::is_ascii_digit).count();
-    (name[..digits].to_owned(), name[digits..].parse().unwrap_or(0), name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use bollard::models::PortBinding;
@@ -385,58 +342,5 @@ mod tests {
             assert_eq!(data_dir(Role::Pd, words), None, "{words:?}");
         }
         assert_eq!(data_dir(Role::Tikv, &["--data-dir="]), None);
-    }
-
-    fn bare(name: &str, project: Option<&str>, networks: &[&str]) -> Node {
-        Node {
-            id: name.into(),
-            name: name.into(),
-            role: Role::Tikv,
-            cluster: String::new(),
-            project: project.map(str::to_owned),
-            service: None,
-            image: String::new(),
-            state: State::Running,
-            health: Health::None,
-            exit_code: None,
-            restart_count: 0,
-            started_at: String::new(),
-            up_since: None,
-            networks: networks
-                .iter()
-                .map(|name| Network { name: name.to_string(), ips: vec![], link_local: None })
-                .collect(),
-            network_mode: String::new(),
-            network_of: None,
-            auto_remove: false,
-            memory: vec![],
-            data_dir: None,
-            config_file: None,
-            mounts: vec![],
-            endpoints: Endpoints::default(),
-            several: None,
-        }
-    }
-
-    #[test]
-    fn clusters_are_projects_or_shared_networks() {
-        let nodes = vec![
-            bare("tikv10", None, &["left"]),
-            bare("tikv2", None, &["left", "between"]),
-            bare("tikv3", None, &["between"]),
-            bare("other", None, &["right"]),
-            bare("composed", Some("demo"), &["left"]),
-        ];
-        let snapshot = group(nodes);
-        let found: Vec<_> = snapshot.nodes.iter().map(|node| (node.cluster.as_str(), node.name.as_str())).collect();
-        let expected = [
-            ("between", "tikv2"),
-            ("between", "tikv3"),
-            ("between", "tikv10"),
-            ("demo", "composed"),
-            ("right", "other"),
-        ];
-        assert_eq!(found, expected);
-        assert_eq!(snapshot.clusters(), ["between", "demo", "right"]);
     }
 }

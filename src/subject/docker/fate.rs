@@ -77,6 +77,7 @@ mod tests {
             group: None,
             holder_image: None,
             before: None,
+            task: None,
         }
     }
 

@@ -24,7 +24,7 @@ use super::{
     node::{Node, Snapshot},
     reach::Readings,
     restored::BACK_LIMIT,
-    watch,
+    told::Told,
 };
 use crate::{
     chaos::{DataMount, Evidence, FaultMetadata, InjectionId, Metadata, network::Flavour},
@@ -97,6 +97,7 @@ pub struct TikvSubject {
     /// No more helpers are made.
     ended: AtomicBool,
     pub(super) readings: Readings,
+    pub(super) told: Told,
     /// What the last plan saw.
     pub(super) seen: std::sync::Mutex<Option<Snapshot>>,
     /// How long a node that was started again has until it shows that it is back.
@@ -117,6 +118,7 @@ impl TikvSubject {
             relays: Mutex::default(),
             ended: AtomicBool::default(),
             readings,
+            told: Told::default(),
             seen: std::sync::Mutex::default(),
             back_limit: BACK_LIMIT,
         }
@@ -185,12 +187,17 @@ impl TikvSubject {
         if let Some(live) = self.live() {
             return Ok(live);
         }
-        watch::snapshot(&self.docker().await?, &self.options.identity, self.options.project.as_deref()).await
+        self.settled(self.options.project.as_deref()).await
     }
 
     /// What a watch says now, where one runs beside us.
     pub fn live(&self) -> Option<Snapshot> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Which node is of which cluster, for a watch over the same ones.
+    pub fn told(&self) -> Told {
+        self.told.clone()
     }
 
     /// What a watch says now, else what the last plan saw.

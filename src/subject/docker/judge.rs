@@ -2,6 +2,7 @@
 //! Pure; `safety` judges it.
 
 mod disks;
+mod pd_members;
 
 use std::net::IpAddr;
 
@@ -54,12 +55,19 @@ pub(super) fn situation(
 ) -> Situation {
     let cluster: Vec<&Node> = snapshot.nodes.iter().filter(|other| other.cluster == node.cluster).collect();
     let mut members: Vec<&Node> = cluster.iter().copied().filter(|other| other.role == node.role).collect();
+    let voters = if node.role == Role::Pd { Voters::Pd } else { Voters::Stores };
+    let is_foreign = voters == Voters::Pd && pd_members::is_none(node, known.cluster);
+    if voters == Voters::Pd {
+        members.retain(|member| !pd_members::is_none(member, known.cluster));
+    }
     let target = members.iter().position(|member| member.id == node.id).unwrap_or_else(|| {
         // A node that Docker no longer lists is judged as one more.
+        if is_foreign {
+            return members.iter().position(|member| member.is_running()).unwrap_or(0);
+        }
         members.push(node);
         members.len() - 1
     });
-    let voters = if node.role == Role::Pd { Voters::Pd } else { Voters::Stores };
     // The node that is judged may be one that shares the target's network.
     let target_owns = node.owns_network() || known.shares_targets_network;
     let (placement, elsewhere) = match voters {
@@ -67,7 +75,16 @@ pub(super) fn situation(
             let ids: Vec<&str> = members.iter().map(|member| member.id.as_str()).collect();
             quorum::of_stores(&ids, known.cluster)
         }
-        Voters::Pd => (Placement::of_all(members.len()), Vec::new()),
+        Voters::Pd => {
+            let elsewhere = pd_members::without_container(&members, known.cluster);
+            (Placement::of_all(members.len() + elsewhere.len()), elsewhere)
+        }
+    };
+    let effect = if is_foreign {
+        // It takes nothing from a quorum that it is not of.
+        Effect::Slow { most_ms: 0 }
+    } else {
+        effect(node, (fault, disk), (&cluster, &members), known)
     };
     Situation {
         voters,
@@ -78,7 +95,7 @@ pub(super) fn situation(
             .and_then(|cluster| cluster.pd_config.value.as_ref()?.max_store_down_time())
             .unwrap_or(DOWN_AFTER),
         placement,
-        effect: effect(node, (fault, disk), (&cluster, &members), known),
+        effect,
         cuts: known.open.iter().flat_map(|one| cuts(one, &members)).collect(),
         members: members.iter().map(|member| before(member, voters, &cluster, known)).chain(elsewhere).collect(),
     }

@@ -4,7 +4,7 @@
 //! failure of anything else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{Arc, PoisonError},
     time::Duration,
@@ -145,8 +145,9 @@ impl TikvSubject {
     async fn still_there(&self, metadata: &Metadata, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
         // An injection is undone by its id, of whatever project it is.
         let docker = self.docker().await.map_err(|error| error.to_string())?;
-        let snapshot =
-            watch::snapshot(&docker, &self.options.identity, None).await.map_err(|error| error.to_string())?;
+        let nodes = watch::nodes(&docker, &self.options.identity, &HashMap::new()).await;
+        let nodes = nodes.map_err(|error| error.to_string())?.into_values().collect();
+        let snapshot = Snapshot { nodes, ..Snapshot::default() };
         still_there(&snapshot, metadata, known, asked)
     }
 

@@ -1,7 +1,7 @@
 //! A node of a cluster as Docker shows it: plain values, made by `discovery`, shown by screens.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv6Addr},
 };
@@ -9,7 +9,8 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::chaos::DataMount;
+use super::belonging::Belonging;
+use crate::chaos::{DataMount, Task};
 
 /// Every node found, in the order in which it is shown: by cluster, TiKV before PD, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -18,6 +19,9 @@ pub struct Snapshot {
     /// The clusters that were not asked for, by name.
     #[serde(skip)]
     pub others: Vec<String>,
+    /// Swarm's former tasks by id, each with the place that another fills by now. They are no nodes.
+    #[serde(skip)]
+    pub replaced: Vec<(String, Task)>,
 }
 
 impl Snapshot {
@@ -30,17 +34,35 @@ impl Snapshot {
         names
     }
 
-    /// Only the nodes of one cluster, or all where none is named.
+    /// Only the nodes of one cluster, or all where none is named. A project that holds several clusters means all of them,
+    /// and one whose nodes belong to another project's PD means that cluster.
     pub fn only(mut self, cluster: Option<&str>) -> Self {
         let Some(cluster) = cluster else { return self };
+        let meant = self.meant(cluster);
         self.others = self
             .clusters()
             .into_iter()
-            .filter(|name| *name != cluster && !name.is_empty())
+            .filter(|name| !meant.contains(*name) && !name.is_empty())
             .map(str::to_owned)
             .collect();
-        self.nodes.retain(|node| node.cluster == cluster);
+        self.nodes.retain(|node| meant.contains(&node.cluster));
+        let is_there = |task: &Task| self.nodes.iter().any(|node| node.endpoints.belonging.task.as_ref() == Some(task));
+        self.replaced.retain(|(_, task)| is_there(task));
         self
+    }
+
+    /// The clusters that a name means.
+    fn meant(&self, name: &str) -> BTreeSet<String> {
+        let tests: [&dyn Fn(&Node) -> bool; 3] = [
+            &|node| node.cluster == name,
+            &|node| node.cluster.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')),
+            &|node| node.project.as_deref() == Some(name),
+        ];
+        let found = tests.iter().map(|test| {
+            let nodes = self.nodes.iter().filter(|node| test(node));
+            nodes.map(|node| node.cluster.clone()).collect::<BTreeSet<_>>()
+        });
+        found.into_iter().find(|names| !names.is_empty()).unwrap_or_default()
     }
 
     /// Where was looked, to follow `no node`: nothing where all was, else the cluster and what there is instead.
@@ -69,8 +91,9 @@ pub struct Node {
     /// The container's name, without Docker's leading slash.
     pub name: String,
     pub role: Role,
-    /// The Compose project, else the network that the nodes share.
+    /// The Compose project or Swarm stack, else the network that the nodes share; with a PD behind it where that holds several.
     pub cluster: String,
+    /// The Compose project or the Swarm stack.
     pub project: Option<String>,
     pub service: Option<String>,
     pub image: String,
@@ -133,6 +156,9 @@ pub struct Endpoints {
     /// Every `host:port` by which others are told to reach it, as far as its command says.
     #[serde(skip)]
     pub addresses: Vec<String>,
+    /// What it was told of its cluster.
+    #[serde(skip)]
+    pub belonging: Belonging,
 }
 
 /// A TCP port of the container that the Docker host passes on.

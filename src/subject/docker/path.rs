@@ -157,6 +157,7 @@ mod tests {
             group: None,
             holder_image: None,
             before: None,
+            task: None,
         }
     }
 
@@ -168,7 +169,7 @@ mod tests {
             node("tikv1", &[("demo", "10.0.0.3"), ("second", "10.0.9.3")]),
             node("tikv2", &[("demo", "10.0.0.4")]),
         ];
-        let snapshot = Snapshot { nodes, others: vec![] };
+        let snapshot = Snapshot { nodes, ..Snapshot::default() };
         let ends = |other: &Metadata, carries: Option<&[&str]>| {
             let carries: Option<BTreeSet<IpAddr>> =
                 carries.map(|ips| ips.iter().map(|ip| ip.parse().unwrap()).collect());

@@ -193,7 +193,16 @@ impl TikvSubject {
         let lives = |id: &str, start: &str| nodes.get(id).is_some_and(|node| node.started_at == start);
         self.readings.known().ways.retain(|(id, start, _), _| lives(id, start));
         let reach = Reach { subject: self, nodes, daemon: Daemon::of(&client::host()) };
-        self.readings.reader.read(&rosters(snapshot), &reach).await
+        let (rosters, project) = (rosters(snapshot), self.options.project.as_deref());
+        let (states, _) = tokio::join!(self.readings.reader.read(&rosters, &reach), self.settle(snapshot, project));
+        states
+    }
+
+    /// Asks one node of the snapshot.
+    pub(super) async fn get(&self, snapshot: &Snapshot, id: &str, port: u16, path: &str) -> Result<Answer, String> {
+        let nodes = snapshot.by_id(id).map(|node| (node.id.as_str(), node)).into_iter().collect();
+        let reach = Reach { subject: self, nodes, daemon: Daemon::of(&client::host()) };
+        cluster::Reach::get(&reach, id, port.into(), path).await.map(|reached| reached.answer)
     }
 }
 

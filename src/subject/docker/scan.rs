@@ -17,7 +17,6 @@ use super::{
     holder::Holder,
     host::TikvSubject,
     node::{Node, Snapshot},
-    watch,
 };
 use crate::{
     chaos::{
@@ -61,8 +60,7 @@ impl TikvSubject {
         let engine = self.engine().await?;
         let docker = &engine.docker;
         let project = self.options.project.as_deref();
-        let (snapshot, listed) =
-            tokio::try_join!(watch::snapshot(docker, &self.options.identity, project), helpers::list(docker))?;
+        let (snapshot, listed) = tokio::try_join!(self.settled(project), helpers::list(docker))?;
         let (alive, down): (Vec<&Node>, Vec<&Node>) = snapshot.nodes.iter().partition(|node| is_alive(node));
         // Once, before everybody asks for it.
         let image =
@@ -80,7 +78,9 @@ impl TikvSubject {
         let mut sightings = Sightings::default();
         let looked = |node: &Node| Looked { alive: is_alive(node), started_at: node.started_at.clone() };
         let seen = snapshot.nodes.iter().map(|node| (node.id.clone(), looked(node)));
-        sightings.scan.seen = seen.collect();
+        let gone = |id: &String| (id.clone(), Looked { alive: false, started_at: String::new() });
+        let replaced = snapshot.replaced.iter().map(|(id, _)| gone(id));
+        sightings.scan.seen = seen.chain(replaced).collect();
         for (node, survey) in living {
             match survey {
                 Ok(survey) => sightings.take_node(node, survey),
@@ -194,7 +194,10 @@ fn surveyed(target: &str, answer: Answer) -> Result<Survey, SubjectError> {
 
 /// Whether a holder whose target cannot be asked any more belongs to the cluster that is looked at.
 fn is_in(listed: &Listed, project: Option<&str>) -> bool {
-    project.is_none_or(|project| listed.cluster.as_deref() == Some(project))
+    let Some((project, cluster)) = project.zip(listed.cluster.as_deref()) else { return project.is_none() };
+    // Labelled with the whole project where that holds several clusters.
+    let is_within = |name: &str, whole: &str| name.strip_prefix(whole).is_some_and(|rest| rest.starts_with('/'));
+    cluster == project || is_within(project, cluster) || is_within(cluster, project)
 }
 
 /// The volumes that no living node shows, each with one of the nodes that have it.
@@ -366,5 +369,6 @@ fn bare(target: &Target, id: &InjectionId, fault: FaultMetadata) -> Metadata {
         group: None,
         holder_image: None,
         before: None,
+        task: None,
     }
 }

@@ -16,7 +16,7 @@ use super::{
     node::{Node, Role, Snapshot},
     parts::{Part, too_many},
     plan::{Cutting, Planned, plan_kill, plan_pause, plan_stop},
-    shared, target,
+    shared, swarm, target,
     ways::{Known, Routes},
 };
 use crate::{
@@ -124,6 +124,9 @@ impl Subject for TikvSubject {
         if self.is_elsewhere(metadata).await? {
             let reason = format!("was injected through another Docker daemon than {}; choose that one", client::host());
             return Err(SubjectError::Refused { target: metadata.target().to_owned(), reason });
+        }
+        if let Some(cleaned) = self.await_replacement(metadata).await? {
+            return Ok(cleaned);
         }
         let cleaned = match &metadata.fault {
             FaultMetadata::NodeKill { signal: Signal::Kill, .. } => self.start(metadata, None).await?,
@@ -365,11 +368,13 @@ impl TikvSubject {
                 group: group.clone(),
                 holder_image: self.image.get().cloned(),
                 before: around.before,
+                task: node.endpoints.belonging.task.clone(),
             };
             open.push(metadata.clone());
             let undo = undo_commands(&metadata);
             far.extend(part.is_far().then(|| metadata.clone()));
-            plans.push(Plan { metadata, commands: planned.commands, undo, warnings: planned.warnings, verdict });
+            let warnings = planned.warnings.into_iter().chain(swarm::warning(&metadata)).collect();
+            plans.push(Plan { metadata, commands: planned.commands, undo, warnings, verdict });
         }
         // Whoever cleans up from the first object alone finds the others in it.
         if let Some(first) = plans.first_mut() {

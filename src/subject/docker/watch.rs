@@ -24,10 +24,11 @@ use tokio::{
 };
 
 use super::{
-    client, discovery, engine,
+    client, engine,
     identity::Identity,
     node::{Node, Snapshot},
     shared,
+    told::Told,
 };
 use crate::subject::SubjectError;
 
@@ -56,9 +57,9 @@ pub enum Live {
 
 /// Tells `sender` of every change, for as long as somebody listens. Never ends by itself: a daemon that goes away is
 /// a state, not an error.
-pub async fn watch(project: Option<String>, identity: Arc<Identity>, sender: mpsc::Sender<Live>) {
+pub async fn watch(project: Option<String>, identity: Arc<Identity>, told: Told, sender: mpsc::Sender<Live>) {
     loop {
-        let Err(error) = follow(project.as_deref(), &identity, &sender).await else { return };
+        let Err(error) = follow(project.as_deref(), (&identity, &told), &sender).await else { return };
         let reason = match error {
             SubjectError::NoDocker { reason, .. } => reason,
             other => other.to_string(),
@@ -75,19 +76,24 @@ pub async fn watch(project: Option<String>, identity: Arc<Identity>, sender: mps
 }
 
 /// Follows one connection to its end, which is an error; `Ok` when nobody listens any more.
-async fn follow(project: Option<&str>, identity: &Identity, sender: &mpsc::Sender<Live>) -> Result<(), SubjectError> {
+async fn follow(
+    project: Option<&str>,
+    (identity, clusters): (&Identity, &Told),
+    sender: &mpsc::Sender<Live>,
+) -> Result<(), SubjectError> {
     let docker = client::connect().await?;
     let engine = engine::title(&client::ask("ask the version of", "Docker", docker.version()).await?);
     // Docker tells again what happened since shortly before the list, so that nothing falls between the two.
     let mut events = std::pin::pin!(docker.events(Some(event_filter())).ready_chunks(AT_ONCE));
-    let mut known = Known::list(&docker, identity).await?;
+    let mut known = Known::list(&docker, identity, &HashMap::new()).await?;
+    let mut heard = clusters.changes();
     let mut named = Named::new();
     let mut asked = Instant::now();
     let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
     recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<Snapshot> = None;
     loop {
-        let snapshot = known.snapshot().only(project);
+        let snapshot = clusters.group(known.nodes.values().cloned().collect()).only(project);
         if told.as_ref() != Some(&snapshot) {
             let up = Live::Up { engine: engine.clone(), snapshot: snapshot.clone() };
             if sender.send(up).await.is_err() {
@@ -112,6 +118,8 @@ async fn follow(project: Option<&str>, identity: &Identity, sender: &mpsc::Sende
             }
             () = starting(identity) => named.extend(identity.due().into_iter().map(|id| (id, false))),
             _ = recheck.tick() => known.recheck(&docker, identity).await?,
+            // What a PD says may put nodes in other clusters.
+            Ok(()) = heard.changed() => {}
             () = sender.closed() => return Ok(()),
         }
     }
@@ -171,14 +179,20 @@ struct Known {
 }
 
 impl Known {
-    /// All there are now.
-    async fn list(docker: &Docker, identity: &Identity) -> Result<Self, SubjectError> {
-        let found = client::containers(docker, &HashMap::new()).await?;
+    /// All there are now that the filters let through.
+    async fn list(
+        docker: &Docker,
+        identity: &Identity,
+        filters: &HashMap<&str, Vec<&str>>,
+    ) -> Result<Self, SubjectError> {
+        let found = client::containers(docker, filters).await?;
         let candidates: Vec<String> = candidates(&found, identity).map(str::to_owned).collect();
         let mut known = Self { nodes: BTreeMap::new(), others: BTreeSet::new() };
         known.take(inspect_all(docker, identity, candidates).await?);
-        let there: BTreeSet<&str> = found.iter().filter_map(|one| one.id.as_deref()).collect();
-        identity.retain(|id| there.contains(id));
+        if filters.is_empty() {
+            let there: BTreeSet<&str> = found.iter().filter_map(|one| one.id.as_deref()).collect();
+            identity.retain(|id| there.contains(id));
+        }
         Ok(known)
     }
 
@@ -195,10 +209,6 @@ impl Known {
                 }
             }
         }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        discovery::group(self.nodes.values().cloned().collect())
     }
 
     /// Asks again for the containers that events were about, if they are or may be nodes.
@@ -243,7 +253,7 @@ impl Known {
         let ours = self.nodes.iter().map(|(id, node)| (id.clone(), node.state.to_string()));
         if listed != ours.collect() {
             tracing::info!("the list differs from what the events told: asking for everything");
-            *self = Self::list(docker, identity).await?;
+            *self = Self::list(docker, identity, &HashMap::new()).await?;
         }
         Ok(())
     }
@@ -254,10 +264,13 @@ fn candidates<'a>(found: &'a [ContainerSummary], identity: &Identity) -> impl It
     found.iter().filter(|one| identity.may_be_node(one)).filter_map(|one| one.id.as_deref())
 }
 
-/// All nodes there are now.
-pub async fn snapshot(docker: &Docker, identity: &Identity, project: Option<&str>) -> Result<Snapshot, SubjectError> {
-    let known = Known::list(docker, identity).await?;
-    Ok(known.snapshot().only(project))
+/// All nodes there are now that the filters let through, by id.
+pub async fn nodes(
+    docker: &Docker,
+    identity: &Identity,
+    filters: &HashMap<&str, Vec<&str>>,
+) -> Result<BTreeMap<String, Node>, SubjectError> {
+    Ok(Known::list(docker, identity, filters).await?.nodes)
 }
 
 /// Each request is made when its turn comes: one that waits takes some 25 kB.

@@ -103,6 +103,7 @@ pub fn injection(number: u32, state: Life, fault: FaultMetadata, age: i64, left:
         group: None,
         holder_image: Some("tikv-chaos-holder:0.1.0".into()),
         before: None,
+        task: None,
     };
     metadata.container_id = format!("demo-{}-id", metadata.target());
     Injection {

@@ -36,6 +36,14 @@ pub const CLIENT_URLS_FLAG: &str = "--client-urls";
 pub const ADVERTISE_CLIENT_URLS_FLAG: &str = "--advertise-client-urls";
 pub const ADVERTISE_PEER_URLS_FLAG: &str = "--advertise-peer-urls";
 pub const NAME_FLAG: &str = "--name";
+/// Where a store finds PD: the flag and its aliases (tikv cmd/tikv-server/src/main.rs).
+pub const PD_ENDPOINTS_FLAGS: [&str; 3] = ["--pd-endpoints", "--pd", "--pd-endpoint"];
+/// Where a PD finds the others: all of them at the first start, or any one's client URL later (tikv/pd server/config).
+pub const INITIAL_CLUSTER_FLAG: &str = "--initial-cluster";
+pub const JOIN_FLAG: &str = "--join";
+pub const PEER_URLS_FLAG: &str = "--peer-urls";
+/// What PD's program can be beside PD: `pd-server services NAME` (tikv/pd cmd/pd-server/main.go, since 7.2).
+pub const PD_SERVICES: [&str; 6] = ["tso", "scheduling", "api", "resource-manager", "resource_manager", "router"];
 
 /// tikv/pd server/api/router.go.
 pub const PD_STORES: &str = "/pd/api/v1/stores";

@@ -4,7 +4,7 @@
 //! taken for the program.
 
 use super::shell;
-use crate::subject::docker::node::Role;
+use crate::subject::docker::{belonging, node::Role};
 
 /// What a program is, by the name of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,9 @@ fn read(words: &[String], depth: Depth) -> Line {
     }
     let deeper = Depth { left: depth.left - 1, ..depth };
     if let Some(role) = node(name) {
+        if role == Role::Pd && belonging::is_pd_microservice(words.iter().map(String::as_str)) {
+            return line(Program::Other(format!("{name} services")), rest);
+        }
         return line(Program::Node(role), rest);
     }
     if let Some(role) = standin(rest) {

@@ -9,7 +9,7 @@ use super::{
     processes::{Rest, Seen},
     program::{self, Line, Program},
 };
-use crate::subject::docker::node::Role;
+use crate::subject::docker::{belonging, node::Role};
 
 /// Our own label. Any other value than those of a node hides the container.
 pub const ROLE_LABEL: &str = "tikv-chaos.role";
@@ -60,7 +60,7 @@ impl Facts {
     }
 
     pub fn service(&self) -> Option<&str> {
-        self.label(SERVICE_LABEL)
+        self.label(SERVICE_LABEL).or_else(|| belonging::swarm_service(&self.labels))
     }
 }
 

@@ -48,23 +48,47 @@ pub fn before(node: &Node, view: Option<&NodeView>, open: &[Metadata]) -> Option
         return full.filter(|_| of_it.into_iter().any(|one| whole(&one.fault)));
     }
     let config = view.and_then(|view| view.config.value.as_ref());
-    let mut filled: Option<u64> = None;
+    let (mut filled, mut left) = (0_u64, u64::MAX);
     for one in of_it {
-        let FaultMetadata::DiskPressure { fill_bytes, mount, .. } = &one.fault else { continue };
+        let FaultMetadata::DiskPressure { fill_percent, fill_bytes, mount, .. } = &one.fault else { continue };
+        let (before, after) = around(*fill_percent, *fill_bytes);
         match Holds::of(node, config, mount) {
-            // How much is left there is not reported.
-            Holds::RaftLog => return full,
-            Holds::Data => filled = Some(filled.unwrap_or(0).saturating_add(*fill_bytes)),
+            Holds::RaftLog => {
+                let disk = by_fill(Reserve::of_raft_log(config, before), after);
+                if disk.is_some_and(|disk| disk.full().is_some()) {
+                    return disk;
+                }
+            }
+            Holds::Data => (filled, left) = (filled.saturating_add(*fill_bytes), left.min(after)),
         }
     }
-    // Filled on purpose; how far is not reported.
-    let Some(space) = view.and_then(NodeView::space) else { return full.filter(|_| filled.is_some()) };
+    let Some(space) = view.and_then(NodeView::space) else {
+        return if filled > 0 { by_fill(Reserve::of_data(config, left.saturating_add(filled)), left) } else { None };
+    };
     // TiKV looks at its disk once a minute, so that PD may not know of a fill yet.
-    let least = space.available.saturating_sub(filled.unwrap_or(0));
+    let least = space.available.saturating_sub(filled);
     match space.reserve.level(least) {
         Some(level) => level.is_full().then_some(Disk::Full(level)),
-        None if filled.is_some() => full,
+        None if filled > 0 => by_fill(space.reserve, least),
         None => Some(Disk::Unknown { at_default: space.reserve.level_at_default(least) }),
+    }
+}
+
+/// What was available before a fill, and what it left at least: it takes its share of that, or less where others use it.
+fn around(percent: u64, bytes: u64) -> (u64, u64) {
+    let before = u128::from(bytes) * 100 / u128::from(percent.max(1));
+    let before = u64::try_from(before).unwrap_or(u64::MAX);
+    (before, before.saturating_sub(bytes))
+}
+
+/// What a fill made of a disk. Where the reserve is not known, what TiKV's default would call full counts as full: it was
+/// filled on purpose.
+fn by_fill(reserve: Reserve, left: u64) -> Option<Disk> {
+    let level = reserve.level(left).unwrap_or_else(|| reserve.level_at_default(left));
+    match reserve {
+        _ if level.is_full() => Some(Disk::Full(level)),
+        Reserve::Unknown { .. } => Some(Disk::Unknown { at_default: level }),
+        Reserve::Off | Reserve::Bytes(_) => None,
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     chaos::{DataMount, InjectionId, MountKind, Signal},
-    cluster::{NodeConfig, NodeView, PdConfig, PdView, Read, StoreView, assumed::UP, node_config},
+    cluster::{NodeConfig, NodeView, PdConfig, PdMember, PdView, Read, StoreView, assumed::UP, node_config},
     safety::{self, Grade, Verdict},
 };
 
@@ -105,6 +105,7 @@ fn open(node: &Node, fault: FaultMetadata) -> Metadata {
         group: None,
         holder_image: None,
         before: None,
+        task: None,
     }
 }
 
@@ -180,6 +181,63 @@ fn fill_that_holds_counts_by_what_it_leaves() {
     let mut silent = cluster(GIB, 900 * MIB, None);
     silent.1.nodes.clear();
     assert_eq!(with(90 * MIB, mount("tikv1", "/data"), &silent).grade, Grade::Refused);
+}
+
+#[test]
+fn small_fill_of_a_large_disk_is_no_full_disk() {
+    let one_percent = |bytes: u64, on: DataMount| match fill(bytes, on) {
+        FaultMetadata::DiskPressure { target_container, fill_file, fill_bytes, whole, mount, .. } => {
+            FaultMetadata::DiskPressure { target_container, fill_percent: 1, fill_file, fill_bytes, whole, mount }
+        }
+        other => other,
+    };
+    let mut silent = cluster(75 * GIB, 75 * GIB, None);
+    silent.1.nodes.clear();
+    let verdict = |on: DataMount, before: &(Snapshot, ClusterState)| {
+        verdict(before, &kill(), None, &[open(&before.0.nodes[1], one_percent(768 * MIB, on))])
+    };
+    // Nothing is reported of the disk, nor what is kept free of it: neither full nor fine.
+    let unknown = verdict(mount("tikv1", "/data"), &silent);
+    assert_eq!(unknown.grade, Grade::Careful, "{unknown:?}");
+    assert!(!unknown.consequence.contains("full disk"), "{unknown:?}");
+    // With the node's own words it is fine, on the disk of the data as on the Raft log's.
+    let config = NodeConfig { raft_dir: Some("/raft/engine".into()), ..of_the_compose_file() };
+    let mut known = cluster(75 * GIB, 75 * GIB, Some(&config));
+    for on in [mount("tikv1", "/data"), mount("logs", "/raft")] {
+        assert_eq!(verdict(on, &known).grade, Grade::Fine);
+    }
+    known.1.nodes.values_mut().for_each(|view| view.store = None);
+    assert_eq!(verdict(mount("tikv1", "/data"), &known).grade, Grade::Fine);
+}
+
+#[test]
+fn members_of_pd_are_those_that_pd_lists() {
+    let (mut snapshot, mut state) = cluster(GIB, 900 * MIB, None);
+    let pd = |name: &str| {
+        let mut node = Node { id: format!("{name}-id"), name: name.into(), role: Role::Pd, ..node(9) };
+        node.endpoints.member = Some(name.into());
+        node
+    };
+    let names = ["pd0", "pd1", "pd2", "other", "another"];
+    snapshot.nodes.extend(names.map(pd));
+    let listed = |name: &str| PdMember { name: name.into(), healthy: Some(true) };
+    let verdict = |snapshot: &Snapshot, state: &ClusterState, target: &str| {
+        let known = Knowledge { open: &[], cluster: Some(state), shares_targets_network: false };
+        let node = snapshot.nodes.iter().find(|node| node.name == target).unwrap();
+        safety::judge(&situation(snapshot, node, &kill(), None, &known)).consequence
+    };
+    assert!(verdict(&snapshot, &state, "pd0").starts_with("this leaves 4 of 5 PD members reachable"));
+    state.pd.value.as_mut().unwrap().members = ["pd0", "pd1", "pd2"].map(listed).into();
+    assert!(verdict(&snapshot, &state, "pd0").starts_with("this leaves 2 of 3 PD members reachable"));
+    assert!(verdict(&snapshot, &state, "other").starts_with("all 3 PD members stay reachable"));
+    // Those that ended are out, and the strangers make up for none.
+    snapshot.nodes.iter_mut().filter(|node| node.name == "pd1").for_each(|node| node.state = State::Exited);
+    assert!(verdict(&snapshot, &state, "pd0").contains("this leaves 1 of 3 PD members reachable (pd1 is exited)"));
+    // One without a container counts as much as any.
+    snapshot.nodes.retain(|node| node.name != "pd1");
+    assert!(verdict(&snapshot, &state, "pd0").starts_with("this leaves 2 of 3 PD members reachable"));
+    state.pd.value.as_mut().unwrap().members[1].healthy = Some(false);
+    assert!(verdict(&snapshot, &state, "pd0").contains("1 of 3 PD members reachable (pd1 is not healthy in PD)"));
 }
 
 #[test]
