@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often a PD in doubt is asked again.
-const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub struct Told(Arc<Memory>);

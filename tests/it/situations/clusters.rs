@@ -3,6 +3,7 @@
 
 mod lab;
 mod swarm;
+mod watched;
 
 use std::collections::BTreeSet;
 
