@@ -298,6 +298,23 @@ mod tests {
     }
 
     #[test]
+    fn what_ended_with_its_network_is_not_called_foreign() {
+        let joined = crate::chaos::Joined {
+            name: "tikv1".into(),
+            container_id: "c1".into(),
+            container_started_at: "then".into(),
+            well: crate::chaos::Well::default(),
+        };
+        let before = crate::chaos::Before { joined: vec![joined], ..crate::chaos::Before::default() };
+        let owner = Metadata { before: Some(before), ..killed(1, "c0") };
+        let loaded = Loaded { sessions: vec![session(false, vec![owner])], unreadable: vec![] };
+        let stopped = |id: &str| Foreign { target: id.into(), what: "is exited".into(), stopped: Some(id.into()) };
+        let foreign = ["c0", "c1", "c2"].map(stopped).to_vec();
+        let recovery = sort(&loaded, Scan { foreign, ..Scan::default() }, Reach::LeftBehind);
+        assert_eq!(recovery.foreign, [stopped("c2")]);
+    }
+
+    #[test]
     fn a_helper_goes_with_the_records_of_its_target() {
         let helper = |target: &str| {
             let helper =

@@ -147,8 +147,9 @@ impl TikvSubject {
         }
         let well = metadata.before.as_ref().map(|before| before.well);
         let Some(how) = self.comes_back(&node, well).await? else { return Ok(lost(metadata, "was removed")) };
-        self.put_back_joined(metadata).await?;
-        Ok(Cleaned::Back(how))
+        let joined = self.put_back_joined(metadata).await?.join(", ");
+        let joined = if joined.is_empty() { joined } else { format!("; restarted for its network: {joined}") };
+        Ok(Cleaned::Back(how + &joined))
     }
 
     /// What has joined the network of one that is being started at the same time waits for that.

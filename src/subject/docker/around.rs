@@ -6,7 +6,7 @@ use std::path::Path;
 use bollard::models::{ContainerSummary, Volume};
 
 use super::{
-    act::takes_out,
+    act::{is_alive, takes_out},
     client, discovery,
     host::TikvSubject,
     node::{Health, Node, Snapshot},
@@ -62,16 +62,19 @@ impl TikvSubject {
         let mut around = Around::default();
         let mut before = Before { well: self.well(node).await, joined: Vec::new() };
         around.reasons = self.lost_with_stop(node, running, open).await?;
-        for sharer in sharers {
-            let found = snapshot.by_id(&sharer.id).filter(|other| other.cluster == node.cluster);
-            let Some(other) = found else {
-                around.reasons.push((Grade::Refused, left_without(node, &sharer)));
-                continue;
-            };
-            // One that has lost its network already was not well before.
-            if other.place() != node.place() {
-                continue;
-            }
+        let known = |id: &str| snapshot.by_id(id).filter(|other| other.cluster == node.cluster);
+        let (mut joined, mut foreign): (Vec<&Node>, Vec<&Sharer>) = (Vec::new(), Vec::new());
+        for sharer in &sharers {
+            known(&sharer.id).map_or_else(|| foreign.push(sharer), |other| joined.push(other));
+        }
+        // Podman's list does not say who has joined whom.
+        if node.owns_network() {
+            let listed: Vec<&str> = joined.iter().map(|other| other.id.as_str()).collect();
+            joined.extend(snapshot.beside(node).filter(|other| !listed.contains(&other.id.as_str())));
+        }
+        around.reasons.extend(foreign.into_iter().map(|sharer| (Grade::Refused, left_without(node, sharer))));
+        // One that has lost its network already was not well before.
+        for other in joined.into_iter().filter(|other| other.place() == node.place() && is_alive(other)) {
             around.warnings.push(format!(
                 "{} shares {}'s network: it has none while {} is down, and is restarted by the undo",
                 other.name, node.name, node.name

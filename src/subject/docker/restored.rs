@@ -10,7 +10,7 @@ use bollard::{
     query_parameters::RestartContainerOptionsBuilder,
 };
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     act::{is_alive, takes_out},
@@ -31,6 +31,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// The longest that a health check or a port is waited for: Docker's own default is a check each 30 s, and TiKV opens its
 /// status port last.
 pub const BACK_LIMIT: Duration = Duration::from_secs(60);
+/// From when on it is said that something is waited for.
+const SAID_AFTER: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Docker's, where a health check names no interval (moby, daemon/health.go).
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
@@ -108,6 +110,18 @@ fn first_check(check: &HealthConfig) -> Duration {
 impl TikvSubject {
     /// Waits until a node that was started shows that it is back, and gives how; `None` where it is gone.
     pub(super) async fn comes_back(&self, node: &Node, well: Option<Well>) -> Result<Option<String>, SubjectError> {
+        let mut waiting = std::pin::pin!(self.wait_for_sign(node, well));
+        if let Ok(shown) = timeout(SAID_AFTER, &mut waiting).await {
+            return shown;
+        }
+        let progress = &self.options.progress;
+        progress(Some(&format!("waiting until {} is back, {} s at most", node.name, self.back_limit.as_secs())));
+        let shown = waiting.await;
+        progress(None);
+        shown
+    }
+
+    async fn wait_for_sign(&self, node: &Node, well: Option<Well>) -> Result<Option<String>, SubjectError> {
         let begun = Instant::now();
         let Some(first) = self.seen(node).await? else { return Ok(None) };
         let (sign, life) = (first.sign(well), first.node.started_at.clone());
@@ -184,8 +198,10 @@ impl TikvSubject {
         Ok(())
     }
 
-    /// Gives the nodes that have lost their network with this one's end a new one, and waits until they are back.
-    pub(super) async fn put_back_joined(&self, metadata: &Metadata) -> Result<(), SubjectError> {
+    /// Gives the nodes that have lost their network with this one's end a new one, and waits until they are back: the names
+    /// of those that were restarted for it.
+    pub(super) async fn put_back_joined(&self, metadata: &Metadata) -> Result<Vec<String>, SubjectError> {
+        let mut restarted = Vec::new();
         let joined = metadata.before.iter().flat_map(|before| &before.joined);
         let open: Vec<Metadata> = (self.options.known)().into_iter().map(|one| one.metadata).collect();
         // The undo of its own brings it back.
@@ -205,10 +221,11 @@ impl TikvSubject {
             let is_lost = node.network_of.as_ref().is_some_and(|owner| owner.lost);
             if !is_alive(&node) || is_lost {
                 self.restart(&node).await?;
+                restarted.push(node.name.clone());
             }
             self.comes_back(&node, Some(one.well)).await?;
         }
-        Ok(())
+        Ok(restarted)
     }
 
     /// One that does not run is started by it too.

@@ -19,7 +19,7 @@ fn kill_of_a_node_whose_data_is_lost_with_it_is_refused_unless_forced() {
         ("tikv1", &["--mount", "type=tmpfs,destination=/data"], DATA, "keeps /data/db in memory (tmpfs)"),
         ("tikv2", &["-v", &volume], DATA, "which is in memory and which no other running container holds"),
         ("tikv3", &["--rm", "-v", "/data"], DATA, "--rm"),
-        ("pd0", &[], &["--data-dir", "/dev/shm/pd"], "keeps /dev/shm/pd in memory"),
+        ("tikv4", &[], &["--data-dir", "/dev/shm/tikv"], "keeps /dev/shm/tikv in memory"),
     ];
     for (node, options, flags, expected) in cases {
         let name = lab.node(node, options, RUNS, flags);
@@ -66,6 +66,7 @@ fn data_that_outlives_the_node_is_no_reason_to_refuse() {
     assert!(said.contains("no other running container holds"), "{said}");
     lab.program.run(&["revert", "--all"]).ok();
     // Of two that hold it in one act none is left.
+    run("docker", &["rm", "-f", "-v", &lab.name("tikv4")]);
     lab.node("tikv5", &["-v", &lies_on[1]], RUNS, DATA);
     lab.node("tikv6", &["-v", &lies_on[1]], RUNS, DATA);
     let one = lab.reasons(&["node_kill", "--target", "tikv5"]);

@@ -102,7 +102,9 @@ fn kill_of_an_owner_counts_all_in_its_network_and_its_undo_puts_all_back() {
     assert!(table.contains(&format!("has lost {}'s network", lab.name("tikv0"))), "{table}");
 
     let third = lab.inspect("tikv2", "{{.State.StartedAt}}");
-    lab.revert(&injected["id"]).ok();
+    let reverted = lab.revert(&injected["id"]).ok().stdout;
+    let restarted = format!("restarted for its network: {}, {}", lab.name("tikv1"), lab.name("tikv3"));
+    assert!(reverted.contains(&restarted), "{reverted}");
     for node in ["tikv1", "tikv3"] {
         assert_eq!(lab.namespace(node), lab.namespace("tikv0"), "{node}");
         assert!(lab.kernel_addresses(node).starts_with(&lab.ip("tikv0")), "{node}");
