@@ -1,6 +1,9 @@
 use super::*;
 use crate::subject::docker::node::{Endpoints, Health, Network, Published, Role, State};
 
+/// What is published and advertised, and the ends and unknown addresses that follow.
+type Case = (&'static [(&'static str, u16, u16)], &'static str, &'static [&'static str], &'static [&'static str]);
+
 fn node(name: &str, ip: &str, published: &[(&str, u16, u16)], addresses: &[&str]) -> Node {
     let published = published.iter().map(|(address, port, container_port)| Published {
         address: address.parse().unwrap(),
@@ -55,17 +58,17 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 #[test]
 fn advertised_address_leads_to_the_node_that_publishes_its_port_there() {
-    let everywhere = [("0.0.0.0", 20161, 20160), ("::", 20161, 20160)];
-    let cases: [(&[(&str, u16, u16)], &str, &[&str], &[&str]); 9] = [
-        (&everywhere, "192.0.2.1:20161", &["192.0.2.1:20161 20160"], &[]),
-        (&everywhere, "[2001:db8::1]:20161", &["[2001:db8::1]:20161 20160"], &[]),
-        (&everywhere[..1], "[2001:db8::1]:20161", &[], &[]),
+    const EVERYWHERE: &[(&str, u16, u16)] = &[("0.0.0.0", 20161, 20160), ("::", 20161, 20160)];
+    let cases: [Case; 9] = [
+        (EVERYWHERE, "192.0.2.1:20161", &["192.0.2.1:20161 20160"], &[]),
+        (EVERYWHERE, "[2001:db8::1]:20161", &["[2001:db8::1]:20161 20160"], &[]),
+        (&[("0.0.0.0", 20161, 20160)], "[2001:db8::1]:20161", &[], &[]),
         (&[("192.0.2.1", 20161, 20160)], "192.0.2.1:20161", &["192.0.2.1:20161 20160"], &[]),
         (&[("192.0.2.9", 20161, 20160)], "192.0.2.1:20161", &[], &[]),
         // Its own address and its names in Docker lead to all its ports.
-        (&everywhere, "10.0.0.3:20160", &[], &[]),
-        (&everywhere, "b-alias:20160", &[], &[]),
-        (&everywhere, "db.example:20161", &[], &["db.example:20161"]),
+        (EVERYWHERE, "10.0.0.3:20160", &[], &[]),
+        (EVERYWHERE, "b-alias:20160", &[], &[]),
+        (EVERYWHERE, "db.example:20161", &[], &["db.example:20161"]),
         (&[], "127.0.0.1:20160", &[], &[]),
     ];
     for (published, address, ends, unknown) in cases {
