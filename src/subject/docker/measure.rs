@@ -145,8 +145,9 @@ impl TikvSubject {
         let routes = Routes::of(&snapshot);
         let is_there = |peer: &&PeerReading| {
             let place = SocketAddr::new(peer.address, peer.port);
+            // What was a container's own address is no way from elsewhere once that is gone.
             let passed_on = || routes.passed_on(place).is_some_and(|(node, _)| node.is_running());
-            addresses.contains(&peer.address) || passed_on()
+            addresses.contains(&peer.address) || (asked.filter.ends.contains(&place) && passed_on())
         };
         let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(is_there);
         let is_meant = |peers: &[&PeerReading]| {

@@ -96,13 +96,16 @@ impl<'a> Routes<'a> {
             return None;
         }
         let published = self.published.get(&end.port()).map(Vec::as_slice).unwrap_or_default();
-        let at = |is_host: &dyn Fn(IpAddr) -> bool| published.iter().find(|(_, one)| is_host(one.address));
-        let everywhere = |host: IpAddr| host.is_unspecified() && host.is_ipv4() == ip.is_ipv4();
-        if let Some((node, one)) = at(&|host| host == ip).or_else(|| at(&everywhere)) {
+        let everywhere = |node: &Node, host: IpAddr| {
+            host.is_unspecified() && host.is_ipv4() == ip.is_ipv4() && !is_elsewhere(node, end)
+        };
+        let exact = published.iter().find(|(_, one)| one.address == ip);
+        let found = exact.or_else(|| published.iter().find(|(node, one)| everywhere(node, one.address)));
+        if let Some((node, one)) = found {
             return Some((node, one.container_port));
         }
-        let node = self.of_host.iter().copied().find(|node| listens(node, end.port()))?;
-        Some((node, end.port()))
+        let here = |node: &&Node| listens(node, end.port()) && !is_elsewhere(node, end);
+        self.of_host.iter().copied().find(here).map(|node| (node, end.port()))
     }
 
     /// How `from` reaches `to`.
@@ -179,6 +182,15 @@ fn called<'k>(node: &'k Node, known: &'k Known) -> impl Iterator<Item = (&'k str
     };
     let listed = ports.into_iter().filter_map(|port| Some((port, known.listed.get(&port)?)));
     own.chain(listed.flat_map(|(port, hosts)| hosts.iter().map(move |host| (host.as_str(), port))))
+}
+
+/// Whether the node says that this port leads to it at other addresses. Every address of the Docker host's would do, but which
+/// those are is not known here, and another host's may have the same port for a node of its own.
+fn is_elsewhere(node: &Node, end: SocketAddr) -> bool {
+    let own = node.endpoints.addresses.iter().filter_map(|address| host_and_port(address));
+    let mut own =
+        own.filter(|(_, port)| *port == end.port()).filter_map(|(host, _)| host.parse::<IpAddr>().ok()).peekable();
+    own.peek().is_some() && own.all(|ip| ip != end.ip())
 }
 
 fn listens(node: &Node, port: u16) -> bool {

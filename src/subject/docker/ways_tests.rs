@@ -83,6 +83,17 @@ fn advertised_address_leads_to_the_node_that_publishes_its_port_there() {
 }
 
 #[test]
+fn same_port_of_another_host_is_no_way_to_a_node_that_says_where_it_is() {
+    let snapshot = pair(&[("0.0.0.0", 20160, 20160)], &["192.0.2.1:20160"]);
+    let mut known = Known::default();
+    known.list("192.0.2.2:20160");
+    let connection =
+        Connection { local: "10.0.0.2:50000".parse().unwrap(), remote: "192.0.2.2:20160".parse().unwrap() };
+    known.connections.insert("a-id".into(), vec![connection]);
+    assert_eq!(between(&snapshot, &known), (strings(&["192.0.2.1:20160 20160"]), vec![]));
+}
+
+#[test]
 fn connection_shows_where_a_name_leads_and_what_is_not_advertised() {
     let snapshot = pair(&[("0.0.0.0", 20161, 20160)], &["db.example:20161"]);
     let connection =
