@@ -30,16 +30,29 @@ pub(super) fn cut_chains(id: &InjectionId, fault: &NetworkFault, family: Family)
 /// out, so they are let through there.
 fn cut_rules(ip: IpAddr, flow: Flow, reject: bool) -> Vec<String> {
     let peer = format!("{} {}", peer_option(flow), host(ip));
+    let mut rules = neighbours(ip, &peer);
     if !reject {
-        return vec![format!("{peer} -j DROP")];
+        rules.push(format!("{peer} -j DROP"));
+        return rules;
     }
     let unreachable = if ip.is_ipv4() { "icmp-port-unreachable" } else { "icmp6-port-unreachable" };
-    let resets = format!("{peer} -p tcp -m tcp --tcp-flags RST RST -j RETURN");
-    vec![
-        resets,
+    rules.extend([
+        format!("{peer} -p tcp -m tcp --tcp-flags RST RST -j RETURN"),
         format!("{peer} -p tcp -j REJECT --reject-with tcp-reset"),
         format!("{peer} -j REJECT --reject-with {unreachable}"),
-    ]
+    ]);
+    rules
+}
+
+/// Between link-local addresses the kernels keep each other's hardware addresses known (RFC 4861): without that, nothing
+/// would get through for a second or more after the partition.
+fn neighbours(ip: IpAddr, peer: &str) -> Vec<String> {
+    const SOLICITATION_AND_ADVERTISEMENT: [u8; 2] = [135, 136];
+    if !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+        return Vec::new();
+    }
+    let rule = |kind| format!("{peer} -p ipv6-icmp -m icmp6 --icmpv6-type {kind} -j RETURN");
+    SOLICITATION_AND_ADVERTISEMENT.map(rule).into()
 }
 
 /// The same of one port of the peer's.

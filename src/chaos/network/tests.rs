@@ -28,7 +28,8 @@ fn any_ip() -> impl Strategy<Value = IpAddr> {
     // Few, so that filters meet.
     prop_oneof![
         (1u8..5).prop_map(|last| IpAddr::from([10, 0, 0, last])),
-        (1u16..4).prop_map(|last| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, last]))
+        (1u16..4).prop_map(|last| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, last])),
+        (1u16..3).prop_map(|last| IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, last]))
     ]
 }
 

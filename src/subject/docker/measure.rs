@@ -255,7 +255,9 @@ fn still_there(snapshot: &Snapshot, metadata: &Metadata, known: &Reading, asked:
         networks.any(is_on)
     };
     let is_there = |peer: &&PeerReading| {
-        let passed_on = routes.passed_on(SocketAddr::new(peer.address, peer.port));
+        let place = SocketAddr::new(peer.address, peer.port);
+        // What was a container's own address is no way from elsewhere once that is gone.
+        let passed_on = asked.filter.ends.contains(&place).then(|| routes.passed_on(place)).flatten();
         let link_local = || running().any(|node| node.link_local().any(|ip| IpAddr::V6(ip) == peer.address));
         shares(peer) || passed_on.is_some_and(|(node, _)| node.is_running()) || link_local()
     };

@@ -89,20 +89,22 @@ impl<'a> Routes<'a> {
     }
 
     /// The node that gets what is sent there although the address is not its own, and the port that it gets it at: published
-    /// by Docker, or one of a node that uses the host's network.
+    /// by Docker, or one that a node in the host's network says is its own.
     pub(super) fn passed_on(&self, end: SocketAddr) -> Option<(&'a Node, u16)> {
         let ip = end.ip();
         if ip.is_loopback() || ip.is_unspecified() || self.owner(ip).is_some() {
             return None;
         }
         let published = self.published.get(&end.port()).map(Vec::as_slice).unwrap_or_default();
-        let at = |is_host: &dyn Fn(IpAddr) -> bool| published.iter().find(|(_, one)| is_host(one.address));
-        let everywhere = |host: IpAddr| host.is_unspecified() && host.is_ipv4() == ip.is_ipv4();
-        if let Some((node, one)) = at(&|host| host == ip).or_else(|| at(&everywhere)) {
+        let everywhere = |node: &Node, host: IpAddr| {
+            host.is_unspecified() && host.is_ipv4() == ip.is_ipv4() && !is_elsewhere(node, end)
+        };
+        let exact = published.iter().find(|(_, one)| one.address == ip);
+        let found = exact.or_else(|| published.iter().find(|(node, one)| everywhere(node, one.address)));
+        if let Some((node, one)) = found {
             return Some((node, one.container_port));
         }
-        let node = self.of_host.iter().copied().find(|node| listens(node, end.port()))?;
-        Some((node, end.port()))
+        self.of_host.iter().copied().find(|node| says(node, end)).map(|node| (node, end.port()))
     }
 
     /// How `from` reaches `to`.
@@ -172,19 +174,22 @@ impl<'a> Routes<'a> {
 /// lead to it.
 fn called<'k>(node: &'k Node, known: &'k Known) -> impl Iterator<Item = (&'k str, u16)> {
     let own = node.endpoints.addresses.iter().filter_map(|address| host_and_port(address));
-    let ports: BTreeSet<u16> = if node.network_mode == "host" {
-        known.listed.keys().copied().filter(|port| listens(node, *port)).collect()
-    } else {
-        node.endpoints.published.iter().map(|one| one.port).collect()
-    };
+    let ports: BTreeSet<u16> = node.endpoints.published.iter().map(|one| one.port).collect();
     let listed = ports.into_iter().filter_map(|port| Some((port, known.listed.get(&port)?)));
     own.chain(listed.flat_map(|(port, hosts)| hosts.iter().map(move |host| (host.as_str(), port))))
 }
 
-fn listens(node: &Node, port: u16) -> bool {
-    let advertised = node.endpoints.addresses.iter().filter_map(|address| host_and_port(address));
-    let ports = [node.endpoints.port, node.endpoints.http_port].into_iter().flatten();
-    ports.chain(advertised.map(|(_, port)| port)).any(|own| own == port)
+/// Whether the node says that this port leads to it at other addresses. Every address of the Docker host's would do, but which
+/// those are is not known here, and another host's may have the same port for a node of its own.
+fn is_elsewhere(node: &Node, end: SocketAddr) -> bool {
+    let other = |(host, port): (&str, u16)| port == end.port() && host.parse::<IpAddr>().is_ok_and(|ip| ip != end.ip());
+    !says(node, end) && node.endpoints.addresses.iter().filter_map(|address| host_and_port(address)).any(other)
+}
+
+/// Whether the node says that it is reached there.
+fn says(node: &Node, end: SocketAddr) -> bool {
+    let mut own = node.endpoints.addresses.iter().filter_map(|address| host_and_port(address));
+    own.any(|(host, port)| port == end.port() && host.parse() == Ok(end.ip()))
 }
 
 fn unknown(from: &Node, to: &Node, address: &str) -> String {

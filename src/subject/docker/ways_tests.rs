@@ -1,6 +1,9 @@
 use super::*;
 use crate::subject::docker::node::{Endpoints, Health, Network, Published, Role, State};
 
+/// What is published and advertised, and the ends and unknown addresses that follow.
+type Case = (&'static [(&'static str, u16, u16)], &'static str, &'static [&'static str], &'static [&'static str]);
+
 fn node(name: &str, ip: &str, published: &[(&str, u16, u16)], addresses: &[&str]) -> Node {
     let published = published.iter().map(|(address, port, container_port)| Published {
         address: address.parse().unwrap(),
@@ -59,17 +62,17 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 #[test]
 fn advertised_address_leads_to_the_node_that_publishes_its_port_there() {
-    let everywhere = [("0.0.0.0", 20161, 20160), ("::", 20161, 20160)];
-    let cases: [(&[(&str, u16, u16)], &str, &[&str], &[&str]); 9] = [
-        (&everywhere, "192.0.2.1:20161", &["192.0.2.1:20161 20160"], &[]),
-        (&everywhere, "[2001:db8::1]:20161", &["[2001:db8::1]:20161 20160"], &[]),
-        (&everywhere[..1], "[2001:db8::1]:20161", &[], &[]),
+    const EVERYWHERE: &[(&str, u16, u16)] = &[("0.0.0.0", 20161, 20160), ("::", 20161, 20160)];
+    let cases: [Case; 9] = [
+        (EVERYWHERE, "192.0.2.1:20161", &["192.0.2.1:20161 20160"], &[]),
+        (EVERYWHERE, "[2001:db8::1]:20161", &["[2001:db8::1]:20161 20160"], &[]),
+        (&[("0.0.0.0", 20161, 20160)], "[2001:db8::1]:20161", &[], &[]),
         (&[("192.0.2.1", 20161, 20160)], "192.0.2.1:20161", &["192.0.2.1:20161 20160"], &[]),
         (&[("192.0.2.9", 20161, 20160)], "192.0.2.1:20161", &[], &[]),
         // Its own address and its names in Docker lead to all its ports.
-        (&everywhere, "10.0.0.3:20160", &[], &[]),
-        (&everywhere, "b-alias:20160", &[], &[]),
-        (&everywhere, "db.example:20161", &[], &["db.example:20161"]),
+        (EVERYWHERE, "10.0.0.3:20160", &[], &[]),
+        (EVERYWHERE, "b-alias:20160", &[], &[]),
+        (EVERYWHERE, "db.example:20161", &[], &["db.example:20161"]),
         (&[], "127.0.0.1:20160", &[], &[]),
     ];
     for (published, address, ends, unknown) in cases {
@@ -81,6 +84,17 @@ fn advertised_address_leads_to_the_node_that_publishes_its_port_there() {
         known.list(address);
         assert_eq!(between(&pair(published, &[]), &known), expected, "{published:?} {address}");
     }
+}
+
+#[test]
+fn same_port_of_another_host_is_no_way_to_a_node_that_says_where_it_is() {
+    let snapshot = pair(&[("0.0.0.0", 20160, 20160)], &["192.0.2.1:20160"]);
+    let mut known = Known::default();
+    known.list("192.0.2.2:20160");
+    let connection =
+        Connection { local: "10.0.0.2:50000".parse().unwrap(), remote: "192.0.2.2:20160".parse().unwrap() };
+    known.connections.insert("a-id".into(), vec![connection]);
+    assert_eq!(between(&snapshot, &known), (strings(&["192.0.2.1:20160 20160"]), vec![]));
 }
 
 #[test]

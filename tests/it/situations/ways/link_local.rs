@@ -60,6 +60,16 @@ fn partition_cuts_link_local_addresses_too() {
     // The contract's field has the addresses that Docker lists.
     assert_eq!(metadata["target_ips"].as_array().unwrap().len(), 2, "{metadata:#}");
     assert_eq!(injected["measured"]["judgement"]["outcome"], "as_asked", "{injected:#}");
+
+    // One that is open after all is seen.
+    let (id, ip) = (injected["id"].as_str().unwrap(), link_local(&cluster, 1).to_string());
+    for (end, option) in [("IN", "-s"), ("OUT", "-d")] {
+        let chain = format!("TIKV-CHAOS-{id}-{end}");
+        cluster.in_namespace(0, &["ip6tables-nft", "-D", &chain, option, &ip, "-j", "DROP"]);
+    }
+    let now = program.run(&["active", "--now", "--json"]).ok().json()["active"][0]["measured"]["judgement"].clone();
+    let named = format!("{} at {ip}", cluster.nodes[1]);
+    assert!(now["outcome"] == "differs" && now["text"].as_str().unwrap().contains(&named), "{now:#}");
     program.run(&["revert", "--all"]).ok();
     assert_eq!(all(), [true; 3]);
     cluster.assert_clean();
