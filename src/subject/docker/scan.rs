@@ -112,7 +112,19 @@ impl TikvSubject {
 
     async fn survey_node(&self, node: &Node) -> Result<Survey, SubjectError> {
         let folders = self.folders(node).await;
-        surveyed(&node.name, self.ask(node, Ask::Survey { folders }).await?)
+        let survey = self.ask(node, Ask::Survey { folders }).await.and_then(|answer| surveyed(&node.name, answer));
+        let error = match survey {
+            Ok(survey) => return Ok(survey),
+            Err(error) => error,
+        };
+        // One that ends, or is started over and over, has no helper beside it.
+        let state = client::container(&self.docker().await?, &node.id).await?.and_then(|found| found.state);
+        let is_same = state.is_some_and(|state| {
+            let started_at = state.started_at.as_deref() == Some(&node.started_at);
+            state.running == Some(true) && state.restarting != Some(true) && started_at
+        });
+        let what = "ended meanwhile".to_owned();
+        Err(if is_same { error } else { SubjectError::TargetChanged { target: node.name.clone(), what } })
     }
 
     /// Through a holder beside the volume alone.

@@ -7,7 +7,7 @@ mod shared;
 use std::fs;
 
 use serde_json::json;
-use support::{cluster::Cluster, cluster::Options, docker_is_here, wait_for};
+use support::{cluster::Cluster, cluster::Options, docker_is_here, run, wait_for};
 
 use self::lab::{Lab, MAY_FAIL, RUNS};
 
@@ -54,7 +54,9 @@ fn restart_policy_that_starts_a_failing_node_over_does_not_make_it_back() {
     assert!(reverted.stderr.contains("its restart policy starts it over"), "{reverted:?}");
     assert_eq!(lab.program.active().len(), 1);
     fs::remove_file(lab.file("fail")).unwrap();
-    wait_for("the policy to have it running", || (lab.state("tikv0") == "running").then_some(()));
+    let removed = run("date", &["-u", "+%Y-%m-%dT%H:%M:%S.%NZ"]);
+    let is_new = || lab.inspect("tikv0", "{{.State.StartedAt}}").as_str() > removed.trim();
+    wait_for("the policy to have it running", || (lab.state("tikv0") == "running" && is_new()).then_some(()));
     lab.program.run(&["recover"]).ok();
     assert!(lab.program.active().is_empty());
 }
