@@ -3,7 +3,7 @@
 //! comes back from anybody who answered before. No effect: less than a quarter of the delay; none of a share that should
 //! have shown with 99 %; three times the rate; everybody still answers.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use serde::{Serialize, Serializer};
 
@@ -151,6 +151,26 @@ struct Meant<'a> {
 
 /// What an injection does, beside what was asked of it.
 pub fn judge(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgement {
+    let mut judgement = compared(asked, before, during);
+    if let (false, Some(reading)) = (judgement.findings.is_empty(), during.reading()) {
+        judgement.notes.extend(not_tried(asked, reading));
+    }
+    judgement
+}
+
+/// The addresses of a cut that no node has had: what nothing was at is no effect of the fault.
+fn not_tried(asked: &Asked, reading: &Reading) -> Option<String> {
+    let count = untried(asked, reading);
+    let plural = if count == 1 { "address" } else { "addresses" };
+    (asked.is_cut() && count > 0).then(|| format!("{count} {plural} not measured"))
+}
+
+fn untried(asked: &Asked, reading: &Reading) -> usize {
+    let tried = |ip: &&IpAddr| reading.peers.iter().any(|peer| peer.address == **ip);
+    asked.filter.peers.iter().flatten().filter(|ip| !tried(ip)).count()
+}
+
+fn compared(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgement {
     match during {
         Look::Seen(reading) => {
             let notes = reading.packets.map(notes).unwrap_or_default();
@@ -170,7 +190,7 @@ fn by_reading(asked: &Asked, before: Option<&Reading>, reading: &Reading) -> Jud
     }
     let mut findings = Vec::new();
     match &asked.effect {
-        Effect::Cut { rejected } => findings.push(cut(&meant, *rejected)),
+        Effect::Cut { rejected } => findings.push(cut(&meant, untried(asked, reading), *rejected)),
         effect @ Effect::Impaired { .. } => {
             findings.extend(effect.late().map(|late| delay(&meant, late)));
             findings.extend(effect.lost().map(|share| lost(&meant, share)));
@@ -197,7 +217,7 @@ fn notes(packets: Packets) -> Vec<String> {
 
 /// Whether an injection that was undone is over: nothing of it is seen any more.
 pub fn judge_over(asked: &Asked, before: Option<&Reading>, after: &Look) -> Judgement {
-    let mut judgement = judge(asked, before, after);
+    let mut judgement = compared(asked, before, after);
     if judgement.findings.is_empty() {
         judgement.outcome = Outcome::NotMeasured;
         return judgement;
@@ -236,6 +256,10 @@ fn meant<'a>(asked: &Asked, before: Option<&'a Reading>, reading: &'a Reading) -
 
 fn nobody(asked: &Asked, reading: &Reading) -> Judgement {
     let tried = reading.peers.len();
+    if asked.is_cut() {
+        let reason = "none of its peers has an address that could be tried";
+        return Judgement::without(Outcome::NotMeasured, reason);
+    }
     if asked.filter.peers.is_none() && asked.filter.ports.is_none() {
         let reason = "it means none of the cluster's nodes, and nobody else is asked";
         return Judgement::without(Outcome::NotMeasured, reason);
@@ -360,7 +384,7 @@ fn rate(meant: &[Meant], asked: u64) -> Finding {
     finding(measured, outcome)
 }
 
-fn cut(meant: &[Meant], rejected: bool) -> Finding {
+fn cut(meant: &[Meant], untried: usize, rejected: bool) -> Finding {
     let answered_before: Vec<&Meant> =
         meant.iter().filter(|one| one.before.is_none_or(PeerReading::is_reached)).collect();
     let silent = meant.len() - answered_before.len();
@@ -373,7 +397,8 @@ fn cut(meant: &[Meant], rejected: bool) -> Finding {
         _ => Outcome::Differs,
     };
     let plural = |count: usize| if count == 1 { "address" } else { "addresses" };
-    let asked = format!("{} {} out of reach", meant.len(), plural(meant.len()));
+    let asked = meant.len() + untried;
+    let asked = format!("{asked} {} out of reach", plural(asked));
     let beside = if silent > 0 { format!(", {silent} did not answer before") } else { String::new() };
     Finding { what: "reach", asked, measured: format!("{away} of {all} out of reach{beside}"), outcome }
 }

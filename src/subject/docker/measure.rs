@@ -91,7 +91,7 @@ impl TikvSubject {
         };
         let asked = &Asked::of(fault);
         let mut places: Vec<Place> = match known {
-            Some(known) if moment == Moment::After => self.still_there(known, asked).await?,
+            Some(known) if moment == Moment::After => self.still_there(metadata, known, asked).await?,
             Some(known) => known.peers.iter().map(Place::of).collect(),
             None => self.places_of(metadata, fault, &asked.filter, &holder).await?,
         };
@@ -134,18 +134,27 @@ impl TikvSubject {
 
     /// Those that run at the address that they had: one that was killed or got another meanwhile does not answer, whatever
     /// became of the fault.
-    async fn still_there(&self, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
+    async fn still_there(&self, metadata: &Metadata, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
         // An injection is undone by its id, of whatever project it is.
         let docker = self.docker().await.map_err(|error| error.to_string())?;
         let snapshot = watch::snapshot(&docker, None).await.map_err(|error| error.to_string())?;
         let running = snapshot.nodes.iter().filter(|node| node.is_running());
         let addresses: BTreeSet<IpAddr> = running.flat_map(Node::ips).collect();
         let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(|peer| addresses.contains(&peer.address));
+        // One that was followed to another address is looked at there.
+        let target = snapshot.by_id(&metadata.container_id);
+        let now = target.map(|target| places(&snapshot, target, asked.filter.ports.as_ref())).unwrap_or_default();
+        let has_moved = |place: &Place| {
+            gone.iter().any(|peer| peer.name == place.name) && there.iter().all(|peer| peer.name != place.name)
+        };
+        let moved = now.into_iter().filter(|place| has_moved(place) && asked.means_echo(place.address.ip()));
+        let moved: Vec<Place> = moved.collect();
         let is_meant = |peers: &[&PeerReading]| peers.iter().any(|peer| asked.means_echo(peer.address));
-        if is_meant(&gone) && !is_meant(&there) {
+        let none = asked.filter.peers.as_ref().is_some_and(BTreeSet::is_empty);
+        if (none || is_meant(&gone)) && !is_meant(&there) && moved.is_empty() {
             return Err("none of the nodes that it was about runs".to_owned());
         }
-        Ok(there.into_iter().map(Place::of).collect())
+        Ok(there.into_iter().map(Place::of).chain(moved).collect())
     }
 
     /// The peers that the target meets through the fault's interfaces.
