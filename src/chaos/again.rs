@@ -46,6 +46,7 @@ mod tests {
             flavour: crate::chaos::network::Flavour::default(),
             direction: Direction::In,
             reject: true,
+            peer_nodes: vec![],
         };
         let mut cut = of(cut);
         let peers = vec!["b".to_owned(), "pd".to_owned()];

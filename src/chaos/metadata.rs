@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, InjectionId, Params, Partition, Shaped, Signal, Value,
+    FaultType, InjectionId, Params, Partition, Peer, Shaped, Signal, Value,
     network::{Cut, Delay, Direction, Distribution, Flavour, NetworkFault, Ppm, Shape},
+    peer::silent,
     shaped,
 };
 
@@ -70,6 +71,9 @@ pub enum FaultMetadata {
         direction: Direction,
         #[serde(default)]
         reject: bool,
+        /// The nodes behind the addresses, which are theirs of now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        peer_nodes: Vec<Peer>,
     },
     PacketLoss(Shaped),
     PacketDuplicate(Shaped),
@@ -279,17 +283,28 @@ impl FaultMetadata {
         }
     }
 
-    /// Says whose iptables took the rules.
-    pub fn set_flavour(&mut self, used: Flavour) {
+    pub(super) fn shaped_mut(&mut self) -> Option<&mut Shaped> {
         match self {
             Self::Latency { shaped, .. }
             | Self::PacketLoss(shaped)
             | Self::PacketDuplicate(shaped)
             | Self::PacketCorrupt(shaped)
             | Self::PacketReorder(shaped)
-            | Self::Bandwidth(shaped) => shaped.flavour = used,
-            Self::NetworkPartition { flavour, .. } => *flavour = used,
-            Self::NodeKill { .. } | Self::DiskPressure { .. } | Self::NodePause { .. } | Self::NodeStop { .. } => {}
+            | Self::Bandwidth(shaped) => Some(shaped),
+            Self::NodeKill { .. }
+            | Self::DiskPressure { .. }
+            | Self::NetworkPartition { .. }
+            | Self::NodePause { .. }
+            | Self::NodeStop { .. } => None,
+        }
+    }
+
+    /// Says whose iptables took the rules.
+    pub fn set_flavour(&mut self, used: Flavour) {
+        if let Self::NetworkPartition { flavour, .. } = self {
+            *flavour = used;
+        } else if let Some(shaped) = self.shaped_mut() {
+            shaped.flavour = used;
         }
     }
 
@@ -320,6 +335,9 @@ impl FaultMetadata {
             shape,
             to: Vec::new(),
             flavour: Flavour::default(),
+            peer_nodes: Vec::new(),
+            spared_nodes: Vec::new(),
+            own_ips: Vec::new(),
         };
         Self::Latency { min_ms, max_ms, shaped }
     }
@@ -344,7 +362,7 @@ impl fmt::Display for FaultMetadata {
             Self::DiskPressure { fill_percent, fill_bytes, fill_file, .. } => {
                 write!(f, "{fill_percent} % ({}) in {fill_file}", human_bytes(*fill_bytes))
             }
-            Self::NetworkPartition { peers, target_ips, direction, reject, .. } => {
+            Self::NetworkPartition { peers, target_ips, direction, reject, peer_nodes, .. } => {
                 let peers = peers.join(", ");
                 match direction {
                     Direction::Both => write!(f, "from {peers}")?,
@@ -352,7 +370,7 @@ impl fmt::Display for FaultMetadata {
                     Direction::Out => write!(f, "not heard by {peers}")?,
                 }
                 let refused = if *reject { ", refused" } else { "" };
-                write!(f, " ({} addresses{refused})", target_ips.len())
+                write!(f, " ({} addresses{refused}{})", target_ips.len(), silent(peer_nodes))
             }
         }
     }
@@ -454,6 +472,9 @@ mod tests {
                 shape,
                 to: Vec::new(),
                 flavour: Flavour::default(),
+                peer_nodes: Vec::new(),
+                spared_nodes: Vec::new(),
+                own_ips: Vec::new(),
             };
             let metadata = Metadata { fault: FaultMetadata::of_shaped(kind, shaped), ..latency() };
             let (as_held, held) = asked(kind, &metadata.params().unwrap());

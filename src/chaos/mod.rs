@@ -12,6 +12,7 @@ mod metadata;
 pub mod network;
 mod params;
 mod partition;
+mod peer;
 pub mod random;
 mod shaped;
 mod trust;
@@ -23,6 +24,7 @@ pub use id::InjectionId;
 pub use metadata::{DataMount, Evidence, FaultMetadata, Metadata, MountKind, human_bytes};
 pub use params::{Kind, ParamError, ParamSpec, Params, Value};
 pub use partition::{Member, Partition};
+pub use peer::{CLIENTS, Peer, addresses};
 pub use shaped::Shaped;
 pub use undo::{HOLDER_REPOSITORY, PODMAN_ID, client_of, undo_commands};
 

@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path},
 };
 
-use super::{DataMount, FaultMetadata, Metadata, MountKind, Shaped};
+use super::{DataMount, FaultMetadata, Metadata, MountKind, Peer, Shaped};
 
 /// The kernel's limit (IFNAMSIZ, linux/if.h) without the final zero.
 const LONGEST_INTERFACE: usize = 15;
@@ -49,11 +49,11 @@ impl Metadata {
                 }
             }
         }
+        self.fault.named().try_for_each(check_peer)?;
         if !is_docker_name(self.target()) {
             return bad("a node's name", self.target());
         }
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if self.container_id.is_empty() || self.container_id.len() > 64 || !self.container_id.bytes().all(is_hex) {
+        if !is_container_id(&self.container_id) {
             return bad("a container's id", &self.container_id);
         }
         match &self.holder_image {
@@ -61,6 +61,27 @@ impl Metadata {
             _ => Ok(()),
         }
     }
+}
+
+fn is_container_id(id: &str) -> bool {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (1..=64).contains(&id.len()) && id.bytes().all(is_hex)
+}
+
+/// A node that a fault names: it ends in questions to Docker, in messages and in rules.
+fn check_peer(peer: &Peer) -> Result<(), String> {
+    let bad = |what: &str, text: &str| Err(format!("{what} cannot be {text:?}"));
+    if !is_container_id(&peer.container_id) {
+        return bad("a peer's container id", &peer.container_id);
+    }
+    // Labels may say anything; a service and a project are only compared.
+    if !is_docker_name(&peer.name) {
+        return bad("a peer's name", &peer.name);
+    }
+    if peer.ips.len() > MOST_IN_A_FILTER {
+        return bad("a peer", &format!("of {} addresses", peer.ips.len()));
+    }
+    Ok(())
 }
 
 /// What is no type of its own: names, which end in commands, and sizes, which end in sums and in rules.
@@ -155,7 +176,8 @@ mod tests {
         json!({ "chaos_type": "packet_loss", "target_container": "tikv0", "interface": "eth0", "interfaces": ["eth0"],
             "via": "shaper", "direction": "both", "to": ["pd", "fd00::2"], "filter": { "peers": ["10.0.0.2", "fd00::2"] },
             "impairment": { "loss": { "random": { "share": 250_000, "correlation": 0 } } }, "id": "00000001",
-            "container_id": "c0ffee", "container_started_at": "", "group": "00000002" })
+            "container_id": "c0ffee", "container_started_at": "", "group": "00000002",
+            "peer_nodes": [{ "container_id": "ab", "name": "pd0", "cluster": "a b", "ips": ["10.0.0.2"] }] })
     }
 
     #[test]
@@ -206,6 +228,8 @@ mod tests {
             (latency(), "/interfaces/1", "e\"th"),
             (loss(), "/to/0", "-j ACCEPT"),
             (loss(), "/interface", "lo; x"),
+            (loss(), "/peer_nodes/0/container_id", "../x"),
+            (loss(), "/peer_nodes/0/name", "x\u{1b}[2J"),
             (latency(), "/holder_image", "-v/:/host"),
             (latency(), "/id", "1"),
             (disk(), "/fill_file", "/etc/passwd"),

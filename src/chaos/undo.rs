@@ -152,6 +152,7 @@ mod tests {
             flavour: Flavour::Nft,
             direction: crate::chaos::network::Direction::Both,
             reject: false,
+            peer_nodes: vec![],
         };
         let lines = undo(fault);
         assert_eq!(lines.len(), 2);

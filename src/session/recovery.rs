@@ -135,6 +135,7 @@ mod tests {
             flavour: Flavour::Nft,
             direction: crate::chaos::network::Direction::Both,
             reject: false,
+            peer_nodes: vec![],
         };
         metadata(number, container, fault)
     }

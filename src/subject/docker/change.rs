@@ -84,6 +84,7 @@ impl TikvSubject {
             interfaces: before.shape.interfaces.clone(),
             interface: before.interface.clone(),
             flavour: before.flavour,
+            own_ips: before.own_ips.clone(),
         };
         self.plan_shape_at(place, &held.id, (snapshot, node), kind, impairment, &scope).await
     }

@@ -149,17 +149,25 @@ impl TikvSubject {
 
     /// Every node, as the watch says, else as Docker says now.
     pub async fn snapshot(&self) -> Result<Snapshot, SubjectError> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(live) = live {
+        if let Some(live) = self.live() {
             return Ok(live);
         }
         watch::snapshot(&self.docker().await?, self.options.project.as_deref()).await
     }
 
+    /// What is seen in what a watch says now.
+    pub(super) fn in_live<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
+    }
+
+    /// What a watch says now.
+    pub(super) fn live(&self) -> Option<Snapshot> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What a watch says now, else what the last plan saw.
     pub(super) fn at_hand(&self) -> Option<Snapshot> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        live.or_else(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        self.live().or_else(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// The one gate that everything passes which changes or makes something.

@@ -9,6 +9,8 @@ mod discovery;
 mod disk;
 mod endpoint;
 pub mod engine;
+mod events;
+mod follow;
 mod helpers;
 mod holder;
 mod host;
@@ -28,6 +30,7 @@ mod transport;
 mod watch;
 
 pub use endpoint::{Endpoint, EndpointError, Wish};
+pub use events::{News, listen};
 pub use host::{Capabilities, Known, Options, Progress, TikvSubject};
 pub use image::Source;
 pub use measure::{by_node, cuts};

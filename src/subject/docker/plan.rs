@@ -6,14 +6,15 @@ use jiff::Timestamp;
 
 use super::{
     disk,
+    follow::peer,
     host::TikvSubject,
     judge::DiskBefore,
     node::{Node, Snapshot},
-    scope,
+    scope::{self, Aim},
 };
 use crate::{
     chaos::{
-        Command, FaultMetadata, FaultType, InjectionId, Metadata, ParamError, Scope, Shaped, Signal,
+        Command, FaultMetadata, FaultType, InjectionId, Metadata, ParamError, Peer, Scope, Shaped, Signal, addresses,
         network::{Cut, Direction, Flavour, Impairment, NetworkFault, Shape, Via},
     },
     holder::protocol::{Answer, Ask, Cause, Failure, Interface},
@@ -77,6 +78,8 @@ pub(super) struct Place {
     pub(super) interfaces: Vec<String>,
     pub(super) interface: String,
     pub(super) flavour: Flavour,
+    /// The node's addresses, where it stands on every network of the node.
+    pub(super) own_ips: Vec<IpAddr>,
 }
 
 /// A partition's rules on one node.
@@ -109,7 +112,8 @@ impl TikvSubject {
         let namespace = self.namespace(node).await?;
         let interfaces = interfaces_of(node, &namespace.interfaces, scope.interface.as_deref())?;
         let interface = interfaces.first().cloned().unwrap_or_default();
-        let place = Place { interfaces, interface, flavour: namespace.flavour };
+        let own_ips = if scope.interface.is_none() { node.ips().collect() } else { Vec::new() };
+        let place = Place { interfaces, interface, flavour: namespace.flavour, own_ips };
         self.plan_shape_at(place, id, (snapshot, node), kind, impairment, scope).await
     }
 
@@ -122,21 +126,20 @@ impl TikvSubject {
         impairment: Impairment,
         scope: &Scope,
     ) -> Result<Planned, SubjectError> {
-        let Place { interfaces, interface, flavour } = place;
+        let Place { interfaces, interface, flavour, own_ips } = place;
         let cluster = snapshot.clone().only(Some(&node.cluster));
-        let (filter, mut warnings) = scope::filter(&cluster, node, scope)?;
-        let via = self.way(node, scope, filter.is_everything()).await?;
+        let Aim { filter, peer_nodes, spared_nodes, mut warnings } = scope::aim(&cluster, node, scope)?;
+        let shape = Shape { interfaces, via: Via::default(), direction: scope.direction, filter, impairment };
+        let target_container = node.name.clone();
+        let to = scope.to.clone();
+        let mut shaped = Shaped { target_container, interface, shape, to, flavour, peer_nodes, spared_nodes, own_ips };
+        shaped.aim();
+        let via = self.way(node, scope, shaped.shape.filter.is_everything()).await?;
+        shaped.shape.via = via;
         if via == Via::Netem && impairment.rate.is_some() {
             warnings.push("netem lets a rate's packets go one by one: burst_kb is the shaper's alone".to_owned());
         }
-        let shape = Shape { interfaces, via, direction: scope.direction, filter, impairment };
-        let shaped = Shaped {
-            target_container: node.name.clone(),
-            interface,
-            shape: shape.clone(),
-            to: scope.to.clone(),
-            flavour,
-        };
+        let shape = shaped.shape.clone();
         let fault = FaultMetadata::of_shaped(kind, shaped);
         let mut planned = self.planned_network(id, node, fault, NetworkFault::Shape(shape)).await?;
         planned.warnings.extend(warnings);
@@ -173,11 +176,8 @@ impl TikvSubject {
     /// One node's part of a partition.
     pub(super) async fn plan_cut(&self, id: &InjectionId, cutting: Cutting<'_>) -> Result<Planned, SubjectError> {
         let Cutting { node, peers, direction, reject } = cutting;
-        let (reachable, silent): (Vec<&Node>, Vec<&Node>) =
-            peers.into_iter().partition(|peer| peer.ips().next().is_some());
-        let mut target_ips: Vec<IpAddr> = reachable.iter().flat_map(|peer| peer.ips()).collect();
-        target_ips.sort_unstable();
-        target_ips.dedup();
+        let peer_nodes: Vec<Peer> = peers.iter().map(|node| peer(node)).collect();
+        let target_ips: Vec<IpAddr> = addresses(&peer_nodes).into_iter().collect();
         if target_ips.is_empty() {
             return Err(SubjectError::NoPeers { target: node.name.clone() });
         }
@@ -186,14 +186,16 @@ impl TikvSubject {
             isolated_container: node.name.clone(),
             target_ips: target_ips.clone(),
             flavour: namespace.flavour,
-            peers: reachable.iter().map(|peer| peer.name.clone()).collect(),
+            peers: peer_nodes.iter().map(|peer| peer.name.clone()).collect(),
             direction,
             reject,
+            peer_nodes,
         };
         let network = NetworkFault::Drop(Cut { ips: target_ips, direction, reject });
         let mut planned = self.planned_network(id, node, fault, network).await?;
-        planned.warnings.extend(silent.iter().map(|peer| {
-            format!("{} is {} and has no address now; it is not cut off if it starts meanwhile", peer.name, peer.state)
+        let silent = peers.iter().filter(|node| peer(node).ips.is_empty());
+        planned.warnings.extend(silent.map(|node| {
+            format!("{} is {} and has no address now; it is cut off as soon as it has one", node.name, node.state)
         }));
         Ok(planned)
     }
@@ -244,7 +246,7 @@ fn odd_answer(node: &Node, answer: &Answer) -> SubjectError {
 
 /// The interfaces that carry the node's networks, told by their addresses; all, or the one that is named by network
 /// or by interface.
-fn interfaces_of(node: &Node, found: &[Interface], only: Option<&str>) -> Result<Vec<String>, SubjectError> {
+pub(super) fn interfaces_of(node: &Node, found: &[Interface], only: Option<&str>) -> Result<Vec<String>, SubjectError> {
     let carries = |ips: &[IpAddr]| found.iter().find(|interface| ips.iter().any(|ip| interface.ips.contains(ip)));
     let pairs: Vec<(&str, &str)> = node
         .networks
