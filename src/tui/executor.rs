@@ -1,6 +1,7 @@
 //! Carries effects out, each in a task that answers with a message, and keeps the promises that need nobody's key:
-//! deadlines, holders and guards that died, targets that went away.
+//! deadlines, holders and guards that died, targets that went away, peers that are elsewhere.
 
+mod follow;
 mod inject;
 mod undo;
 
@@ -66,6 +67,8 @@ struct Shared {
     tried: Arc<Mutex<HashMap<InjectionId, Option<Instant>>>>,
     /// When a guard was last started, or tried to.
     guarded: Arc<Mutex<Option<Instant>>>,
+    /// Whose peers are being followed, and when those are tried again that could not be.
+    following: Arc<Mutex<HashMap<InjectionId, Option<Instant>>>>,
     /// When each injection was last changed.
     changed: Arc<Mutex<HashMap<InjectionId, Instant>>>,
     /// A look at what the injections do is under way.
@@ -119,6 +122,7 @@ impl Executor {
             reverting: Arc::default(),
             tried: Arc::default(),
             guarded: Arc::default(),
+            following: Arc::default(),
             changed: Arc::default(),
             measuring: Arc::default(),
             looking: Arc::default(),
@@ -235,6 +239,7 @@ impl Executor {
         while self.work.try_join_next().is_some() {}
         while self.watchers.try_join_next().is_some() {}
         self.watch_effects();
+        self.follow(self.shared.behind(false));
         let shared = self.shared.clone();
         if shared.looking.swap(true, Ordering::AcqRel) {
             return;
@@ -261,7 +266,11 @@ impl Executor {
 
     /// Hands the news on, and looks for targets that went away or were restarted, whose faults of the network went with them.
     pub fn seen(&mut self, live: &Live) {
-        let Live::Up { snapshot, .. } = live else { return self.shared.subject.see(None) };
+        let Live::Up { snapshot, .. } = live else {
+            self.shared.subject.see(None);
+            // Whose peers nobody sees any more says so.
+            return self.follow(self.shared.unseen());
+        };
         self.shared.subject.see(Some(snapshot.clone()));
         // Only once, as it takes a helper beside each node. The first frame with the nodes is there by now.
         if !std::mem::replace(&mut self.scanned, true) && !self.shared.read_only {
@@ -270,6 +279,7 @@ impl Executor {
         }
         // What Docker's absence kept from being undone can be undone now.
         self.shared.tried.lock().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(|last| *last = None);
+        self.follow(self.shared.behind(true));
         let gone: Vec<Injection> = {
             let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(loaded) = &*told else { return };
@@ -279,6 +289,14 @@ impl Executor {
         for injection in gone {
             let shared = self.shared.clone();
             self.work.spawn(async move { shared.revert(injection).await });
+        }
+    }
+
+    /// Follows the peers of these injections.
+    fn follow(&mut self, injections: Vec<Injection>) {
+        for injection in injections {
+            let shared = self.shared.clone();
+            self.work.spawn(async move { shared.follow(injection).await });
         }
     }
 

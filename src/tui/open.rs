@@ -38,12 +38,14 @@ pub enum Standing {
     Reverting,
     /// It was tried, and may be half undone.
     NotReverted,
+    /// Its peers are elsewhere, and it is not for them any more.
+    NotFollowed,
 }
 
 impl Standing {
     /// Whether somebody should look at it.
     pub fn is_bad(self) -> bool {
-        matches!(self, Self::Overdue | Self::NotReverted)
+        matches!(self, Self::Overdue | Self::NotReverted | Self::NotFollowed)
     }
 
     pub fn word(self) -> String {
@@ -52,6 +54,7 @@ impl Standing {
             Self::Overdue => "overdue".to_owned(),
             Self::Reverting => Life::Reverting.to_string(),
             Self::NotReverted => "not reverted".to_owned(),
+            Self::NotFollowed => "not followed".to_owned(),
         }
     }
 }
@@ -123,6 +126,8 @@ impl Model {
                 Standing::NotReverted
             } else if injection.is_overdue(self.now) && injection.state != Life::Reverting {
                 Standing::Overdue
+            } else if injection.state == Life::Active && injection.is_astray() {
+                Standing::NotFollowed
             } else {
                 Standing::Underway(injection.state)
             },
