@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Where news pours, it is looked at no more often.
-const GATHER: Duration = Duration::from_millis(200);
+const GATHER: Duration = Duration::from_millis(500);
 /// How long until the next try after a failure; it doubles with each one, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
