@@ -14,7 +14,9 @@ use support::{
     cluster::{Cluster, Options},
     docker_is_here,
     packets::{self, Echo},
-    proc, program_path, run,
+    proc, program_path,
+    pty::{ENTER, Terminal},
+    run,
 };
 use tikv_chaos::{
     chaos::{Fault, FaultType, Params, Partition},
@@ -41,11 +43,12 @@ fn main() {
     }
 }
 
-const PARTS: [(&str, fn()); 7] = [
+const PARTS: [(&str, fn()); 8] = [
     ("partition", || runtime().block_on(partition(&three()))),
     ("change", || runtime().block_on(change(&three()))),
     ("first-frame", || first_frame(&three())),
     ("live", || live(&three())),
+    ("follow", || follow(&three())),
     ("idle", || idle(&three())),
     ("guard", || guard(&three())),
     ("recovery", recovery),
@@ -288,6 +291,53 @@ fn live(cluster: &Cluster) {
         }
     }
     print("a change in Docker, from the command's end to the screen", &mut samples);
+}
+
+/// From Docker's answer that a peer has another address to the rule for it, with the screen and with the guard alone.
+fn follow(cluster: &Cluster) {
+    let late = format!("{}_late", cluster.project);
+    run("docker", &["network", "create", &late]);
+    for with in ["the screen", "the guard alone"] {
+        let program = Program::new(Some(&cluster.project));
+        let by_keys = with == "the screen";
+        let screen = by_keys.then(|| cut_by_keys(cluster, &program));
+        if !by_keys {
+            program.inject(&["network_partition", "--target", &cluster.nodes[0], "--ttl", "1h"]);
+        }
+        let pid = cluster.inspect(0, "{{.State.Pid}}");
+        let rules = || run("nsenter", &["-t", &pid, "-n", "iptables-nft-save", "-t", "filter"]);
+        let template = format!("{{{{(index .NetworkSettings.Networks \"{late}\").IPAddress}}}}");
+        let mut samples = Vec::new();
+        for _ in 0..ROUNDS / 2 {
+            // A guard that rests is the slower one.
+            thread::sleep(GUARD_SETTLE);
+            run("docker", &["network", "connect", &late, &cluster.nodes[1]]);
+            let start = Instant::now();
+            let ip = format!(" {}/32 ", cluster.inspect(1, &template));
+            while !rules().contains(&ip) {}
+            samples.push(start.elapsed());
+            run("docker", &["network", "disconnect", &late, &cluster.nodes[1]]);
+            while rules().contains(&ip) {}
+        }
+        print(&format!("a peer's new address, from the command's end to its rule, {with}"), &mut samples);
+        drop(screen);
+        program.run(&["revert", "--all", "--every-session"]).ok();
+    }
+    run("docker", &["network", "rm", &late]);
+}
+
+/// A screen that has cut the first node off, and runs on.
+fn cut_by_keys(cluster: &Cluster, program: &Program) -> Terminal {
+    let mut terminal = Terminal::open(program, (40, 120));
+    terminal.wait_text(cluster.nodes[2].trim_start_matches(&format!("{}-", cluster.project)));
+    terminal.send(&format!("1g{ENTER}"));
+    while !terminal.wait_text(" 2 CHAOS ").contains("● network_partition ") {
+        terminal.send("l");
+        thread::sleep(Duration::from_millis(100));
+    }
+    terminal.send("i");
+    terminal.wait_text("● active");
+    terminal
 }
 
 fn idle(cluster: &Cluster) {

@@ -51,6 +51,7 @@ mod tests {
             link_local: vec![],
             ends: vec![],
             far: vec![],
+            peer_nodes: vec![],
         };
         let mut cut = of(cut);
         let peers = vec!["b".to_owned(), "pd".to_owned()];

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Before, FaultType, InjectionId, Params, Partition, Shaped, Signal, Task, Value,
+    Before, FaultType, InjectionId, Params, Partition, Peer, Shaped, Signal, Task, Value,
     network::{Cut, Delay, Direction, Distribution, Flavour, NetworkFault, Ppm, Shape},
+    peer::silent,
     shaped,
 };
 
@@ -89,6 +90,9 @@ pub enum FaultMetadata {
         /// What was made together with it at the peers' own ends, so that this object is enough for a clean-up.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         far: Vec<Metadata>,
+        /// The nodes behind the addresses, which are theirs of now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        peer_nodes: Vec<Peer>,
     },
     PacketLoss(Shaped),
     PacketDuplicate(Shaped),
@@ -309,29 +313,35 @@ impl FaultMetadata {
 
     /// Says what is made together with it at the peers' own ends.
     pub fn set_far(&mut self, made: Vec<Metadata>) {
+        if let Self::NetworkPartition { far, .. } = self {
+            *far = made;
+        } else if let Some(shaped) = self.shaped_mut() {
+            shaped.far = made;
+        }
+    }
+
+    pub(super) fn shaped_mut(&mut self) -> Option<&mut Shaped> {
         match self {
             Self::Latency { shaped, .. }
             | Self::PacketLoss(shaped)
             | Self::PacketDuplicate(shaped)
             | Self::PacketCorrupt(shaped)
             | Self::PacketReorder(shaped)
-            | Self::Bandwidth(shaped) => shaped.far = made,
-            Self::NetworkPartition { far, .. } => *far = made,
-            Self::NodeKill { .. } | Self::DiskPressure { .. } | Self::NodePause { .. } | Self::NodeStop { .. } => {}
+            | Self::Bandwidth(shaped) => Some(shaped),
+            Self::NodeKill { .. }
+            | Self::DiskPressure { .. }
+            | Self::NetworkPartition { .. }
+            | Self::NodePause { .. }
+            | Self::NodeStop { .. } => None,
         }
     }
 
     /// Says whose iptables took the rules.
     pub fn set_flavour(&mut self, used: Flavour) {
-        match self {
-            Self::Latency { shaped, .. }
-            | Self::PacketLoss(shaped)
-            | Self::PacketDuplicate(shaped)
-            | Self::PacketCorrupt(shaped)
-            | Self::PacketReorder(shaped)
-            | Self::Bandwidth(shaped) => shaped.flavour = used,
-            Self::NetworkPartition { flavour, .. } => *flavour = used,
-            Self::NodeKill { .. } | Self::DiskPressure { .. } | Self::NodePause { .. } | Self::NodeStop { .. } => {}
+        if let Self::NetworkPartition { flavour, .. } = self {
+            *flavour = used;
+        } else if let Some(shaped) = self.shaped_mut() {
+            shaped.flavour = used;
         }
     }
 
@@ -363,6 +373,9 @@ impl FaultMetadata {
             to: Vec::new(),
             flavour: Flavour::default(),
             far: Vec::new(),
+            peer_nodes: Vec::new(),
+            spared_nodes: Vec::new(),
+            own_ips: Vec::new(),
         };
         Self::Latency { min_ms, max_ms, shaped }
     }
@@ -387,7 +400,7 @@ impl fmt::Display for FaultMetadata {
             Self::DiskPressure { fill_percent, fill_bytes, fill_file, .. } => {
                 write!(f, "{fill_percent} % ({}) in {fill_file}", human_bytes(*fill_bytes))
             }
-            Self::NetworkPartition { peers, target_ips, direction, reject, link_local, ends, .. } => {
+            Self::NetworkPartition { peers, target_ips, direction, reject, link_local, ends, peer_nodes, .. } => {
                 let peers = peers.join(", ");
                 match direction {
                     Direction::Both => write!(f, "from {peers}")?,
@@ -400,7 +413,7 @@ impl fmt::Display for FaultMetadata {
                     let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
                     write!(f, " and {}", ends.join(", "))?;
                 }
-                write!(f, "{refused})")
+                write!(f, "{refused}{})", silent(peer_nodes))
             }
         }
     }
@@ -526,6 +539,9 @@ mod tests {
                 to: Vec::new(),
                 flavour: Flavour::default(),
                 far: Vec::new(),
+                peer_nodes: Vec::new(),
+                spared_nodes: Vec::new(),
+                own_ips: Vec::new(),
             };
             let metadata = Metadata { fault: FaultMetadata::of_shaped(kind, shaped), ..latency() };
             let (as_held, held) = asked(kind, &metadata.params().unwrap());

@@ -1,16 +1,17 @@
 //! The faults that let packets through and do something to them: what is asked for in the words of the parameter table,
 //! as an impairment and a scope, and back again, so that a fault that holds can be changed from where it stands.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultType, Metadata, ParamError, Params, Scope, Value,
+    FaultType, Metadata, ParamError, Params, Peer, Scope, Value,
     network::{
         Chance, DEFAULT_LIMIT, Delay, Direction, Distribution, Flavour, GilbertElliott, Impairment, Loss, Ppm, Rate,
         Reorder, Shape,
     },
+    peer::silent,
 };
 
 pub(super) const DISTRIBUTIONS: &[&str] = &["uniform", "normal", "pareto"];
@@ -32,6 +33,15 @@ pub struct Shaped {
     /// What was made together with it at the peers' own ends, so that this object is enough for a clean-up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub far: Vec<Metadata>,
+    /// The nodes behind the words of `to`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peer_nodes: Vec<Peer>,
+    /// Where it is for clients, the nodes, which are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spared_nodes: Vec<Peer>,
+    /// The target's own addresses when the interfaces were chosen; none where an interface was asked for by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_ips: Vec<IpAddr>,
 }
 
 fn chance(params: &Params) -> Chance {
@@ -189,6 +199,10 @@ impl fmt::Display for Shaped {
         }
         if !self.to.is_empty() {
             write!(f, ", to {}", self.to.join(", "))?;
+            if self.peer_nodes.iter().any(|peer| peer.ips.is_empty()) {
+                let addresses = self.shape.filter.peers.as_ref().map_or(0, BTreeSet::len);
+                write!(f, " ({addresses} addresses{})", silent(&self.peer_nodes))?;
+            }
         }
         if let Some(ports) = &filter.ports {
             write!(f, ", ports {}", list(ports))?;

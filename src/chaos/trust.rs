@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path},
 };
 
-use super::{DataMount, FaultMetadata, Metadata, MountKind, Shaped};
+use super::{DataMount, FaultMetadata, Metadata, MountKind, Peer, Shaped};
 
 /// The kernel's limit (IFNAMSIZ, linux/if.h) without the final zero.
 const LONGEST_INTERFACE: usize = 15;
@@ -49,6 +49,7 @@ impl Metadata {
                 }
             }
         }
+        self.fault.named().try_for_each(check_peer)?;
         let far = self.fault.far();
         if far.len() > MOST_IN_A_FILTER || far.iter().any(|one| !one.fault.far().is_empty()) {
             return bad("what was made together with it", &format!("of {} injections", far.len()));
@@ -73,6 +74,23 @@ impl Metadata {
             _ => Ok(()),
         }
     }
+}
+
+/// A node that a fault names: it ends in questions to Docker, in messages and in rules.
+fn check_peer(peer: &Peer) -> Result<(), String> {
+    let bad = |what: &str, text: &str| Err(format!("{what} cannot be {text:?}"));
+    if !is_container_id(&peer.container_id) {
+        return bad("a peer's container id", &peer.container_id);
+    }
+    // Labels may say anything; a service and a project are only compared.
+    if !is_docker_name(&peer.name) {
+        return bad("a peer's name", &peer.name);
+    }
+    let addresses = peer.ips.len() + peer.link_local.len();
+    if addresses > MOST_IN_A_FILTER {
+        return bad("a peer", &format!("of {addresses} addresses"));
+    }
+    Ok(())
 }
 
 /// What is no type of its own: names, which end in commands, and sizes, which end in sums and in rules.
@@ -173,7 +191,8 @@ mod tests {
         json!({ "chaos_type": "packet_loss", "target_container": "tikv0", "interface": "eth0", "interfaces": ["eth0"],
             "via": "shaper", "direction": "both", "to": ["pd", "fd00::2"], "filter": { "peers": ["10.0.0.2", "fd00::2"] },
             "impairment": { "loss": { "random": { "share": 250_000, "correlation": 0 } } }, "id": "00000001",
-            "container_id": "c0ffee", "container_started_at": "", "group": "00000002" })
+            "container_id": "c0ffee", "container_started_at": "", "group": "00000002",
+            "peer_nodes": [{ "container_id": "ab", "name": "pd0", "cluster": "a b", "ips": ["10.0.0.2"] }] })
     }
 
     #[test]
@@ -233,6 +252,8 @@ mod tests {
             (latency(), "/interfaces/1", "e\"th"),
             (loss(), "/to/0", "-j ACCEPT"),
             (loss(), "/interface", "lo; x"),
+            (loss(), "/peer_nodes/0/container_id", "../x"),
+            (loss(), "/peer_nodes/0/name", "x\u{1b}[2J"),
             (latency(), "/holder_image", "-v/:/host"),
             (latency(), "/id", "1"),
             (disk(), "/fill_file", "/etc/passwd"),

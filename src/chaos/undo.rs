@@ -217,6 +217,7 @@ mod tests {
             link_local: vec![],
             ends: vec![],
             far: vec![],
+            peer_nodes: vec![],
         };
         let lines = undo(fault);
         assert_eq!(lines.len(), 2);

@@ -58,8 +58,14 @@ pub async fn run(config: &Config, look: bool) -> Result<ExitCode, Failure> {
     let rows = std::iter::once(heading).chain(rows);
     let rows: Vec<_> = rows.collect();
     output::table(&rows);
-    if config.store.guard().is_none() && !config.store.guarded(&loaded).is_empty() {
+    let noted = open.iter().filter_map(|(_, one)| Some((&one.metadata.id, one.note.as_ref()?)));
+    output::lines(noted.map(|(id, note)| format!("{id}: {note}")));
+    let guarded = config.store.guarded(&loaded);
+    if config.store.guard().is_none() && !guarded.is_empty() {
         output::lines(["guard: none runs; what is left behind waits for `tikv-chaos recover`"]);
+        if guarded.iter().any(|(_, one)| one.metadata.names_peers()) {
+            output::lines(["guard: none runs; peers that get other addresses are not followed"]);
+        }
     }
     output::lines(guards.iter().map(|guard| format!("guard: process {} ends what is overdue and nobody's", guard.pid)));
     Ok(ExitCode::SUCCESS)

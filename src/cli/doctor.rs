@@ -103,9 +103,11 @@ fn guard(config: &Config) -> Result<String, String> {
     let loaded = config.store.load().map_err(|error| error.to_string())?;
     let count = config.store.guarded(&loaded).len();
     match config.store.guard() {
-        Some(guard) => Ok(format!("process {} keeps the deadlines of {count}", guard.pid)),
-        None if count == 0 => Ok("none is needed: nothing that has a deadline is injected".to_owned()),
-        None => Err(format!("none runs, and {count} have a deadline: `tikv-chaos recover` ends what was left behind")),
+        Some(guard) => Ok(format!("process {} keeps the deadlines and follows the peers of {count}", guard.pid)),
+        None if count == 0 => Ok("none is needed: nothing that has a deadline or names peers is injected".to_owned()),
+        None => Err(format!(
+            "none runs, and {count} have a deadline or name peers: `tikv-chaos recover` ends what was left behind"
+        )),
     }
 }
 

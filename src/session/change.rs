@@ -94,7 +94,6 @@ pub async fn change<S: Subject>(
 ) -> Result<Injected, LifeError> {
     let not_changed =
         |reason: &dyn std::fmt::Display| LifeError::NotChanged { id: id.to_string(), reason: reason.to_string() };
-    let not_active = |state: Life| not_changed(&format!("it is {state}, and only what is active can be changed"));
     // Neither two changes nor a change and a revert at once.
     let _claim = Claim::take(store.folder(), id).await.map_err(|error| not_changed(&error))?;
     step(Step::Claimed);
@@ -102,15 +101,48 @@ pub async fn change<S: Subject>(
     let mut all = loaded.sessions.iter().flat_map(|seen| &seen.file.injections);
     let held = all.find(|one| one.metadata.id == *id).ok_or_else(|| not_changed(&"no journal knows it any more"))?;
     if held.state != Life::Active {
-        return Err(not_active(held.state));
+        return Err(not_changed(&not_active(held.state)));
     }
     let plan = plan_change(subject, held, request).await?;
     before(&plan);
     if plan.verdict.grade == Grade::Refused && !request.force {
         return Err(LifeError::Unsafe(plan.verdict));
     }
-    let clock = Clock::now();
-    let end = request.ttl.map(|ttl| deadline(&clock, ttl));
+    let end = request.ttl.map(|ttl| deadline(&Clock::now(), ttl));
+    let other = Other { held, to: &plan.metadata, end, note: None };
+    let blame = |cause: &SubjectError| format!("could not be changed: {cause}");
+    let injection = make(subject, store, other, blame).await?;
+    Ok(Injected { injection, warnings: plan.warnings })
+}
+
+fn not_active(state: Life) -> String {
+    format!("it is {state}, and only what is active can be changed")
+}
+
+type End = (Option<Timestamp>, Option<u64>);
+
+/// What an injection that is active is to be from now on.
+pub(super) struct Other<'a> {
+    pub(super) held: &'a Injection,
+    pub(super) to: &'a Metadata,
+    /// `None` keeps the deadline.
+    pub(super) end: Option<End>,
+    /// What its record says once it is that.
+    pub(super) note: Option<String>,
+}
+
+/// Written down with what it was, changed, read back, written down. `blame` says why it could not be, in a record that is
+/// as it was. Whoever calls has claimed the injection.
+pub(super) async fn make<S: Subject>(
+    subject: &S,
+    store: &Store,
+    other: Other<'_>,
+    blame: impl Fn(&SubjectError) -> String + Send,
+) -> Result<Injection, LifeError> {
+    let Other { held, to, end, note } = other;
+    let id = &held.metadata.id;
+    let not_changed =
+        |reason: &dyn std::fmt::Display| LifeError::NotChanged { id: id.to_string(), reason: reason.to_string() };
     let mut was = held.state;
     let intent = |injection: &mut Injection| {
         was = injection.state;
@@ -118,7 +150,7 @@ pub async fn change<S: Subject>(
             return;
         }
         injection.state = Life::Applying;
-        injection.former = Some(std::mem::replace(&mut injection.metadata, plan.metadata.clone()));
+        injection.former = Some(std::mem::replace(&mut injection.metadata, to.clone()));
         injection.undo = injection.undo_by_hand();
         if let Some(end) = end {
             (injection.deadline, injection.deadline_since_boot_ms) = end;
@@ -127,7 +159,7 @@ pub async fn change<S: Subject>(
     let written = store.update(id, Durability::Synced, intent);
     let written = written.map_err(|error| not_changed(&format!("it could not be written down first: {error}")))?;
     if written.is_none() || was != Life::Active {
-        return Err(not_active(was));
+        return Err(not_changed(&not_active(was)));
     }
     step(Step::ChangeWritten);
     // It may have its first deadline now.
@@ -135,22 +167,20 @@ pub async fn change<S: Subject>(
         tracing::error!(%error, "no guard");
     }
     let end = end.map_or(held.deadline, |(end, _)| end);
-    match subject.change(&plan.metadata, left(end, clock.wall)).await {
+    match subject.change(to, left(end, Timestamp::now())).await {
         Ok(made) => {
             step(Step::Changed);
             // What is on the disk would be undone as well, should this be lost.
-            let written = store.update(id, Durability::Visible, |injection| settle(injection, &made, None));
+            let written = store.update(id, Durability::Visible, |injection| settle(injection, &made, note));
             step(Step::ChangeSettled);
             match written {
-                Ok(Some(injection)) if injection.state == Life::Active => {
-                    Ok(Injected { injection, warnings: plan.warnings })
-                }
+                Ok(Some(injection)) if injection.state == Life::Active => Ok(injection),
                 Ok(Some(_)) => Err(overtaken(subject, store, &made).await),
                 Ok(None) => Err(not_changed(&"it was changed, and its record went away meanwhile")),
                 Err(error) => Err(not_changed(&format!("it was changed, but the journal cannot say so: {error}"))),
             }
         }
-        Err(cause) => Err(change_back(subject, store, held, cause).await),
+        Err(cause) => Err(change_back(subject, store, held, (cause, blame)).await),
     }
 }
 
@@ -170,8 +200,21 @@ async fn overtaken<S: Subject>(subject: &S, store: &Store, made: &Metadata) -> L
 }
 
 /// The former values again.
-async fn change_back<S: Subject>(subject: &S, store: &Store, held: &Injection, cause: SubjectError) -> LifeError {
+async fn change_back<S: Subject>(
+    subject: &S,
+    store: &Store,
+    held: &Injection,
+    (cause, blame): (SubjectError, impl Fn(&SubjectError) -> String + Send),
+) -> LifeError {
     let id = &held.metadata.id;
+    if held.metadata.network().is_some() && matches!(cause, SubjectError::TargetChanged { .. }) {
+        // Its network went, and both went with it: there is nothing to choose between.
+        let note = held.note.clone();
+        if let Err(error) = store.update(id, Durability::Synced, |injection| settle(injection, &held.metadata, note)) {
+            tracing::error!(%error, %id, "the journal could not be written");
+        }
+        return LifeError::ChangedBack { id: id.to_string(), cause };
+    }
     let back = subject.change(&held.metadata, left(held.deadline, Timestamp::now())).await;
     if back.is_ok() {
         step(Step::ChangedBack);
@@ -180,10 +223,10 @@ async fn change_back<S: Subject>(subject: &S, store: &Store, held: &Injection, c
         (injection.deadline, injection.deadline_since_boot_ms) = (held.deadline, held.deadline_since_boot_ms);
         match &back {
             Ok(metadata) => {
-                settle(injection, metadata, Some(format!("could not be changed: {cause}")));
+                settle(injection, metadata, Some(blame(&cause)));
                 injection.measured.clone_from(&held.measured);
             }
-            Err(error) => injection.note = Some(format!("{cause}; nor changed back: {error}")),
+            Err(error) => injection.note = Some(format!("{}; nor changed back: {error}", blame(&cause))),
         }
     };
     if let Err(error) = store.update(id, Durability::Synced, write) {
@@ -197,7 +240,7 @@ async fn change_back<S: Subject>(subject: &S, store: &Store, held: &Injection, c
 }
 
 /// It is this, and nothing else; what was measured of it is of the former.
-fn settle(injection: &mut Injection, metadata: &Metadata, note: Option<String>) {
+pub(super) fn settle(injection: &mut Injection, metadata: &Metadata, note: Option<String>) {
     if injection.state != Life::Applying {
         return;
     }
@@ -212,7 +255,7 @@ fn settle(injection: &mut Injection, metadata: &Metadata, note: Option<String>) 
 }
 
 /// The time until then: what its holder is told.
-fn left(deadline: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+pub(super) fn left(deadline: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     deadline.map(|end| Duration::try_from(end.duration_since(now)).unwrap_or_default())
 }
 

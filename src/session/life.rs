@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{
     claim::Claim,
     clock::Clock,
+    guard::NoGuard,
     journal::{Durability, JournalError, Store, to},
     record::{Injection, Life, Loaded},
 };
@@ -51,6 +52,8 @@ pub enum LifeError {
     Overtaken(String),
     #[error("{id} was not changed: {reason}")]
     NotChanged { id: String, reason: String },
+    #[error("the peers of {id} are not followed: {reason}")]
+    NotFollowed { id: String, reason: String, refused: bool },
     #[error("{id} was not changed: {cause}; it is as it was")]
     ChangedBack { id: String, cause: SubjectError },
     #[error(
@@ -73,7 +76,7 @@ impl LifeError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unsafe(_) => ErrorKind::Refused,
-            Self::NotChanged { .. } => ErrorKind::Refused,
+            Self::NotChanged { .. } | Self::NotFollowed { refused: true, .. } => ErrorKind::Refused,
             Self::Subject(error)
             | Self::RolledBack { cause: error }
             | Self::ChangedBack { cause: error, .. }
@@ -142,14 +145,17 @@ pub async fn inject_all<S: Subject>(
     let all = Plan::together(plans.clone()).ok_or_else(|| SubjectError::NoNodes { scope: String::new() })?;
     let verdict = all.verdict.clone().with(request.limits.reasons(&Asked { active, ttl: request.ttl }));
     let all = Plan { verdict, ..all };
-    before(&all);
     if all.verdict.grade == Grade::Refused && !request.force {
+        before(&all);
         return Err(LifeError::Unsafe(all.verdict));
     }
     // The looks begin first, and a fault that is made before they end cuts them short: their answers come a moment after
     // its own.
     let looks = pin!(join_all(plans.iter().map(|plan| subject.measure(&plan.metadata, Moment::Before, None))));
-    let making = pin!(make_all(subject, store, request, &plans));
+    let making = pin!(make_all(subject, store, request, &plans, |unguarded| {
+        let warnings = all.warnings.iter().cloned().chain(unguarded).collect();
+        before(&Plan { warnings, ..all.clone() });
+    }));
     let (made, before) = match select(looks, making).await {
         Either::Left((before, making)) => (making.await?, before),
         Either::Right((made, looks)) => (made?, timeout(CUT_SHORT, looks).await.unwrap_or_default()),
@@ -163,12 +169,13 @@ pub async fn inject_all<S: Subject>(
 }
 
 /// All are on the disk before the first is made; they are made at the same time; where one fails, the others are taken
-/// back.
+/// back. `before` is told what nobody keeps, if there is no guard.
 async fn make_all<S: Subject>(
     subject: &S,
     store: &Store,
     request: &Request,
     plans: &[Plan],
+    before: impl FnOnce(Option<String>) + Send,
 ) -> Result<Vec<Injected>, LifeError> {
     let clock = Clock::now();
     let injections = plans.iter().map(|plan| planned_at(&clock, request, plan)).collect();
@@ -177,13 +184,21 @@ async fn make_all<S: Subject>(
     step(Step::Recorded);
     // After the record, or it would find nothing to guard; before the act, or our death in between would leave it to
     // nobody.
-    let unguarded = store.start_guard().err().map(|error| {
+    let no_guard = store.start_guard().err();
+    let unguarded = no_guard.as_ref().map(|error| {
         tracing::error!(%error, "no guard");
-        format!("{error}; its deadline is kept by this program and its helper alone")
+        unguarded(error, request, plans)
     });
     step(Step::GuardStarted);
+    before(unguarded.clone());
     for plan in plans {
-        store.update(&plan.metadata.id, Durability::Visible, to(Life::Applying)).map_err(LifeError::NotRecorded)?;
+        let apply = |injection: &mut Injection| {
+            to(Life::Applying)(injection);
+            if let Some(error) = no_guard.as_ref().filter(|_| injection.metadata.names_peers()) {
+                injection.without_follower(error);
+            }
+        };
+        store.update(&plan.metadata.id, Durability::Visible, apply).map_err(LifeError::NotRecorded)?;
     }
     step(Step::ApplyingWritten);
     let act = plans.iter().map(|plan| async move {
@@ -195,6 +210,18 @@ async fn make_all<S: Subject>(
     let made = all_or_none(subject, store, plans, join_all(act).await).await?;
     let warnings = plans.iter().map(|plan| plan.warnings.iter().chain(&unguarded).cloned().collect());
     Ok(made.into_iter().zip(warnings).map(|(injection, warnings)| Injected { injection, warnings }).collect())
+}
+
+/// What there is no guard for.
+fn unguarded(error: &NoGuard, request: &Request, plans: &[Plan]) -> String {
+    let mut text = error.to_string();
+    if request.ttl.is_some() {
+        text += "; its deadline is kept by this program and its helper alone";
+    }
+    if plans.iter().any(|plan| plan.metadata.names_peers()) {
+        text += "; peers that get other addresses are followed only while this program runs";
+    }
+    text
 }
 
 fn planned_at(clock: &Clock, request: &Request, plan: &Plan) -> Injection {

@@ -17,7 +17,8 @@ pub async fn measure<S: Subject>(subject: &S, store: &Store, injection: &Injecti
     let mut measured = injection.measured.clone().unwrap_or_default();
     measured.during = Some(during);
     let kept = store.update(&injection.metadata.id, Durability::Aside, |record| {
-        if record.state != Life::Active {
+        // One that is being changed is not over.
+        if !matches!(record.state, Life::Active | Life::Applying) {
             measured.during = Some(Look::failed("it was reverted meanwhile"));
         }
         record.measured = Some(measured.clone());

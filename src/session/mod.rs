@@ -6,6 +6,7 @@ mod change;
 mod claim;
 mod clock;
 pub mod ended;
+mod follow;
 pub mod guard;
 mod history;
 mod journal;
@@ -17,6 +18,7 @@ pub mod recovery;
 mod trust;
 
 pub use change::{ChangeRequest, change, plan_change, plan_changes};
+pub use follow::{follow, moved};
 pub use history::{Change, History, Throughput, Who};
 pub use journal::{Durability, JournalError, Store};
 pub use life::{Injected, LifeError, Request, Reverted, inject, inject_all, plan, recoverable, revert};

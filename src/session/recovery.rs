@@ -159,6 +159,7 @@ mod tests {
             flavour: Flavour::Nft,
             direction: crate::chaos::network::Direction::Both,
             reject: false,
+            peer_nodes: vec![],
         };
         metadata(number, container, fault)
     }

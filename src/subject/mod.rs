@@ -41,6 +41,13 @@ pub trait Subject: Send + Sync {
         beside: &[Metadata],
     ) -> impl Future<Output = Result<Plan, SubjectError>> + Send;
 
+    /// What an injection that names peers should be now that these are where they are; `None` where that is what it is.
+    /// Changes nothing.
+    fn follow(&self, held: &Metadata) -> impl Future<Output = Result<Option<Metadata>, SubjectError>> + Send {
+        let _ = held;
+        std::future::ready(Ok(None))
+    }
+
     /// Makes `to` hold in the place of what holds under the same id, in one step, so that there is no moment in which nothing
     /// holds; reads it back, and gives the metadata with what was really done. `ttl` counts from now.
     fn change(

@@ -1,6 +1,7 @@
 //! Carries effects out, each in a task that answers with a message, and keeps the promises that need nobody's key:
-//! deadlines, holders and guards that died, targets that went away.
+//! deadlines, holders and guards that died, targets that went away, peers that are elsewhere.
 
+mod follow;
 mod inject;
 mod undo;
 
@@ -66,6 +67,8 @@ struct Shared {
     tried: Arc<Mutex<HashMap<InjectionId, Option<Instant>>>>,
     /// When a guard was last started, or tried to.
     guarded: Arc<Mutex<Option<Instant>>>,
+    /// Whose peers are being followed, and when those are tried again that could not be.
+    following: Arc<Mutex<HashMap<InjectionId, Option<Instant>>>>,
     /// When each injection was last changed.
     changed: Arc<Mutex<HashMap<InjectionId, Instant>>>,
     /// A look at what the injections do is under way.
@@ -123,6 +126,7 @@ impl Executor {
             reverting: Arc::default(),
             tried: Arc::default(),
             guarded: Arc::default(),
+            following: Arc::default(),
             changed: Arc::default(),
             measuring: Arc::default(),
             looking: Arc::default(),
@@ -243,6 +247,7 @@ impl Executor {
         while self.watchers.try_join_next().is_some() {}
         self.watch_effects();
         self.settle_what_shows();
+        self.follow(self.shared.behind(false));
         let shared = self.shared.clone();
         if shared.looking.swap(true, Ordering::AcqRel) {
             return;
@@ -279,7 +284,11 @@ impl Executor {
 
     /// Hands the news on, and looks for targets that went away or were restarted, whose faults of the network went with them.
     pub fn seen(&mut self, live: &Live) {
-        let Live::Up { snapshot, .. } = live else { return self.shared.subject.see(None) };
+        let Live::Up { snapshot, .. } = live else {
+            self.shared.subject.see(None);
+            // Whose peers nobody sees any more says so.
+            return self.follow(self.shared.unseen());
+        };
         self.shared.subject.see(Some(snapshot.clone()));
         // Only once, as it takes a helper beside each node. The first frame with the nodes is there by now.
         if !std::mem::replace(&mut self.scanned, true) && !self.shared.read_only {
@@ -294,6 +303,7 @@ impl Executor {
             self.settle();
         }
         self.met.extend(snapshot.nodes.iter().map(|node| node.id.clone()));
+        self.follow(self.shared.behind(true));
     }
 
     /// Compares what is recorded with the targets themselves, unless that is under way: then the next tick does it.
@@ -306,6 +316,14 @@ impl Executor {
             shared.settle().await;
             shared.settling.store(false, Ordering::Release);
         });
+    }
+
+    /// Follows the peers of these injections.
+    fn follow(&mut self, injections: Vec<Injection>) {
+        for injection in injections {
+            let shared = self.shared.clone();
+            self.work.spawn(async move { shared.follow(injection).await });
+        }
     }
 
     /// Until nothing is under way.

@@ -40,12 +40,14 @@ pub enum Standing {
     NotReverted,
     /// Its target shows that it is over; the journal does not say so yet, or may not.
     Lost,
+    /// Its peers are elsewhere, and it is not for them any more.
+    NotFollowed,
 }
 
 impl Standing {
     /// Whether somebody should look at it.
     pub fn is_bad(self) -> bool {
-        matches!(self, Self::Overdue | Self::NotReverted)
+        matches!(self, Self::Overdue | Self::NotReverted | Self::NotFollowed)
     }
 
     pub fn word(self) -> String {
@@ -55,6 +57,7 @@ impl Standing {
             Self::Reverting => Life::Reverting.to_string(),
             Self::NotReverted => "not reverted".to_owned(),
             Self::Lost => Life::Lost.to_string(),
+            Self::NotFollowed => "not followed".to_owned(),
         }
     }
 }
@@ -131,6 +134,8 @@ impl Model {
                 Standing::NotReverted
             } else if injection.is_overdue(self.now) && injection.state != Life::Reverting {
                 Standing::Overdue
+            } else if injection.state == Life::Active && injection.is_astray() {
+                Standing::NotFollowed
             } else {
                 Standing::Underway(injection.state)
             },

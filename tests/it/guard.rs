@@ -149,8 +149,8 @@ fn guard_is_shared_by_injections_and_ends_with_the_last() {
         return;
     }
     let (cluster, program) = start(&Options { own_volumes_mib: Some(256), ..Options::default() });
-    program.inject(&["network_partition", "--target", "tikv0", "--ttl", "none"]);
-    assert_eq!(program.guard(), None, "there is no deadline to keep");
+    program.inject(&["latency", "--target", "tikv0", "--via", "shaper", "--ttl", "none"]);
+    assert_eq!(program.guard(), None, "there is no deadline to keep, and there are no peers to follow");
     let kill = program.inject(&["node_kill", "--target", "tikv1", "--ttl", "1h"]);
     let pid = program.guard().unwrap();
     let fill = program.inject(&["disk_pressure", "--target", "tikv2", "--fill-percent", "10", "--ttl", "1h"]);

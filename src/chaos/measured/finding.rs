@@ -269,8 +269,8 @@ pub fn rate(meant: &[Meant], asked: u64, question: Question) -> Finding {
     finding(measured, outcome)
 }
 
-/// Of those that others cut off as well nothing is told.
-pub fn cut(open: &[Meant], hidden: &[Meant], rejected: bool, question: Question) -> Finding {
+/// Of those that others cut off as well nothing is told; `untried` are the addresses that no node has had.
+pub fn cut((open, hidden, untried): (&[Meant], &[Meant], usize), rejected: bool, question: Question) -> Finding {
     let answered_before: Vec<&Meant> =
         open.iter().filter(|one| one.before.is_none_or(|before| before.is_reached() || one.rest_before.cut)).collect();
     let silent = open.len() - answered_before.len();
@@ -284,7 +284,7 @@ pub fn cut(open: &[Meant], hidden: &[Meant], rejected: bool, question: Question)
         (Question::IsOver, _, still) if still == all => Outcome::Over,
         (Question::IsOver, ..) => Outcome::NotOver,
     };
-    let meant = open.len() + hidden.len();
+    let meant = open.len() + hidden.len() + untried;
     let asked = format!("{meant} {} out of reach", addresses(meant));
     let mut measured = format!("{away} of {all} out of reach");
     if silent > 0 {

@@ -1,7 +1,7 @@
 //! Asked against measured: which peers a fault means, and the judgement that its quantities add up to. Each is compared with
 //! what everything that holds on the way makes of it, see `finding`.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use serde::{Serialize, Serializer};
 
@@ -202,6 +202,27 @@ pub(super) fn named<'a>(meant: &'a [Meant<'a>], does: impl Fn(&Expected) -> bool
 
 /// What an injection does, beside what was asked of it.
 pub fn judge(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgement {
+    let mut judgement = compared(asked, before, during);
+    if let (false, Some(reading)) = (judgement.findings.is_empty(), during.reading()) {
+        judgement.notes.extend(not_tried(asked, reading));
+    }
+    judgement
+}
+
+/// The addresses of a cut that no node has had: what nothing was at is no effect of the fault.
+fn not_tried(asked: &Asked, reading: &Reading) -> Option<String> {
+    let count = untried(asked, reading);
+    (asked.is_cut() && count > 0).then(|| format!("{count} {} not measured", finding::addresses(count)))
+}
+
+fn untried(asked: &Asked, reading: &Reading) -> usize {
+    // What Docker knows nothing of is shown only where it answers and should not.
+    let is_link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    let tried = |ip: &IpAddr| is_link_local(ip) || reading.peers.iter().any(|peer| peer.address == *ip);
+    asked.filter.peers.iter().flatten().filter(|ip| !tried(ip)).count()
+}
+
+fn compared(asked: &Asked, before: Option<&Reading>, during: &Look) -> Judgement {
     match during {
         Look::Seen(reading) => {
             let mut notes = reading.packets.map(notes).unwrap_or_default();
@@ -252,7 +273,9 @@ fn by_reading(asked: &Asked, before: Option<&Reading>, reading: &Reading, questi
     }
     let mut findings = Vec::new();
     match &asked.effect {
-        Effect::Cut { rejected } => findings.push(finding::cut(&open, &hidden, *rejected, question)),
+        Effect::Cut { rejected } => {
+            findings.push(finding::cut((&open, &hidden, untried(asked, reading)), *rejected, question));
+        }
         Effect::Impaired(_) => {
             findings.extend(alone.late.map(|late| finding::delay(&open, late, question)));
             findings.extend(alone.lost.map(|share| finding::lost(&open, share, question)));
@@ -320,6 +343,10 @@ fn meant<'a>(asked: &Asked, before: Option<&'a Reading>, reading: &'a Reading) -
 
 fn nobody(asked: &Asked, reading: &Reading) -> Judgement {
     let tried = reading.peers.len();
+    if asked.is_cut() {
+        let reason = "none of its peers has an address that could be tried";
+        return Judgement::without(Outcome::NotMeasured, reason);
+    }
     if asked.filter.peers.is_none() && asked.filter.ports.is_none() {
         let reason = "it means none of the cluster's nodes, and nobody else is asked";
         return Judgement::without(Outcome::NotMeasured, reason);

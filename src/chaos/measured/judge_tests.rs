@@ -173,6 +173,22 @@ fn a_partition_is_judged_by_those_who_answered_before() {
 }
 
 #[test]
+fn a_peer_that_vanished_is_not_measured_and_never_as_asked() {
+    let away = tally(8, 0, 0, 0);
+    let asked = cut_off(&[PEER, OTHER]);
+    let one_left = said(&asked, Some(&well()), &[both(away)]);
+    assert_eq!(
+        one_left,
+        "asked 2 addresses out of reach, measured 1 of 1 out of reach: as asked; 1 address not measured"
+    );
+    let with_its_own = said(&cut_off(&[PEER, "fe80::2"]), Some(&well()), &[both(away)]);
+    assert!(!with_its_own.contains("not measured"), "{with_its_own}");
+    let others = [peer("10.0.0.4", away, Some(away))];
+    assert!(said(&asked, Some(&well()), &others).starts_with("not measured: none of its peers"));
+    assert!(said(&cut_off(&[]), Some(&well()), &others).starts_with("not measured: none of its peers"));
+}
+
+#[test]
 fn a_refusal_where_there_was_a_connection_is_a_cut() {
     let refused = Tally { refused: 8, ..tally(8, 8, 100, 20) };
     let now = peer(PEER, refused, Some(tally(40, 0, 0, 0)));

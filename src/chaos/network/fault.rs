@@ -166,6 +166,17 @@ impl Shape {
 }
 
 impl NetworkFault {
+    /// Whether there is an address that it means, so that something of it is in the kernel while it holds.
+    pub fn means_any(&self) -> bool {
+        match self {
+            Self::Shape(shape) => {
+                let Filter { peers, ends, .. } = &shape.filter;
+                !ends.is_empty() || peers.as_ref().is_none_or(|peers| !peers.is_empty())
+            }
+            Self::Drop(cut) => !cut.ips.is_empty() || !cut.ends.is_empty(),
+        }
+    }
+
     pub fn shape(&self) -> Option<&Shape> {
         match self {
             Self::Shape(shape) => Some(shape),

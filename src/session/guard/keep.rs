@@ -1,4 +1,4 @@
-//! The guard's loop: look at the journal, end what is overdue and nobody's, wait.
+//! The guard's loop: look at the journal, end what is overdue and nobody's, follow peers, wait.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,11 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{look, wait::Bell};
+use super::{
+    look,
+    peers::Peers,
+    wait::{Bell, DockerBell},
+};
 use crate::{
     chaos::InjectionId,
     session::{Injection, Loaded, Seen, Store},
@@ -37,17 +41,30 @@ pub struct Attempt {
 /// What failed, how often, and when it may be tried again.
 type Failures = HashMap<InjectionId, (u32, Instant)>;
 
-/// Guards until nothing is left to be guarded. `lock` is the guard's; `end` ends injections, with the program's own
-/// code, and says how it went. `rest` waits for a change of what was found or for a moment at less cost than we do, where
-/// it can; it comes back to have another look.
-pub fn keep(
-    store: &Store,
-    lock: &File,
-    mut end: impl FnMut(Vec<Injection>) -> Vec<Attempt>,
-    mut rest: impl FnMut(&Loaded, Option<Duration>) -> io::Result<()>,
-) {
+/// What the guard has done, with the program's own code.
+pub trait Work {
+    /// Ends injections, and says how each went.
+    fn end(&mut self, due: Vec<Injection>) -> Vec<Attempt>;
+
+    /// Lets Docker ring from now on when a container or a network changes; once may be all, until this is called again.
+    fn listen(&mut self, bell: DockerBell) -> io::Result<()>;
+
+    /// Docker need not ring any more.
+    fn hush(&mut self);
+
+    /// Makes these injections hold for their peers where they are now; whether all do.
+    fn follow(&mut self, ids: Vec<InjectionId>) -> bool;
+
+    /// Waits for a change of what was found, for Docker's ring or for a moment at less cost than we do, where it can; it
+    /// comes back to have another look.
+    fn rest(&mut self, found: &Loaded, left: Option<Duration>) -> io::Result<()>;
+}
+
+/// Guards until nothing is left to be guarded. `lock` is the guard's.
+pub fn keep(store: &Store, lock: &File, work: &mut impl Work) {
     let mut bell = Bell::on(store.folder());
     let mut failures = Failures::new();
+    let mut peers = Peers::default();
     let mut may_rest = true;
     loop {
         let loaded = match look(store, lock) {
@@ -69,12 +86,17 @@ pub fn keep(
         let guarded = store.guarded(&loaded);
         let due = due(&guarded, &failures, Instant::now());
         if due.is_empty() {
+            if peers.follow(&guarded, &mut bell, work) {
+                continue;
+            }
             let pause = pause(&guarded, &failures, Timestamp::now(), Instant::now());
-            let long = pause.is_none_or(|pause| pause > QUIET) && failures.is_empty() && may_rest;
+            let pause = [pause, peers.again()].into_iter().flatten().min();
+            let long =
+                pause.is_none_or(|pause| pause > QUIET) && failures.is_empty() && may_rest && peers.again().is_none();
             let quiet = !bell.wait(if long { QUIET } else { pause.unwrap_or(Duration::MAX) });
             if long
                 && quiet
-                && let Err(error) = rest(&loaded, pause.map(|pause| pause.saturating_sub(QUIET)))
+                && let Err(error) = work.rest(&loaded, pause.map(|pause| pause.saturating_sub(QUIET)))
             {
                 tracing::warn!(%error, "waiting awake");
                 may_rest = false;
@@ -82,7 +104,7 @@ pub fn keep(
             continue;
         }
         step(Step::Overdue);
-        for attempt in end(due) {
+        for attempt in work.end(due) {
             if attempt.closed {
                 failures.remove(&attempt.id);
                 continue;
@@ -98,7 +120,7 @@ pub fn keep(
 }
 
 /// An open injection with its session.
-type Guarded<'a> = (&'a Seen, &'a Injection);
+pub(super) type Guarded<'a> = (&'a Seen, &'a Injection);
 
 /// Each with the moment from which on it is the guard's to end.
 fn with_ends<'a>(guarded: &[Guarded<'a>]) -> impl Iterator<Item = (&'a Injection, Timestamp)> {
@@ -167,9 +189,27 @@ mod tests {
         store.update(&one.metadata.id, Durability::Visible, close).unwrap();
     }
 
-    /// Where nobody can rest.
-    fn awake(_: &Loaded, _: Option<Duration>) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// Where nobody can rest, and peers are not followed.
+    struct Awake<F>(F);
+
+    impl<F: FnMut(Vec<Injection>) -> Vec<Attempt>> Work for Awake<F> {
+        fn end(&mut self, due: Vec<Injection>) -> Vec<Attempt> {
+            (self.0)(due)
+        }
+
+        fn listen(&mut self, _: DockerBell) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn hush(&mut self) {}
+
+        fn follow(&mut self, _: Vec<InjectionId>) -> bool {
+            true
+        }
+
+        fn rest(&mut self, _: &Loaded, _: Option<Duration>) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
     }
 
     fn attempts(due: Vec<Injection>, closed: bool) -> Vec<Attempt> {
@@ -195,16 +235,12 @@ mod tests {
         let (sender, ended) = channel();
         let guard = Store::at(folder.path());
         let guarding = thread::spawn(move || {
-            keep(
-                &guard,
-                &lock,
-                |due| {
-                    due.iter().for_each(|one| close(&guard, one));
-                    sender.send(due.len()).unwrap();
-                    attempts(due, true)
-                },
-                awake,
-            );
+            let end = |due: Vec<Injection>| {
+                due.iter().for_each(|one| close(&guard, one));
+                sender.send(due.len()).unwrap();
+                attempts(due, true)
+            };
+            keep(&guard, &lock, &mut Awake(end));
             lock
         });
         program.end().unwrap();
@@ -225,21 +261,17 @@ mod tests {
         store.end().unwrap();
         let lock = File::create(folder.path().join("lock")).unwrap();
         let mut tries = 0;
-        keep(
-            &store,
-            &lock,
-            |due| {
-                assert_eq!(due.len(), 1);
-                tries += 1;
-                if tries == 2 {
-                    // The other one's deadline is an hour away; somebody takes it back.
-                    close(&store, &injection(2, None));
-                    close(&store, &due[0]);
-                }
-                attempts(due, tries == 2)
-            },
-            awake,
-        );
+        let end = |due: Vec<Injection>| {
+            assert_eq!(due.len(), 1);
+            tries += 1;
+            if tries == 2 {
+                // The other one's deadline is an hour away; somebody takes it back.
+                close(&store, &injection(2, None));
+                close(&store, &due[0]);
+            }
+            attempts(due, tries == 2)
+        };
+        keep(&store, &lock, &mut Awake(end));
         assert_eq!(tries, 2);
     }
 

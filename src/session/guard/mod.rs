@@ -1,18 +1,20 @@
 //! The guard: a detached process that ends what is overdue when the program that injected it is gone.
 //!
-//! One for each folder of journals and each Docker, told by the lock that it holds. It is started with the first injection that has a
-//! deadline and goes with the last. While the injecting program lives, the guard waits: it wakes when the journal
-//! changes, when a session's lock is let go, and for deadlines; when nothing happens it rests, see `rest`. Knows no Docker
-//! and no terminal.
+//! One for each folder of journals and each Docker, told by the lock that it holds. It is started with the first injection
+//! that has a deadline or names peers, and goes with the last. It follows the peers of what no living screen follows, see
+//! `peers`. Else it waits: it wakes when the journal changes, when a session's lock is let go, for deadlines and, where it
+//! has peers to follow, at Docker's news; when nothing happens it rests, see `rest`. Knows no Docker and no terminal.
 
 mod keep;
+mod peers;
 #[cfg(target_os = "linux")]
 mod rest;
 mod wait;
 
-pub use keep::{Attempt, keep};
+pub use keep::{Attempt, Work, keep};
 #[cfg(target_os = "linux")]
 pub use rest::Resting;
+pub use wait::DockerBell;
 
 use std::{
     ffi::OsString,
@@ -80,14 +82,15 @@ impl Store {
         self.folder().join(format!("guard-{:016x}.lock", hasher.finish()))
     }
 
-    /// The open injections that have a deadline and were made through our own Docker, each with its session: what a
-    /// guard is for. What was made through another Docker is another guard's.
+    /// The open injections that have a deadline or name peers and were made through our own Docker, each with its session:
+    /// what a guard is for. What was made through another Docker is another guard's.
     pub fn guarded<'a>(&self, loaded: &'a Loaded) -> Vec<(&'a Seen, &'a Injection)> {
         let ours = |seen: &Seen| match (&seen.file.docker_host, self.launch()) {
             (Some(host), Some(launch)) => *host == launch.docker_host,
             _ => true,
         };
-        loaded.open().into_iter().filter(|(seen, one)| one.deadline.is_some() && ours(seen)).collect()
+        let needs = |one: &Injection| one.deadline.is_some() || one.metadata.names_peers();
+        loaded.open().into_iter().filter(|(seen, one)| needs(one) && ours(seen)).collect()
     }
 
     /// The guard that our own Docker's injections have, if one runs.
@@ -138,7 +141,7 @@ impl Store {
 
     /// Where there is no telling what a change of a folder is, the guard waits awake.
     #[cfg(not(target_os = "linux"))]
-    pub fn rest(&self, _found: &Loaded, _left: Option<Duration>) -> io::Result<()> {
+    pub fn rest(&self, _found: &Loaded, _left: Option<Duration>, _docker: Option<BorrowedFd>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     io,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::{fs::MetadataExt as _, process::CommandExt as _},
     },
     path::{Path, PathBuf},
@@ -28,6 +28,8 @@ use crate::session::{Loaded, Store};
 /// The first word after the subcommand of a guard at rest, and what stands before the way back.
 const RESTING: &str = "--resting";
 const BACK: &str = "--";
+/// What stands before the locks where standard error is a connection on which Docker tells its news.
+const LISTENING: &str = "--listening";
 
 /// A sleeping thread's clock stands still while the machine sleeps, so it looks up from time to time.
 const LOOK_UP: Duration = Duration::from_secs(60);
@@ -37,9 +39,10 @@ const DRIFT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Store {
-    /// Rests for as long as the journals stay as they were found, `left` at most; then the guard begins anew in this same
-    /// process. Comes back only where the journals changed already, or where it cannot be.
-    pub fn rest(&self, found: &Loaded, left: Option<Duration>) -> io::Result<()> {
+    /// Rests for as long as the journals stay as they were found and Docker says nothing on the connection, `left` at most;
+    /// then the guard begins anew in this same process. Comes back only where the journals changed already, or where it
+    /// cannot be.
+    pub fn rest(&self, found: &Loaded, left: Option<Duration>, docker: Option<BorrowedFd>) -> io::Result<()> {
         let launch = self.launch().ok_or_else(|| io::Error::other("nothing says how to come back"))?;
         let changes = OwnedFd::from(changes(self.folder())?);
         // From here on a change wakes; this look finds one that came before.
@@ -49,6 +52,10 @@ impl Store {
         let until = left.map(|left| since_boot().saturating_add(left).as_millis().to_string());
         let mut command = Command::new(this_program(&launch.program));
         command.arg0(&launch.program).args([SUBCOMMAND, RESTING, until.as_deref().unwrap_or_default()]);
+        if let Some(docker) = docker {
+            // What it says from now on, and what it has said, waits there.
+            command.arg(LISTENING).stderr(Stdio::from(docker.try_clone_to_owned()?));
+        }
         let alive = found.sessions.iter().filter(|seen| seen.alive);
         command.args(alive.map(|seen| self.session_lock(&seen.file.session)));
         command.arg(BACK).arg(&launch.program).arg(SUBCOMMAND).args(&launch.options).args([DETACHED, AGAIN]);
@@ -61,6 +68,8 @@ impl Store {
 pub struct Resting {
     /// In milliseconds since the machine's start.
     until_ms: Option<u64>,
+    /// Standard error is Docker's news.
+    listening: bool,
     locks: Vec<OsString>,
     /// The whole guard's command line, the program first.
     back: Vec<OsString>,
@@ -75,7 +84,11 @@ impl Resting {
         let until_ms = args.next()?.to_str()?.parse().ok();
         let mut locks: Vec<OsString> = args.collect();
         let back = locks.split_off(locks.iter().position(|one| one == BACK)?).split_off(1);
-        Some(Self { until_ms, locks, back })
+        let listening = locks.first().is_some_and(|one| one == LISTENING);
+        if listening {
+            locks.remove(0);
+        }
+        Some(Self { until_ms, listening, locks, back })
     }
 
     /// Rests, and then is the whole guard.
@@ -88,7 +101,7 @@ impl Resting {
                 wake(&back)
             });
         }
-        let changes = io::stdout();
+        let (changes, docker) = (io::stdout(), io::stderr());
         let wall_ahead = wall_ahead();
         loop {
             let left = match self.until_ms {
@@ -101,8 +114,11 @@ impl Resting {
             }
             // To the next whole millisecond, so as not to wake before it.
             let longest = PollTimeout::try_from(left.min(LOOK_UP) + Duration::from_millis(1));
-            let mut polled = [PollFd::new(changes.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut polled, longest.unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0) {
+            let news = |fd| PollFd::new(fd, PollFlags::POLLIN);
+            let mut polled = [news(changes.as_fd()), news(docker.as_fd())];
+            let polled = if self.listening { &mut polled[..] } else { &mut polled[..1] };
+            // One that is closed is news too.
+            if poll(polled, longest.unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0) {
                 wake(&self.back);
             }
         }
@@ -113,7 +129,7 @@ fn wake(back: &[OsString]) -> ! {
     loop {
         if let [program, args @ ..] = back {
             let mut command = Command::new(this_program(Path::new(program)));
-            let _failed = command.arg0(program).args(args).stdout(Stdio::null()).exec();
+            let _failed = command.arg0(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).exec();
         }
         thread::sleep(PAUSE);
     }
@@ -148,8 +164,11 @@ mod tests {
     #[test]
     fn a_guard_at_rest_knows_what_wakes_it_and_the_way_back_and_is_no_other_run() {
         let one = told("p guard --resting 17 /s/a.lock /s/b.lock -- /bin/p guard --state-dir /s -- --again").unwrap();
+        assert!(!one.listening);
         assert_eq!((one.until_ms, one.locks), (Some(17), vec!["/s/a.lock".into(), "/s/b.lock".into()]));
         assert_eq!(one.back, ["/bin/p", "guard", "--state-dir", "/s", "--", "--again"].map(OsString::from));
+        let listening = told("p guard --resting 17 --listening /s/a.lock -- /bin/p guard").unwrap();
+        assert_eq!((listening.listening, listening.locks), (true, vec!["/s/a.lock".into()]));
         let none = told("p guard --resting  -- /bin/p guard").unwrap();
         assert_eq!((none.until_ms, none.locks.len(), none.back.len()), (None, 0, 2));
         for line in ["p", "p guard", "p guard --detached", "p inject --resting", "p guard --resting 17"] {

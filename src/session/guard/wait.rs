@@ -1,5 +1,5 @@
 //! Waiting for whichever comes first, at no cost: a change of the journal (inotify), the end of a program (its lock),
-//! a moment.
+//! news of Docker, a moment.
 
 use std::{
     collections::HashSet,
@@ -17,11 +17,29 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 const LONGEST: Duration = Duration::from_secs(60);
 
 pub struct Bell {
-    ring: Sender<Option<String>>,
-    /// Which session ended; none where the journal changed.
-    rung: Receiver<Option<String>>,
+    ring: Sender<Rung>,
+    rung: Receiver<Rung>,
     /// Sessions whose end will ring.
     ends: HashSet<String>,
+    /// Docker had news that was not asked for since.
+    docker: bool,
+}
+
+/// What rang.
+enum Rung {
+    Journal,
+    End(String),
+    Docker,
+}
+
+/// Rings when Docker has news, once or more often.
+pub struct DockerBell(Sender<Rung>);
+
+impl DockerBell {
+    /// False once nobody waits any more.
+    pub fn ring(&self) -> bool {
+        self.0.send(Rung::Docker).is_ok()
+    }
 }
 
 impl Bell {
@@ -32,7 +50,7 @@ impl Bell {
         if let Err(error) = watch(folder, ring.clone()) {
             tracing::warn!(%error, "the journal cannot be watched");
         }
-        Self { ring, rung, ends: HashSet::new() }
+        Self { ring, rung, ends: HashSet::new(), docker: false }
     }
 
     /// Rings when the program of this session has ended.
@@ -46,18 +64,31 @@ impl Bell {
             if let Err(error) = File::open(&lock).and_then(|lock| lock.lock_shared()) {
                 tracing::info!(%error, lock = %lock.display(), "not waited for");
             }
-            let _ = ring.send(Some(session));
+            let _ = ring.send(Rung::End(session));
         });
+    }
+
+    pub fn of_docker(&self) -> DockerBell {
+        DockerBell(self.ring.clone())
+    }
+
+    /// Whether Docker has had news since this was last asked.
+    pub fn docker_rang(&mut self) -> bool {
+        std::mem::take(&mut self.docker)
     }
 
     /// Waits for a ring, `longest` at most; several rings are one. True if it rang.
     pub fn wait(&mut self, longest: Duration) -> bool {
         match self.rung.recv_timeout(longest.min(LONGEST)) {
             Ok(first) => {
-                // Its program may come back to it, and then end once more.
-                std::iter::once(first).chain(self.rung.try_iter()).flatten().for_each(|session| {
-                    self.ends.remove(&session);
-                });
+                for rung in std::iter::once(first).chain(self.rung.try_iter()) {
+                    match rung {
+                        // Its program may come back to it, and then end once more.
+                        Rung::End(session) => drop(self.ends.remove(&session)),
+                        Rung::Docker => self.docker = true,
+                        Rung::Journal => {}
+                    }
+                }
                 return true;
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -69,9 +100,9 @@ impl Bell {
 }
 
 #[cfg(target_os = "linux")]
-fn watch(folder: &Path, ring: Sender<Option<String>>) -> nix::Result<()> {
+fn watch(folder: &Path, ring: Sender<Rung>) -> nix::Result<()> {
     let inotify = changes(folder)?;
-    thread::spawn(move || while inotify.read_events().is_ok() && ring.send(None).is_ok() {});
+    thread::spawn(move || while inotify.read_events().is_ok() && ring.send(Rung::Journal).is_ok() {});
     Ok(())
 }
 

@@ -104,6 +104,7 @@ impl TikvSubject {
             interfaces: before.shape.interfaces.clone(),
             interface: before.interface.clone(),
             flavour: before.flavour,
+            own_ips: before.own_ips.clone(),
         };
         let known = match scope.to.is_empty() {
             true => Known::default(),

@@ -65,7 +65,7 @@ pub fn choose(endpoint: Endpoint) {
 }
 
 /// The one that was chosen; where nobody chose, the environment's.
-fn endpoint() -> Result<Endpoint, EndpointError> {
+pub(super) fn endpoint() -> Result<Endpoint, EndpointError> {
     if let Some(chosen) = CHOSEN.get() {
         return Ok(chosen.clone());
     }

@@ -131,6 +131,13 @@ impl TikvSubject {
         self
     }
 
+    /// The same, with what another has heard of the clusters, so that PDs are not asked anew.
+    #[must_use]
+    pub fn sharing(mut self, told: Told) -> Self {
+        self.told = told;
+        self
+    }
+
     /// The client of [`Self::engine`].
     pub async fn docker(&self) -> Result<Docker, SubjectError> {
         self.engine().await.map(|engine| engine.docker)
@@ -198,6 +205,11 @@ impl TikvSubject {
     /// Which node is of which cluster, for a watch over the same ones.
     pub fn told(&self) -> Told {
         self.told.clone()
+    }
+
+    /// What is seen in what a watch says now.
+    pub(super) fn in_live<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
     }
 
     /// What a watch says now, else what the last plan saw.

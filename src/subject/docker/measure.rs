@@ -140,8 +140,9 @@ impl TikvSubject {
         }
     }
 
-    /// Those that run at the address that they had, on a network that the target is on: one that was killed, got another
-    /// address or shares no network any more does not answer, whatever became of the fault.
+    /// Those that run at the address that they had, on a network that the target is on, or at one to which the fault has
+    /// followed them: one that was killed, got another address or shares no network any more does not answer, whatever
+    /// became of the fault.
     async fn still_there(&self, metadata: &Metadata, known: &Reading, asked: &Asked) -> Result<Vec<Place>, String> {
         // An injection is undone by its id, of whatever project it is.
         let docker = self.docker().await.map_err(|error| error.to_string())?;
@@ -262,10 +263,17 @@ fn still_there(snapshot: &Snapshot, metadata: &Metadata, known: &Reading, asked:
         shares(peer) || passed_on.is_some_and(|(node, _)| node.is_running()) || link_local()
     };
     let (there, gone): (Vec<_>, Vec<_>) = known.peers.iter().partition(is_there);
+    // One that was followed to another address is looked at there.
+    let has_moved = |place: &Place| {
+        gone.iter().any(|peer| peer.name == place.name) && there.iter().all(|peer| peer.name != place.name)
+    };
+    let mut moved = places(snapshot, &routes, here, asked.filter.ports.as_ref());
+    moved.retain(|place| place.own && has_moved(place) && asked.means_echo(place.address.ip()));
     let is_meant = |peers: &[&PeerReading]| {
         peers.iter().any(|peer| asked.means_echo(peer.address) || asked.means_port(peer.address, peer.port))
     };
-    if is_meant(&gone) && !is_meant(&there) {
+    let none = asked.filter.ends.is_empty() && asked.filter.peers.as_ref().is_some_and(BTreeSet::is_empty);
+    if (none || is_meant(&gone)) && !is_meant(&there) && moved.is_empty() {
         let mut runs = running().filter(|node| gone.iter().any(|peer| peer.name == node.name)).peekable();
         return Err(if runs.peek().is_none() {
             "none of the nodes that it was about runs".to_owned()
@@ -275,7 +283,7 @@ fn still_there(snapshot: &Snapshot, metadata: &Metadata, known: &Reading, asked:
             format!("{target} shares no network any more with the nodes that it was about")
         });
     }
-    Ok(there.into_iter().map(|peer| Place::of(peer, asked)).collect())
+    Ok(there.into_iter().map(|peer| Place::of(peer, asked)).chain(moved).collect())
 }
 
 /// What the injection has met so far. A helper that cannot say so has said what it saw all the same.

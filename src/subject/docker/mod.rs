@@ -14,7 +14,9 @@ mod discovery;
 mod disk;
 mod endpoint;
 pub mod engine;
+mod events;
 mod fate;
+mod follow;
 mod helpers;
 mod holder;
 mod host;
@@ -45,6 +47,7 @@ mod ways;
 
 pub use belonging::Belonging;
 pub use endpoint::{Endpoint, EndpointError, Wish};
+pub use events::{News, listen};
 pub use fate::fate;
 pub use host::{Capabilities, Known, Options, Progress, Recorded, TikvSubject, UnderWay};
 pub use identity::{ALLOWED, Identity, Named, Names, parse_named};

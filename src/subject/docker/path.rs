@@ -201,6 +201,7 @@ mod tests {
                 ends: vec![],
                 link_local: vec![],
                 far: vec![],
+                peer_nodes: vec![],
             };
             record("tikv1", fault)
         };

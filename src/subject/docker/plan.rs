@@ -2,22 +2,24 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
 };
 
 use jiff::Timestamp;
 
 use super::{
     disk,
+    follow::peer as peer_of,
     host::TikvSubject,
     judge::DiskBefore,
     node::{Node, Snapshot},
-    scope,
+    scope::{self, Aim},
     ways::{Known, Routes},
 };
 use crate::{
     chaos::{
-        Command, FaultMetadata, FaultType, InjectionId, Metadata, ParamError, Scope, Shaped, Signal,
+        Command, FaultMetadata, FaultType, InjectionId, Metadata, ParamError, Peer, Scope, Shaped, Signal, addresses,
+        link_local,
         network::{Cut, Direction, Filter, Flavour, Impairment, NetworkFault, Shape, Via},
     },
     holder::protocol::{Answer, Ask, Cause, Failure, Interface},
@@ -79,6 +81,8 @@ pub(super) struct Place {
     pub(super) interfaces: Vec<String>,
     pub(super) interface: String,
     pub(super) flavour: Flavour,
+    /// The node's addresses, where it stands on every network of the node.
+    pub(super) own_ips: Vec<IpAddr>,
 }
 
 /// A partition's rules on one node.
@@ -109,7 +113,8 @@ impl TikvSubject {
         let namespace = self.namespace(node).await?;
         let interfaces = interfaces_of(node, &namespace.interfaces, scope.interface.as_deref())?;
         let interface = interfaces.first().cloned().unwrap_or_default();
-        let place = Place { interfaces, interface, flavour: namespace.flavour };
+        let own_ips = if scope.interface.is_none() { node.ips().collect() } else { Vec::new() };
+        let place = Place { interfaces, interface, flavour: namespace.flavour, own_ips };
         self.plan_shape_at(place, id, (snapshot, node, known), kind, impairment, scope).await
     }
 
@@ -122,16 +127,18 @@ impl TikvSubject {
         impairment: Impairment,
         scope: &Scope,
     ) -> Result<Planned, SubjectError> {
-        let Place { interfaces, interface, flavour } = place;
+        let Place { interfaces, interface, flavour, own_ips } = place;
         let cluster = snapshot.clone().only(Some(&node.cluster));
-        let (filter, mut warnings) = scope::filter(&cluster, node, scope, known)?;
-        let via = self.way(node, scope, filter.is_everything()).await?;
-        if via == Via::Netem && impairment.rate.is_some() {
+        let Aim { filter, peer_nodes, spared_nodes, mut warnings } = scope::aim(&cluster, node, scope, known)?;
+        let shape = Shape { interfaces, via: Via::default(), direction: scope.direction, filter, impairment };
+        let to = shaped(node, shape, &scope.to);
+        let mut shaped = Shaped { interface, flavour, peer_nodes, spared_nodes, own_ips, ..to };
+        shaped.aim();
+        shaped.shape.via = self.way(node, scope, shaped.shape.filter.is_everything()).await?;
+        if shaped.shape.via == Via::Netem && impairment.rate.is_some() {
             warnings.push("netem lets a rate's packets go one by one: burst_kb is the shaper's alone".to_owned());
         }
-        let shape = Shape { interfaces, via, direction: scope.direction, filter, impairment };
-        let mut planned =
-            self.plan_shaped(id, node, kind, Shaped { interface, flavour, ..shaped(node, shape, &scope.to) }).await?;
+        let mut planned = self.plan_shaped(id, node, kind, shaped).await?;
         planned.warnings.extend(warnings);
         Ok(planned)
     }
@@ -205,14 +212,10 @@ impl TikvSubject {
         has_own_network(node)?;
         // What is between nodes of one network namespace passes no rule of another's.
         let (beside, peers): (Vec<&Node>, Vec<&Node>) = peers.iter().partition(|peer| peer.place() == node.place());
-        let ways = peers.into_iter().map(|peer| (peer, routes.ways(node, peer, known)));
+        let ways = peers.into_iter().map(|peer| (peer, peer_of(peer), routes.ways(node, peer, known).ends));
         let (reachable, silent): (Vec<_>, Vec<_>) =
-            ways.partition(|(_, ways)| !ways.ips.is_empty() || !ways.ends.is_empty());
-        let all = || reachable.iter().map(|(_, ways)| ways);
-        let target_ips: BTreeSet<IpAddr> = all().flat_map(|ways| ways.ips.iter().copied()).collect();
-        let link_local: BTreeSet<Ipv6Addr> = all().flat_map(|ways| ways.link_local.iter().copied()).collect();
-        let ends: BTreeSet<SocketAddr> = all().flat_map(|ways| ways.ends.keys().copied()).collect();
-        let mut warnings: Vec<String> = silent.iter().map(|(peer, _)| not_cut_off(peer)).collect();
+            ways.partition(|(_, peer, ends)| !peer.ips.is_empty() || !ends.is_empty());
+        let mut warnings: Vec<String> = silent.iter().map(|(peer, ..)| not_cut_off(peer)).collect();
         warnings
             .extend(beside.iter().map(|peer| format!("{} shares its network and is not cut off from it", peer.name)));
         if reachable.is_empty() {
@@ -222,19 +225,25 @@ impl TikvSubject {
             let reason = format!("has no peer that it could be cut off from: {}", warnings.join("; "));
             return Err(SubjectError::Refused { target: node.name.clone(), reason });
         }
+        let ends: BTreeSet<SocketAddr> = reachable.iter().flat_map(|(.., ends)| ends.keys().copied()).collect();
+        // What has no address yet is followed; the Docker host's network gives none to be followed to.
+        let named = reachable.into_iter().chain(silent.into_iter().filter(|(peer, ..)| !peer.is_on_host()));
+        let peer_nodes: Vec<Peer> = named.map(|(_, peer, _)| peer).collect();
+        let (target_ips, own) = (addresses(&peer_nodes), link_local(&peer_nodes));
         let namespace = self.namespace(node).await?;
         let fault = FaultMetadata::NetworkPartition {
             isolated_container: node.name.clone(),
             target_ips: target_ips.iter().copied().collect(),
             flavour: namespace.flavour,
-            peers: reachable.iter().map(|(peer, _)| peer.name.clone()).collect(),
+            peers: peer_nodes.iter().map(|peer| peer.name.clone()).collect(),
             direction,
             reject,
-            link_local: link_local.iter().copied().collect(),
+            link_local: own.iter().copied().collect(),
             ends: ends.iter().copied().collect(),
             far: Vec::new(),
+            peer_nodes,
         };
-        let ips = target_ips.into_iter().chain(link_local.into_iter().map(IpAddr::V6)).collect();
+        let ips = target_ips.into_iter().chain(own.into_iter().map(IpAddr::V6)).collect();
         let network = NetworkFault::Drop(Cut { ips, ends: ends.into_iter().collect(), direction, reject });
         let mut planned = self.planned_network(id, node, fault, network).await?;
         planned.warnings.extend(warnings);
@@ -285,7 +294,17 @@ impl TikvSubject {
 fn shaped(node: &Node, shape: Shape, to: &[String]) -> Shaped {
     let interface = shape.interfaces.first().cloned().unwrap_or_default();
     let (target_container, flavour) = (node.name.clone(), Flavour::default());
-    Shaped { target_container, interface, shape, to: to.to_vec(), flavour, far: Vec::new() }
+    Shaped {
+        target_container,
+        interface,
+        shape,
+        to: to.to_vec(),
+        flavour,
+        far: Vec::new(),
+        peer_nodes: Vec::new(),
+        spared_nodes: Vec::new(),
+        own_ips: Vec::new(),
+    }
 }
 
 /// Why no rule names the peer.
@@ -296,7 +315,7 @@ fn not_cut_off(peer: &Node) -> String {
     }
     match &peer.network_of {
         Some(owner) if owner.lost => format!("{name} has lost its network, {}'s, and has no address now", owner.name),
-        _ => format!("{name} is {} and has no address now; it is not cut off if it starts meanwhile", peer.state),
+        _ => format!("{name} is {} and has no address now; it is cut off as soon as it has one", peer.state),
     }
 }
 
@@ -306,7 +325,7 @@ fn odd_answer(node: &Node, answer: &Answer) -> SubjectError {
 
 /// The interfaces that carry the node's networks, told by their addresses; all, or the one that is named by network
 /// or by interface.
-fn interfaces_of(node: &Node, found: &[Interface], only: Option<&str>) -> Result<Vec<String>, SubjectError> {
+pub(super) fn interfaces_of(node: &Node, found: &[Interface], only: Option<&str>) -> Result<Vec<String>, SubjectError> {
     let carries = |ips: &[IpAddr]| found.iter().find(|interface| ips.iter().any(|ip| interface.ips.contains(ip)));
     let pairs: Vec<(&str, &str)> = node
         .networks

@@ -337,11 +337,18 @@ fn network_metadata(target: &Target, id: &InjectionId, fault: &NetworkFault, sur
         NetworkFault::Shape(shape) => {
             let interface = shape.interfaces.first().cloned().unwrap_or_default();
             let kind = kind_of(&shape);
-            let (to, flavour) = (Vec::new(), survey.flavour);
-            FaultMetadata::of_shaped(
-                kind,
-                Shaped { target_container: name, interface, shape, to, flavour, far: Vec::new() },
-            )
+            let shaped = Shaped {
+                target_container: name,
+                interface,
+                shape,
+                to: Vec::new(),
+                flavour: survey.flavour,
+                far: Vec::new(),
+                peer_nodes: Vec::new(),
+                spared_nodes: Vec::new(),
+                own_ips: Vec::new(),
+            };
+            FaultMetadata::of_shaped(kind, shaped)
         }
         NetworkFault::Drop(Cut { ips, ends, direction, reject }) => FaultMetadata::NetworkPartition {
             isolated_container: name,
@@ -353,6 +360,7 @@ fn network_metadata(target: &Target, id: &InjectionId, fault: &NetworkFault, sur
             flavour: survey.flavour,
             direction,
             reject,
+            peer_nodes: Vec::new(),
         },
     };
     bare(target, id, fault)

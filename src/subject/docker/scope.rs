@@ -1,4 +1,4 @@
-//! Whom a fault is for: from the words in which that was asked to addresses and ports. Pure.
+//! Whom a fault is for: from the words in which that was asked to nodes and ports. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,38 +6,45 @@ use std::{
 };
 
 use super::{
+    follow::peer as peer_of,
     node::{Node, Role, Snapshot},
     target,
     ways::{Known, Routes, no_rules_in},
 };
 use crate::{
-    chaos::{Scope, network::Filter},
+    chaos::{CLIENTS, Peer, Scope, network::Filter},
     cluster::assumed::TIKV_STATUS_PORT,
     subject::SubjectError,
 };
 
-/// The filter, and what should be known of it, for a fault of `node`.
-pub(super) fn filter(
-    cluster: &Snapshot,
-    node: &Node,
-    scope: &Scope,
-    known: &Known,
-) -> Result<(Filter, Vec<String>), SubjectError> {
+/// Whom a fault is for.
+pub(super) struct Aim {
+    /// Its ports, and the ports of others that lead to nodes; the addresses are those of the nodes.
+    pub(super) filter: Filter,
+    pub(super) peer_nodes: Vec<Peer>,
+    /// Where it is for clients, the nodes, which are none.
+    pub(super) spared_nodes: Vec<Peer>,
+    /// What should be known of it.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Whom the scope means, for a fault of `node`.
+pub(super) fn aim(cluster: &Snapshot, node: &Node, scope: &Scope, known: &Known) -> Result<Aim, SubjectError> {
     let routes = Routes::of(cluster);
     // What is between nodes of one network namespace passes no interface of it.
     let others = || cluster.nodes.iter().filter(|other| other.place() != node.place());
-    let mut peers: BTreeSet<IpAddr> = BTreeSet::new();
+    let mut peer_nodes: Vec<Peer> = Vec::new();
     // With the port behind each.
     let mut ends: BTreeMap<SocketAddr, u16> = BTreeMap::new();
     let mut warnings = Vec::new();
     let mut clients = false;
     for word in &scope.to {
-        if word == "clients" {
+        if word == CLIENTS {
             clients = true;
             continue;
         }
-        if let Ok(ip) = word.parse() {
-            peers.insert(ip);
+        // It stays what it is, whoever has it.
+        if word.parse::<IpAddr>().is_ok() {
             continue;
         }
         let meant = meant(cluster, node, word)?;
@@ -55,12 +62,15 @@ pub(super) fn filter(
         let by_the_way = others().filter(|other| meant.iter().all(|peer| peer.id != other.id)).filter(met);
         warnings
             .extend(by_the_way.map(|other| format!("{} has the address of one that is meant by {word}", other.name)));
-        let silent = meant.iter().filter(|peer| peer.ips().next().is_none());
-        warnings.extend(silent.map(|peer| format!("{} is {} and has no address now", peer.name, peer.state)));
         for peer in meant {
+            let one = peer_of(peer);
+            if one.ips.is_empty() {
+                warnings.push(not_met(peer));
+            }
+            if peer_nodes.iter().all(|other| other.container_id != one.container_id) {
+                peer_nodes.push(one);
+            }
             let there = routes.ways(node, peer, known);
-            peers.extend(there.ips);
-            peers.extend(there.link_local.into_iter().map(IpAddr::V6));
             ends.extend(there.ends);
             warnings.extend(there.unknown.iter().map(|address| {
                 format!("{} reaches {} by {address}, and where that leads is not known here", node.name, peer.name)
@@ -76,12 +86,6 @@ pub(super) fn filter(
     }
     let mut filter = Filter::default();
     if clients {
-        // Everybody who is no node, and whoever else was named.
-        let nodes: BTreeSet<IpAddr> = others()
-            .flat_map(|other| other.ips().chain(other.link_local().map(IpAddr::V6)))
-            .chain(node.ips())
-            .collect();
-        filter.except_peers = &nodes - &peers;
         let of_nodes = others().flat_map(|other| routes.ways(node, other, known).ends);
         warnings.extend(others().filter_map(|other| {
             let end = *routes.ways(other, node, known).ends.keys().next()?;
@@ -89,9 +93,10 @@ pub(super) fn filter(
             Some(format!("{} reaches {} by {end}, {text}", other.name, node.name))
         }));
         filter.except_ends = of_nodes.map(|(end, _)| end).filter(|end| !ends.contains_key(end)).collect();
-    } else if !scope.to.is_empty() {
-        filter.peers = Some(peers);
+    } else {
+        filter.ends = self::ends(ends, scope);
     }
+    let spared_nodes = if clients { cluster.nodes.iter().map(peer_of).collect() } else { Vec::new() };
     if !scope.ports.is_empty() {
         filter.ports = Some(scope.ports.clone());
     }
@@ -103,10 +108,13 @@ pub(super) fn filter(
         let stores = cluster.nodes.iter().filter(|one| one.role == Role::Tikv);
         filter.except_ports = stores.filter_map(|store| store.endpoints.http_port).chain([TIKV_STATUS_PORT]).collect();
     }
-    if filter.peers.is_some() {
-        filter.ends = self::ends(ends, scope);
-    }
-    Ok((filter, warnings))
+    Ok(Aim { filter, peer_nodes, spared_nodes, warnings })
+}
+
+/// Why no address of the peer is met.
+fn not_met(peer: &Node) -> String {
+    let text = format!("{} is {} and has no address now", peer.name, peer.state);
+    if peer.is_on_host() || peer.has_lost_network() { text } else { text + "; it is met as soon as it has one" }
 }
 
 /// Those of the ways that lead to ports which are meant.

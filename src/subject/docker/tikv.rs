@@ -73,6 +73,10 @@ impl Subject for TikvSubject {
         self.plan_other(held, fault, beside).await
     }
 
+    async fn follow(&self, held: &Metadata) -> Result<Option<Metadata>, SubjectError> {
+        self.follow_peers(held).await
+    }
+
     async fn change(&self, to: &Metadata, ttl: Option<Duration>) -> Result<Metadata, SubjectError> {
         self.make_other(to, ttl).await
     }

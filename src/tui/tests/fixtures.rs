@@ -143,6 +143,7 @@ pub fn partition(target: &str) -> FaultMetadata {
         peers: vec!["demo-tikv1-1".into(), "demo-tikv2-1".into()],
         direction: crate::chaos::network::Direction::Both,
         reject: false,
+        peer_nodes: vec![],
     }
 }
 

@@ -34,6 +34,10 @@ fn look(mean_us: u64, deviation_us: u64, silent: &[u8]) -> Look {
 
 fn measured(number: u32, fault: FaultMetadata, during: Look) -> Injection {
     let mut injection = injection(number, Life::Active, fault, 60, Some(540));
+    if let FaultMetadata::NetworkPartition { target_ips, .. } = &mut injection.metadata.fault {
+        // Those that are looked at.
+        *target_ips = [11, 12].map(|last| [172, 28, 0, last].into()).to_vec();
+    }
     // The screen's nodes have these ids and starts.
     injection.metadata.container_id = format!("demo-{}-id", injection.metadata.target());
     injection.metadata.container_started_at = "2026-02-02T00:00:00Z".into();

@@ -52,7 +52,7 @@ pub fn open(model: &mut Model) {
 }
 
 fn is_active(open: &Open) -> bool {
-    open.standing == Standing::Underway(Life::Active)
+    matches!(open.standing, Standing::Underway(Life::Active) | Standing::NotFollowed)
 }
 
 /// Whether a change of one of these was asked for and not answered.

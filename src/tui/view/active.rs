@@ -157,7 +157,7 @@ fn time_left(pen: &mut Pen, row: Rect, one: &Open, (text, style): (&str, Style))
 
 fn standing_style(pen: &Pen, standing: Standing) -> Style {
     match standing {
-        Standing::Overdue | Standing::NotReverted => pen.theme.bad(),
+        Standing::Overdue | Standing::NotReverted | Standing::NotFollowed => pen.theme.bad(),
         Standing::Underway(Life::Active) => pen.theme.warn(),
         Standing::Underway(_) | Standing::Reverting => pen.theme.accent(),
         Standing::Lost => pen.theme.dim(),

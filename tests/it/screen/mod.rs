@@ -4,7 +4,7 @@ mod other_sessions;
 mod partition;
 mod picture;
 mod presets;
-mod reader;
+pub mod reader;
 mod shutdown;
 mod sliders;
 mod suspend;

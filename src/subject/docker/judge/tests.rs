@@ -276,6 +276,7 @@ fn partition(from: [u8; 4]) -> FaultMetadata {
         ends: vec![],
         link_local: vec![],
         far: vec![],
+        peer_nodes: vec![],
     }
 }
 
