@@ -21,7 +21,7 @@ use crate::{
     },
     cluster::ClusterState,
     holder::protocol::{Answer, Ask, Cause},
-    safety::{self, Verdict},
+    safety::{self, Grade, Verdict},
     subject::{Cleaned, Marked, Plan, Scan, Subject, SubjectError},
 };
 
@@ -323,20 +323,22 @@ impl TikvSubject {
                 Fault::DiskPressure { .. } => Some(self.heard_of(snapshot, part.node()).await),
                 _ => None,
             };
-            let (node, mut planned) = match part {
+            let (node, planned) = match part {
                 Part::Whole(node) => (node, self.plan_one(&id, snapshot, node, fault).await?),
                 Part::Cut { node, peers, direction, reject } => {
                     (node, self.plan_cut(&id, Cutting { node, peers, direction, reject }).await?)
                 }
             };
-            planned
-                .warnings
-                .extend(node.several.as_ref().map(|several| format!("{several} of {} go together", node.name)));
             let heard = match early {
                 Some(heard) => heard,
                 None => self.heard_of(snapshot, node).await,
             };
-            let verdict = judged(snapshot, node, &planned, (&open, &heard));
+            // Which of the cluster's stores they are is not known.
+            let several = node.several.iter().map(|several| {
+                let reason = format!("{several} of {} go at once: what that leaves is not judged", node.name);
+                (Grade::Refused, reason)
+            });
+            let verdict = judged(snapshot, node, &planned, (&open, &heard)).with(several.collect());
             let metadata = Metadata {
                 fault: planned.fault,
                 id,
