@@ -27,7 +27,7 @@ use crate::{
     },
     cluster::ClusterState,
     holder::protocol::{Answer, Ask, Cause},
-    safety::{self, Reason, Verdict},
+    safety::{self, Grade, Reason, Verdict},
     subject::{Cleaned, Fate, Marked, Plan, Scan, Subject, SubjectError},
 };
 
@@ -348,15 +348,17 @@ impl TikvSubject {
                 }
                 _ => self.plan_one(&id, (snapshot, &known), node, fault).await?,
             };
-            planned
-                .warnings
-                .extend(node.several.as_ref().map(|several| format!("{several} of {} go together", node.name)));
             if running.is_none() && around::matters(&planned.fault) {
                 running = Some(shared::running(&self.docker().await?).await?);
             }
             let listed = running.as_deref().unwrap_or_default();
             let around = self.around((snapshot, node), &planned.fault, listed, &open).await?;
             reasons.extend(around.reasons);
+            // Which of the cluster's stores they are is not known.
+            reasons.extend(node.several.iter().map(|several| {
+                let reason = format!("{several} of {} go at once: what that leaves is not judged", node.name);
+                (Grade::Refused, reason)
+            }));
             planned.warnings.extend(around.warnings);
             let verdict = match plans.first().filter(|_| part.is_far()) {
                 Some(plan) => plan.verdict.clone(),

@@ -74,7 +74,11 @@ impl Told {
         asked.retain(|_, at| at.elapsed() < AGAIN);
         let is_due = |node: &&Node| {
             let life = (node.id.clone(), node.started_at.clone());
-            doubtful.contains(&node.id) && looked_at(node) && asked.insert(life, Instant::now()).is_none()
+            if !doubtful.contains(&node.id) || !looked_at(node) || asked.contains_key(&life) {
+                return false;
+            }
+            asked.insert(life, Instant::now());
+            true
         };
         nodes.iter().filter(is_due).collect()
     }

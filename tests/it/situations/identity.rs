@@ -165,6 +165,8 @@ fn several_stores_in_one_container_are_said_and_hit_as_a_whole_only() {
         let refused = program.run(&["inject", fault, "--force", "--target", &playground]);
         assert!(refused.status == 3 && refused.stderr.contains(several), "{fault}: {refused:?}");
     }
+    let whole = program.run(&["inject", "node_kill", "--dry-run", "--json", "--target", &playground]).json();
+    assert!(whole["verdict"].to_string().contains(&format!("{several} of {playground} go at once")), "{whole}");
     let paused = program.inject(&["node_pause", "--target", &playground]);
     assert_eq!(run("docker", &["inspect", "-f", "{{.State.Status}}", &playground]), "paused");
     program.run(&["revert", paused["id"].as_str().unwrap()]).ok();

@@ -265,12 +265,15 @@ async fn top(docker: &Docker, facts: &Facts, own: Option<u32>) -> Result<Seen, S
             reason,
         })
     };
+    let begun = Instant::now();
     match ask(processes::COLUMNS).await {
-        // Podman hands options of `ps` to the one in the container, which need not be there; there ids are the container's.
-        Err(error @ SubjectError::Docker { .. }) => match ask(processes::COLUMNS_OF_PODMAN).await {
+        Ok(found) => Ok(processes::seen(&found, own)),
+        // Podman runs the container's own `ps` for options, which need not be there, and answers nothing. Without options it
+        // reads by itself; ids are the container's there.
+        Err(error) if begun.elapsed() < client::PATIENCE => match ask(processes::COLUMNS_OF_PODMAN).await {
             Ok(found) => Ok(processes::seen(&found, Some(1))),
             Err(_) => Err(error),
         },
-        found => Ok(processes::seen(&found?, own)),
+        Err(error) => Err(error),
     }
 }

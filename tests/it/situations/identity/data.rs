@@ -26,8 +26,13 @@ impl Place {
     }
 
     fn run(&self, name: &str, command: &[&str]) -> String {
+        self.run_with(name, &[], command)
+    }
+
+    fn run_with(&self, name: &str, options: &[&str], command: &[&str]) -> String {
         let mounts = [format!("{}:/kv", self.kv), format!("{}:/data", self.data)];
-        self.lab.run_of(&self.lab.image(), name, &["-v", &mounts[0], "-v", &mounts[1]], command)
+        let options = [options, &["-v", &mounts[0], "-v", &mounts[1]]].concat();
+        self.lab.run_of(&self.lab.image(), name, &options, command)
     }
 
     /// Fills the node's disk, and looks where the file is.
@@ -82,6 +87,14 @@ fn fill_goes_where_the_configuration_file_says() {
         let node = place.run(&format!("tikv{at}"), command);
         place.is_filled(&node, &[]);
     }
+    // From the host, and under a name that only what runs shows.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ours.toml");
+    std::fs::write(&file, "storage.data-dir = \"/kv/db\"\n").unwrap();
+    let mount = format!("{}:/etc/ours.toml:ro", file.display());
+    let node = place.run_with("mounted", &["-v", &mount], &["/start.sh", "/tikv-server", "-C/etc/ours.toml"]);
+    run("docker", &["exec", &node, "mkdir", "/kv/db"]);
+    place.is_filled(&node, &[]);
 }
 
 #[test]

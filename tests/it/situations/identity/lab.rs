@@ -97,7 +97,7 @@ fn make() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         let root = tempfile::tempdir().unwrap();
-        for program in ["/bin/sh", "/usr/bin/sleep", "/usr/bin/env", "/usr/bin/nice"] {
+        for program in ["/bin/sh", "/usr/bin/sleep", "/usr/bin/env", "/usr/bin/nice", "/usr/bin/mkdir"] {
             install(Path::new(program), root.path());
         }
         for name in ["ui", "kvd", "prometheus"] {
