@@ -24,30 +24,39 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Waits until nobody else undoes the injection, for as long as that may take. Each injection is one byte of one file, locked for an open file
-    /// description (`F_OFD_SETLK`, fcntl(2)), so that tasks of one program keep one another out too.
+    /// Waits until no other program undoes the injection, for as long as that may take. Each injection is one byte of one
+    /// file, locked for an open file description (`F_OFD_SETLK`, fcntl(2)), so that tasks of one program keep one another out
+    /// too.
     pub async fn take(folder: &Path, id: &InjectionId) -> io::Result<Self> {
+        let file = Self::open(folder)?;
         let end = Instant::now() + PATIENCE;
-        loop {
-            match Self::try_take(folder, id)? {
-                Some(claim) => return Ok(claim),
-                None if Instant::now() >= end => {
-                    let reason = format!("another program has been at it for {} s", PATIENCE.as_secs());
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
-                }
-                None => tokio::time::sleep(PAUSE).await,
+        while !is_locked(&file, id)? {
+            if Instant::now() >= end {
+                let reason = format!("another program has been at it for {} s", PATIENCE.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
             }
+            tokio::time::sleep(PAUSE).await;
         }
+        Ok(Self { _file: file })
     }
 
-    /// The same at once; `None` while somebody else undoes it.
+    /// The same at once; `None` while another program undoes it.
     pub fn try_take(folder: &Path, id: &InjectionId) -> io::Result<Option<Self>> {
-        let file = private().create(true).truncate(false).open(folder.join("reverting.lock"))?;
-        match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&byte(id))) {
-            Ok(_) => Ok(Some(Self { _file: file })),
-            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let file = Self::open(folder)?;
+        Ok(is_locked(&file, id)?.then_some(Self { _file: file }))
+    }
+
+    fn open(folder: &Path) -> io::Result<File> {
+        private().create(true).truncate(false).open(folder.join("reverting.lock"))
+    }
+}
+
+/// Whether the lock is ours now.
+fn is_locked(file: &File, id: &InjectionId) -> io::Result<bool> {
+    match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&byte(id))) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -109,16 +109,11 @@ fn change_of_group_is_judged_as_one_and_applied_where_possible() {
     assert_eq!((both["changed"].as_array().unwrap().len(), &both["ok"]), (2, &true.into()));
     assert_eq!(means(), [(tikv0.clone(), 20), (tikv1.clone(), 20)]);
 
+    // What ended with its node is lost, and the rest of the group is changed.
     run("docker", &["stop", "-t", "0", &tikv0]);
-    let ran = program.run(&["change", group, "--mean-ms", "30", "--json"]);
-    let one = ran.json();
-    assert_eq!((ran.status, &one["ok"]), (1, &false.into()), "{ran:?}");
-    assert_eq!(
-        (&one["failed"][0]["target"], &one["changed"][0]["metadata"]["min_ms"]),
-        (&tikv0.as_str().into(), &30.into())
-    );
-    assert!(one["failed"][0]["reason"].as_str().unwrap().contains("stopped"), "{one}");
-    assert_eq!(means(), [(tikv0.clone(), 20), (tikv1, 30)]);
+    let one = program.run(&["change", group, "--mean-ms", "30", "--json"]).ok().json();
+    assert_eq!((one["changed"].as_array().unwrap().len(), &one["ok"]), (1, &true.into()), "{one}");
+    assert_eq!(means(), [(tikv1, 30)]);
     run("docker", &["start", &tikv0]);
     program.run(&["revert", group]).ok();
     cluster.assert_clean();
