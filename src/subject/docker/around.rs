@@ -67,7 +67,7 @@ impl TikvSubject {
         for sharer in &sharers {
             known(&sharer.id).map_or_else(|| foreign.push(sharer), |other| joined.push(other));
         }
-        // Podman's list does not say who has joined whom.
+        // Podman's list does not say which container joined which.
         if node.owns_network() {
             let listed: Vec<&str> = joined.iter().map(|other| other.id.as_str()).collect();
             joined.extend(snapshot.beside(node).filter(|other| !listed.contains(&other.id.as_str())));
@@ -190,7 +190,7 @@ fn volumes_under<'a>(node: &'a Node, folders: &[String]) -> Vec<&'a str> {
     volumes.filter(|mount| lies_on(&mount.destination)).map(|mount| mount.source.as_str()).collect()
 }
 
-/// Whether another container keeps the volume mounted once the node has ended. Helpers of ours go when they are done, and
+/// Whether another container keeps the volume mounted once the node has ended. Our helpers go when they are done, and
 /// what is being taken out goes too.
 fn is_held(volume: &str, node: &Node, running: &[ContainerSummary], open: &[Metadata]) -> bool {
     let goes = |id: &str| id == node.id || open.iter().any(|one| takes_out(&one.fault) && one.container_id == id);
@@ -213,10 +213,7 @@ mod tests {
     use bollard::models::MountPoint;
 
     use super::*;
-    use crate::{
-        chaos::{DataMount, InjectionId, Signal},
-        subject::docker::{Endpoints, Role, State},
-    };
+    use crate::chaos::{DataMount, InjectionId, Signal};
 
     fn node(memory: &[&str], volumes: &[(&str, &str)]) -> Node {
         let mount = |(source, destination): &(&str, &str)| DataMount {
@@ -226,28 +223,9 @@ mod tests {
         };
         Node {
             id: "target".into(),
-            name: "tikv0".into(),
-            role: Role::Tikv,
-            cluster: String::new(),
-            project: None,
-            service: None,
-            image: String::new(),
-            state: State::Running,
-            health: Health::None,
-            exit_code: None,
-            restart_count: 0,
-            started_at: String::new(),
-            up_since: None,
-            networks: vec![],
-            network_mode: String::new(),
-            network_of: None,
-            auto_remove: false,
-            data_dir: None,
-            config_file: None,
-            several: None,
             mounts: volumes.iter().map(mount).collect(),
             memory: memory.iter().map(ToString::to_string).collect(),
-            endpoints: Endpoints::default(),
+            ..Node::bare("tikv0")
         }
     }
 

@@ -1,4 +1,4 @@
-//! Whether what a record says can still be so: the one rule by which everybody who reads records compares the container and
+//! Whether what a record says can still be so: the one rule by which every reader of records compares the container and
 //! the start that they name with the container as Docker shows it. Pure.
 //!
 //! A restart makes a new network namespace and thaws what was frozen. A fill is on a volume or a folder of the host, which
@@ -32,39 +32,12 @@ pub fn fate(metadata: &Metadata, target: Option<&Node>) -> Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        chaos::{DataMount, InjectionId, MountKind, Signal},
-        subject::docker::{Endpoints, Health, Role},
-    };
+    use crate::chaos::{DataMount, InjectionId, MountKind, Signal};
 
     const THEN: &str = "2026-02-02T00:00:00Z";
 
     fn node(state: State, started_at: &str) -> Node {
-        Node {
-            id: "c0".into(),
-            name: "tikv0".into(),
-            role: Role::Tikv,
-            cluster: String::new(),
-            project: None,
-            service: None,
-            image: String::new(),
-            state,
-            health: Health::None,
-            exit_code: None,
-            restart_count: 0,
-            started_at: started_at.into(),
-            up_since: None,
-            networks: vec![],
-            network_mode: String::new(),
-            auto_remove: false,
-            network_of: None,
-            memory: vec![],
-            data_dir: None,
-            config_file: None,
-            several: None,
-            mounts: vec![],
-            endpoints: Endpoints::default(),
-        }
+        Node { id: "c0".into(), state, started_at: started_at.into(), ..Node::bare("tikv0") }
     }
 
     fn record(fault: FaultMetadata) -> Metadata {

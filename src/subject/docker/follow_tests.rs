@@ -8,7 +8,7 @@ use crate::{
         FaultType, InjectionId, Shaped,
         network::{Direction, Flavour, Shape},
     },
-    subject::docker::node::{Endpoints, Health, Network, Role, State},
+    subject::docker::node::{Network, State},
 };
 
 fn ip(last: u8) -> IpAddr {
@@ -18,32 +18,16 @@ fn ip(last: u8) -> IpAddr {
 fn node(name: &str, last: &[u8]) -> Node {
     Node {
         id: format!("{name}-id"),
-        name: name.to_owned(),
-        role: Role::Tikv,
         cluster: "c".into(),
-        project: None,
         service: Some(name.to_owned()),
-        image: String::new(),
-        state: State::Running,
-        health: Health::None,
-        exit_code: None,
-        restart_count: 0,
         started_at: "then".into(),
-        up_since: None,
         networks: vec![Network {
             name: "net".into(),
             ips: last.iter().map(|last| ip(*last)).collect(),
             link_local: None,
         }],
         network_mode: "net".into(),
-        network_of: None,
-        auto_remove: false,
-        data_dir: None,
-        config_file: None,
-        mounts: vec![],
-        memory: vec![],
-        endpoints: Endpoints::default(),
-        several: None,
+        ..Node::bare(name)
     }
 }
 
@@ -91,7 +75,7 @@ fn two_that_swap_their_addresses_keep_a_fault_for_one_of_them() {
     let of_b = cut(&[&b]);
     assert_eq!(now(&of_b, &[a.clone(), b.clone(), c.clone()]), None);
     assert_eq!(now(&of_b, &[a.clone(), node("b", &[4]), node("c", &[3])]), Some(vec![ip(4)]));
-    // Both of them are the same two addresses, whoever has which; the record says who.
+    // Together they have the same two addresses; the record says which has which.
     let of_both = cut(&[&b, &c]);
     assert_eq!(now(&of_both, &[a, node("b", &[4]), node("c", &[3])]), Some(vec![ip(3), ip(4)]));
 }

@@ -170,6 +170,38 @@ pub struct Published {
     pub port: u16,
 }
 
+#[cfg(test)]
+impl Node {
+    /// A running TiKV node of which nothing else is known.
+    pub fn bare(name: &str) -> Self {
+        Self {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            role: Role::Tikv,
+            cluster: String::new(),
+            project: None,
+            service: None,
+            image: String::new(),
+            state: State::Running,
+            health: Health::None,
+            exit_code: None,
+            restart_count: 0,
+            started_at: String::new(),
+            up_since: None,
+            networks: Vec::new(),
+            network_mode: String::new(),
+            network_of: None,
+            auto_remove: false,
+            data_dir: None,
+            config_file: None,
+            mounts: Vec::new(),
+            memory: Vec::new(),
+            endpoints: Endpoints::default(),
+            several: None,
+        }
+    }
+}
+
 impl Node {
     pub fn ips(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.networks.iter().flat_map(|network| network.ips.iter().copied())

@@ -1,4 +1,4 @@
-//! What else of ours holds on the way between two nodes, whichever end it stands at: by the journal's open injections and the
+//! The other injections on the way between two nodes, at either end: by the journal's open injections and the
 //! nodes' addresses. The rule is pure; of a node on several networks its holder says which interface is which.
 
 use std::{
@@ -111,7 +111,7 @@ mod tests {
             FaultMetadata, InjectionId,
             network::{Direction, Flavour},
         },
-        subject::docker::{Endpoints, Health, Network, Role, State},
+        subject::docker::Network,
     };
 
     fn node(name: &str, networks: &[(&str, &str)]) -> Node {
@@ -120,31 +120,7 @@ mod tests {
             ips: vec![ip.parse().unwrap()],
             link_local: None,
         };
-        Node {
-            id: name.into(),
-            name: name.into(),
-            role: Role::Tikv,
-            cluster: "demo".into(),
-            project: None,
-            service: None,
-            image: String::new(),
-            state: State::Running,
-            health: Health::None,
-            exit_code: None,
-            restart_count: 0,
-            started_at: String::new(),
-            up_since: None,
-            networks: networks.iter().map(network).collect(),
-            network_mode: String::new(),
-            auto_remove: false,
-            network_of: None,
-            memory: vec![],
-            data_dir: None,
-            config_file: None,
-            several: None,
-            mounts: vec![],
-            endpoints: Endpoints::default(),
-        }
+        Node { cluster: "demo".into(), networks: networks.iter().map(network).collect(), ..Node::bare(name) }
     }
 
     fn record(target: &str, fault: FaultMetadata) -> Metadata {

@@ -354,35 +354,18 @@ impl TikvSubject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subject::docker::{Endpoints, Health, Network, Published};
+    use crate::subject::docker::{Endpoints, Network, Published};
 
     fn node(published: &[(&str, u16)], networks: &[(&str, &str)]) -> Node {
         Node {
             id: "id".into(),
-            name: "demo-pd0-1".into(),
             role: Role::Pd,
             cluster: "demo".into(),
-            project: None,
             service: Some("pd0".into()),
-            image: String::new(),
-            state: State::Running,
-            health: Health::None,
-            exit_code: None,
-            restart_count: 0,
-            started_at: String::new(),
-            up_since: None,
             networks: networks
                 .iter()
                 .map(|(name, ip)| Network { name: name.to_string(), ips: vec![ip.parse().unwrap()], link_local: None })
                 .collect(),
-            network_mode: String::new(),
-            network_of: None,
-            auto_remove: false,
-            memory: vec![],
-            data_dir: None,
-            config_file: None,
-            several: None,
-            mounts: vec![],
             endpoints: Endpoints {
                 published: published
                     .iter()
@@ -390,6 +373,7 @@ mod tests {
                     .collect(),
                 ..Endpoints::default()
             },
+            ..Node::bare("demo-pd0-1")
         }
     }
 

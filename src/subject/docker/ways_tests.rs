@@ -1,5 +1,5 @@
 use super::*;
-use crate::subject::docker::node::{Endpoints, Health, Network, Published, Role, State};
+use crate::subject::docker::node::{Endpoints, Network, Published};
 
 /// What is published and advertised, and the ends and unknown addresses that follow.
 type Case = (&'static [(&'static str, u16, u16)], &'static str, &'static [&'static str], &'static [&'static str]);
@@ -13,33 +13,16 @@ fn node(name: &str, ip: &str, published: &[(&str, u16, u16)], addresses: &[&str]
     let networks = vec![Network { name: "net".into(), ips: ip.parse().into_iter().collect(), link_local: None }];
     Node {
         id: format!("{name}-id"),
-        name: name.into(),
-        role: Role::Tikv,
         cluster: "c".into(),
-        project: None,
-        service: None,
-        image: String::new(),
-        state: State::Running,
-        health: Health::None,
-        exit_code: None,
-        restart_count: 0,
-        started_at: String::new(),
-        up_since: None,
         networks,
         network_mode: "net".into(),
-        auto_remove: false,
-        network_of: None,
-        memory: vec![],
-        data_dir: None,
-        config_file: None,
-        several: None,
-        mounts: vec![],
         endpoints: Endpoints {
             published: published.collect(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
             aliases: vec![format!("{name}-alias")],
             ..Endpoints::default()
         },
+        ..Node::bare(name)
     }
 }
 

@@ -4,39 +4,19 @@ use super::{
     super::{
         belonging::{Belonging, addresses},
         islands::Said,
-        node::{Endpoints, Health, Network, Published, State},
+        node::{Endpoints, Network, Published},
     },
     *,
 };
 
 pub fn bare(name: &str, project: Option<&str>, networks: &[&str]) -> Node {
     Node {
-        id: name.into(),
-        name: name.into(),
-        role: Role::Tikv,
-        cluster: String::new(),
         project: project.map(str::to_owned),
-        service: None,
-        image: String::new(),
-        state: State::Running,
-        health: Health::None,
-        exit_code: None,
-        restart_count: 0,
-        started_at: String::new(),
-        up_since: None,
         networks: networks
             .iter()
             .map(|name| Network { name: name.to_string(), ips: vec![], link_local: None })
             .collect(),
-        network_mode: String::new(),
-        auto_remove: false,
-        data_dir: None,
-        network_of: None,
-        memory: vec![],
-        config_file: None,
-        several: None,
-        mounts: vec![],
-        endpoints: Endpoints::default(),
+        ..Node::bare(name)
     }
 }
 

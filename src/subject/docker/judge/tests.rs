@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use tikv_chaos_core::units::parse_size;
 
 use super::{
-    super::node::{Endpoints, Health, Network, NetworkOf, Node, Role, Snapshot, State},
+    super::node::{Network, NetworkOf, Node, Role, Snapshot, State},
     *,
 };
 use crate::{
@@ -24,28 +24,11 @@ fn node(number: u8) -> Node {
     let name = format!("tikv{number}");
     Node {
         id: format!("{name}-id"),
-        role: Role::Tikv,
         cluster: "demo".into(),
-        project: None,
-        service: None,
-        image: String::new(),
-        state: State::Running,
-        health: Health::None,
-        exit_code: None,
-        restart_count: 0,
         started_at: "then".into(),
-        up_since: None,
-        networks: vec![],
         network_mode: "demo".into(),
-        network_of: None,
-        auto_remove: false,
-        memory: vec![],
-        data_dir: None,
-        config_file: None,
-        several: None,
         mounts: vec![mount(&name, "/data"), mount("logs", "/raft")],
-        endpoints: Endpoints::default(),
-        name,
+        ..Node::bare(&name)
     }
 }
 
