@@ -150,7 +150,7 @@ fn max_ttl(text: &str) -> Result<Duration, String> {
 #[derive(Clone)]
 pub struct Config {
     pub project: Option<String>,
-    /// Which containers are nodes because somebody said so.
+    /// Which containers are nodes by `--node` and `[nodes]`.
     pub names: Names,
     pub state_dir: PathBuf,
     pub store: Store,

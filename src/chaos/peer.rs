@@ -1,4 +1,4 @@
-//! Whom a fault of the network is for: nodes, known by what stays when their addresses do not. Pure.
+//! The peers of a network fault: nodes, identified by what stays when their addresses change. Pure.
 
 use std::{
     collections::BTreeSet,
@@ -142,7 +142,7 @@ impl Shaped {
         let meant: BTreeSet<IpAddr> = all_addresses(&self.peer_nodes).into_iter().chain(literal).collect();
         let filter = &mut self.shape.filter;
         if self.to.iter().any(|word| word == CLIENTS) {
-            // Everybody who is no node, and whoever else was named.
+            // All that are no nodes, and what else was named.
             filter.except_peers = &all_addresses(&self.spared_nodes) - &meant;
         } else if !self.to.is_empty() {
             filter.peers = Some(meant);
@@ -150,7 +150,7 @@ impl Shaped {
     }
 }
 
-/// The word for everybody who is no node.
+/// The word for all that are no nodes.
 pub const CLIENTS: &str = "clients";
 
 #[cfg(test)]
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_was_named_stays_and_clients_are_whoever_is_no_node() {
+    fn named_address_stays_and_clients_are_all_that_are_no_nodes() {
         let to_b = shaped(&["b", "10.0.0.77"], vec![peer("b", &[[10, 0, 0, 2]])], vec![]);
         let moved = |one: &Peer| Peer { ips: vec![[10, 0, 0, 8].into()], ..one.clone() };
         let fault = FaultMetadata::of_shaped(FaultType::PacketLoss, to_b).aimed(moved, vec![]);

@@ -52,7 +52,7 @@ struct Guard<'a> {
     log: Option<WorkerGuard>,
     /// Outlives each engine: asking a PD may take a helper, which is news itself.
     told: Told,
-    /// Where Docker's news comes from, if there is somebody to follow.
+    /// Docker's events, if there are peers to follow.
     news: Option<News>,
 }
 

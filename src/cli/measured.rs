@@ -13,7 +13,7 @@ pub fn text(metadata: &Metadata, measured: Option<&Measured>, now: Option<&Look>
     judgement(metadata, measured, now).map(|judgement| judgement.to_string())
 }
 
-/// What should be known by whoever measures it in another way.
+/// What to know before measuring it in another way.
 pub fn note(metadata: &Metadata) -> Option<String> {
     let network = metadata.network()?;
     network.shape()?.ping_note().map(str::to_owned)

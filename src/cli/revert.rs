@@ -61,7 +61,7 @@ pub async fn run(config: &Config, ids: &[String], all: bool) -> Result<ExitCode,
     Ok(undo::status(ok))
 }
 
-/// The injection of that id that went with its target before anybody asked for its end.
+/// The injection of that id that went with its target before a revert was asked for.
 fn lost_before(config: &Config, loaded: &Loaded, typed: &str) -> Option<Injection> {
     let is_it = |one: &Injection| one.state == Life::Lost && one.metadata.id.as_str() == typed;
     let here = loaded.sessions.iter().flat_map(|seen| &seen.file.injections).find(|one| is_it(one)).cloned();

@@ -18,7 +18,7 @@ use crate::chaos::{InjectionId, network::NetworkFault};
 /// How long the helper may take over one answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Ends the injection of that id. Not to find it is no error, unless something is there that nobody answers for.
+/// Ends the injection of that id. Not to find it is no error, unless unrecorded faults are there.
 pub async fn by_hand(id: Option<String>) -> io::Result<()> {
     let id: InjectionId = id.unwrap_or_default().parse().map_err(io::Error::other)?;
     let mut talk = Talk::begin().await?;
@@ -76,7 +76,7 @@ fn find(survey: &Survey, id: &InjectionId) -> Found {
     }
 }
 
-/// A conversation with the helper, over the socket that everybody in its container comes by.
+/// A conversation with the helper, over the socket that all clients share.
 struct Talk {
     lines: Lines<BufReader<OwnedReadHalf>>,
     to: OwnedWriteHalf,
@@ -89,7 +89,7 @@ impl Talk {
         Ok(Self { lines: BufReader::new(from).lines(), to, count: 0 })
     }
 
-    /// Everybody hears every answer: ours is the one with our own number.
+    /// Every client gets every answer: ours has our own number.
     async fn ask(&mut self, ask: Ask) -> io::Result<Answer> {
         self.count += 1;
         let id = format!("by-hand-{}-{}", std::process::id(), self.count);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_found_by_its_id_and_what_nobody_answers_for_is_left_alone() {
+    fn injection_is_found_by_its_id_and_unrecorded_faults_are_left_alone() {
         let id = InjectionId::from_number;
         let cut = NetworkFault::Drop(Cut::off(vec!["10.0.0.2".parse().unwrap()]));
         let late = |name: &str| NetworkFault::Shape(Shape { via: Via::Netem, ..Shape::on(name) });
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(find(&both, &id(1)), Found::Fault(cut));
         assert_eq!(find(&both, &id(2)), Found::Fault(late("eth0")));
         assert_eq!(find(&both, &id(3)), Found::Nothing, "undone already: the other one's qdisc is not its own");
-        assert_eq!(find(&both, &id(0)), Found::Nothing, "a number that was made up is nobody's id");
+        assert_eq!(find(&both, &id(0)), Found::Nothing, "a made-up number is no id");
         let left = survey(&[(2, late("eth0"))], kernel(&["eth0", "eth1"]));
         assert_eq!(find(&left, &id(1)), Found::Unclaimed(vec!["eth1".to_owned()]));
     }

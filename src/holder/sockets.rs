@@ -51,7 +51,7 @@ fn is_away(ip: IpAddr) -> bool {
     !ip.is_loopback() && !ip.is_unspecified()
 }
 
-/// What somebody should know of a partition that none of the connections there are is with. It says nothing of a node that
+/// The warning about a partition that meets none of the existing connections. It says nothing of a node that
 /// has none.
 pub fn cut_warning(filter: &Filter) -> Option<String> {
     let connections =

@@ -132,7 +132,7 @@ pub(super) struct Other<'a> {
 }
 
 /// Written down with what it was, changed, read back, written down. `blame` says why it could not be, in a record that is
-/// as it was. Whoever calls has claimed the injection.
+/// as it was. The caller has claimed the injection.
 pub(super) async fn make<S: Subject>(
     subject: &S,
     store: &Store,

@@ -169,7 +169,7 @@ pub async fn inject_all<S: Subject>(
 }
 
 /// All are on the disk before the first is made; they are made at the same time; where one fails, the others are taken
-/// back. `before` is told what nobody keeps, if there is no guard.
+/// back. `before` is told what is not kept, if there is no guard.
 async fn make_all<S: Subject>(
     subject: &S,
     store: &Store,

@@ -13,7 +13,7 @@ use crate::subject::{Fate, Subject, SubjectError, lost_words};
 /// An injection that is over without having been reverted.
 #[derive(Debug, Clone)]
 pub struct Lost {
-    /// Its session's file, for whoever lists it.
+    /// Its session's file, for lists.
     pub seen: Seen,
     /// As lost, with how it came to that as its note.
     pub injection: Injection,
@@ -58,7 +58,7 @@ pub async fn settle<S: Subject>(subject: &S, store: &Store, may_write: bool) -> 
         };
         let Some(how) = lost(injection, &fate) else { continue };
         let one = Injection { state: Life::Lost, note: Some(how), former: None, ..injection.clone() };
-        // Whoever is making or undoing it finds out by itself.
+        // A program that is making or undoing it finds out by itself.
         let settled = injection.state == Life::Active || !seen.alive;
         let written = may_write && settled && write(subject, store, &one, injection.state).await;
         found.push(Lost { seen: (*seen).clone(), injection: one, written });
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_being_made_or_undone_is_left_to_whoever_does_it() {
+    async fn injection_being_made_or_undone_is_left_to_its_program() {
         let (_folder, subject) = injected().await;
         *subject.fate.lock().unwrap() = Fate::Ended("was started again");
         let id = crate::chaos::InjectionId::from_number(1);

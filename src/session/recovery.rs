@@ -66,7 +66,7 @@ pub fn sort(loaded: &Loaded, scan: Scan, reach: Reach) -> Recovery {
             _ => recovery.unrecorded.push(mark.what),
         }
     }
-    // What became of it in another life was somebody else.
+    // What happened to another life of the container is foreign.
     let seen = &scan.seen;
     let did_it = |stopped: &String| {
         // What shares a taken-out node's network may end with it.
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_a_node_in_another_life_was_somebody_else() {
+    fn stop_of_another_life_of_the_node_is_foreign() {
         let loaded = Loaded { sessions: vec![session(false, vec![killed(1, "c0")])], unreadable: vec![] };
         let stopped = Foreign { target: "c0".into(), what: "is exited".into(), stopped: Some("c0".into()) };
         let later = Looked { alive: false, started_at: "later".to_owned() };

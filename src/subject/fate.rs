@@ -7,7 +7,7 @@ pub enum Fate {
     Stands,
     /// The life that it was made in is over, and the fault with it. The text says how, to follow the target's name.
     Gone(&'static str),
-    /// The target is not as an injection that was read back has left it: somebody else has ended that. Of one that is being
+    /// The target is not as an injection that was read back has left it: it was ended by other means. Of one that is being
     /// made or undone the same may be so for a moment.
     Ended(&'static str),
 }

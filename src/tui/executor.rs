@@ -286,7 +286,7 @@ impl Executor {
     pub fn seen(&mut self, live: &Live) {
         let Live::Up { snapshot, .. } = live else {
             self.shared.subject.see(None);
-            // Whose peers nobody sees any more says so.
+            // One whose peers are not followed says so.
             return self.follow(self.shared.unseen());
         };
         self.shared.subject.see(Some(snapshot.clone()));

@@ -118,7 +118,7 @@ impl Advertising {
         self.inside(from, move || TcpStream::connect_timeout(&way, Duration::from_secs(10)).unwrap())
     }
 
-    /// Nothing of ours is left in the namespaces.
+    /// Nothing is left in the namespaces.
     pub fn assert_clean(&self) {
         for name in &self.names {
             let pid = run("docker", &["inspect", "-f", "{{.State.Pid}}", name]);

@@ -108,7 +108,7 @@ impl Tally {
 }
 
 impl PeerReading {
-    /// Whether anybody tried.
+    /// Whether it was tried.
     pub fn is_tried(&self) -> bool {
         self.connect.sent > 0 || self.echo.is_some_and(|echo| echo.sent > 0)
     }

@@ -1,7 +1,7 @@
 //! One quantity compared. What counts as met: a delay within a tenth, a millisecond or three standard errors of the mean,
 //! whichever is most; a share within three standard errors and one sample; a rate within a fifth; a cut if nothing comes back
-//! from anybody who answered before. No effect: less than a quarter of the delay; none of a share that should have shown with
-//! 99 %; three times the rate; everybody still answers.
+//! from any peer that answered before. No effect: less than a quarter of the delay; none of a share that should have shown with
+//! 99 %; three times the rate; every peer still answers.
 //!
 //! Where others do the same on the way, all together are compared with what all of them should do; and where that would look
 //! alike without the fault that is judged, it is not told.
@@ -102,7 +102,7 @@ pub fn delay(meant: &[Meant], own: Late, question: Question) -> Finding {
             }
         }
         Question::Holds => match (adds - expected).abs() <= tolerance {
-            // What waits behind a rate is late as well, nobody knows how much.
+            // What waits behind a rate is late as well, by an unknown time.
             _ if queued && adds > expected + tolerance => Outcome::Hidden,
             true if crowded && expected <= tolerance => Outcome::TooFew,
             true if crowded => Outcome::AsAsked,
@@ -127,7 +127,7 @@ pub fn delay(meant: &[Meant], own: Late, question: Question) -> Finding {
     finding(format!("{} ms over {count:.0}", millis(adds.max(0.0))), Some(together), outcome)
 }
 
-/// The round trip without anything of ours, as far as it is known: what was there before, less what held then.
+/// The round trip without any injection, as far as it is known: what was there before, less what held then.
 #[expect(clippy::cast_precision_loss, reason = "microseconds of hours are exact")]
 fn by_itself(one: &Meant) -> f64 {
     let was = one.was.and_then(|was| was.times).map_or(0, |times: Times| times.median_us) as f64;
@@ -257,7 +257,7 @@ pub fn rate(meant: &[Meant], asked: u64, question: Question) -> Finding {
         let others = named(meant, |other| other.bits_per_second.is_some_and(|bits| bits <= asked)).join(" and ");
         return finding(format!("{measured}, of the {} of {others}", text(lower as f64)), Outcome::Hidden);
     }
-    // Of what others lose on the way nobody knows whether it would have waited too.
+    // Whether what others lose on the way would have waited too is unknown.
     let least = own * (1.0 - one.rest.loss().share) * (1.0 - RATE_SHARE);
     let outcome = match (question, bits) {
         (Question::Holds, bits) if bits > own * NO_RATE => Outcome::NoEffect,

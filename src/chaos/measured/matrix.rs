@@ -22,7 +22,7 @@ pub enum Reach {
     Cut,
     /// One of them does not run.
     Down,
-    /// Nothing is known of it: nobody tried, and no rule that stands cuts it.
+    /// Not tried, and no active rule cuts it.
     NotTried,
 }
 

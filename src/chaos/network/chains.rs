@@ -156,7 +156,7 @@ const fn interface_option(flow: Flow) -> &'static str {
 /// The chains that should be in a table, by name, each with its rules.
 pub type Wanted = BTreeMap<String, Vec<String>>;
 
-/// What each table should hold of ours for these faults: `classified` are the classes of netem's bands.
+/// Our chains in each table for these faults: `classified` are the classes of netem's bands.
 pub fn wanted_chains(
     faults: &NetworkFaults,
     classified: &[(u16, Class)],

@@ -134,7 +134,7 @@ impl Shape {
         }
     }
 
-    /// What should be known by whoever looks with `ping` from inside the node: its time ends at the kernel's stamp of the
+    /// What to know about `ping` from inside the node: its time ends at the kernel's stamp of the
     /// answer's arrival, and the shaper holds packets after that.
     pub fn ping_note(&self) -> Option<&'static str> {
         let late = |stream: &Stream| stream.impairment.delay.is_some() || stream.impairment.rate.is_some();

@@ -94,7 +94,7 @@ impl Filter {
     }
 
     fn ends_within(&self, other: &Self) -> BTreeSet<SocketAddr> {
-        // Port 0 is nobody's, and of the node's own port nothing is known here.
+        // Port 0 is never used, and the node's own port is unknown here.
         let is_within = |end: &&SocketAddr| other.matches(end.ip(), Some([end.port(), 0]));
         self.ends.iter().filter(is_within).copied().collect()
     }

@@ -74,7 +74,7 @@ impl Kernel {
     }
 
     /// The faults that our marks stand for. The chains of a partition and of what the shaper does carry their injection's id;
-    /// everything else has none and gets a number that no chain has: one fault for each interface with a qdisc of ours, and
+    /// everything else has none and gets a number that no chain has: one fault for each interface with our qdisc, and
     /// one for each with a queue of an earlier helper's.
     pub fn as_faults(&self) -> NetworkFaults {
         let mangle = [&self.v4.mangle, &self.v6.mangle];
@@ -109,7 +109,7 @@ impl Kernel {
         }
     }
 
-    /// The interfaces with a qdisc of ours.
+    /// The interfaces with our qdisc.
     pub fn netems(&self) -> BTreeSet<String> {
         self.trees().map(|(interface, _)| interface.to_owned()).collect()
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::chaos::InjectionId;
 
-/// The hooks that a transaction of ours puts jumps into, by table.
+/// The hooks that our transaction puts jumps into, by table.
 pub fn hooks(text: &str) -> Vec<(Table, Vec<&str>)> {
     let mut found: Vec<(Table, Vec<&str>)> = Vec::new();
     for line in text.lines() {

@@ -46,7 +46,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     prop_oneof![
         Just(Filter::default()),
         (peers, ports, except_ports, any_ends(2)).prop_map(|(peers, ports, except_ports, ends)| Filter {
-            // Where everybody is meant there is nothing to add.
+            // A filter for all peers has nothing to add.
             ends: if peers.is_some() { ends } else { BTreeSet::new() },
             peers,
             ports,

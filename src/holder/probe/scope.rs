@@ -1,4 +1,4 @@
-//! A link-local address means something on one interface alone (RFC 4007), which whoever asks for it does not know here.
+//! A link-local address means something on one interface alone (RFC 4007), which the client does not know.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 

@@ -1,4 +1,4 @@
-//! The guard's loop: look at the journal, end what is overdue and nobody's, follow peers, wait.
+//! The guard's loop: look at the journal, end what is overdue and has no program, follow peers, wait.
 
 use std::{
     collections::HashMap,
@@ -189,7 +189,7 @@ mod tests {
         store.update(&one.metadata.id, Durability::Visible, close).unwrap();
     }
 
-    /// Where nobody can rest, and peers are not followed.
+    /// Without resting, and without following peers.
     struct Awake<F>(F);
 
     impl<F: FnMut(Vec<Injection>) -> Vec<Attempt>> Work for Awake<F> {
@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(due.len(), 1);
             tries += 1;
             if tries == 2 {
-                // The other one's deadline is an hour away; somebody takes it back.
+                // The other one's deadline is an hour away; it is reverted before.
                 close(&store, &injection(2, None));
                 close(&store, &due[0]);
             }

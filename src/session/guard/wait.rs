@@ -36,7 +36,7 @@ enum Rung {
 pub struct DockerBell(Sender<Rung>);
 
 impl DockerBell {
-    /// False once nobody waits any more.
+    /// False once the receiver is gone.
     pub fn ring(&self) -> bool {
         self.0.send(Rung::Docker).is_ok()
     }

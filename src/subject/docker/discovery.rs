@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_that_others_are_told_is_read_whoever_starts_the_program() {
+    fn advertised_addresses_are_read_behind_wrappers_too() {
         let args = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
         let tikv = ["--advertise-addr=192.0.2.1:20161", "--advertise-status-addr", "192.0.2.1:20181"];
         assert_eq!(endpoints(Role::Tikv, &args(&tikv), None).addresses, ["192.0.2.1:20161", "192.0.2.1:20181"]);

@@ -1,6 +1,6 @@
 //! News of Docker for one who only waits for it: where it is told over a plain socket, that socket, which costs nothing to
 //! wait at and can be handed to another program; else a thread that asks as a screen would. What the news is, is of no use
-//! here: whoever is told looks for itself.
+//! here: the receiver looks for itself.
 
 use std::{
     io::{self, Read, Write},
@@ -117,7 +117,7 @@ fn encoded(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
 }
 
-/// Only waits: what there is to be read stays there, for whoever waits next.
+/// Only waits: what there is to be read stays there, for the next wait.
 fn wait(socket: OwnedFd, ring: impl Fn() -> bool + Send + 'static) -> io::Result<News> {
     let waited = socket.try_clone()?;
     thread::Builder::new().spawn(move || {

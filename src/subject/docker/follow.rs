@@ -1,5 +1,5 @@
 //! Peers that are followed: a fault is for nodes, and has the addresses that these have now. What a record should be by what
-//! Docker shows is decided here without asking anybody; then the target's interfaces may be asked for.
+//! Docker shows is decided here without a request; then the target's interfaces may be asked for.
 
 use std::net::IpAddr;
 

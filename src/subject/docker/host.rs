@@ -124,7 +124,7 @@ impl TikvSubject {
         }
     }
 
-    /// The same, which gives a node less time at once to be back: whoever has other things to do tries again.
+    /// The same, which gives a node less time at once to be back: a caller with other work tries again.
     #[must_use]
     pub const fn waiting_for(mut self, back_limit: Duration) -> Self {
         self.back_limit = back_limit;

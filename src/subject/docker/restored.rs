@@ -1,6 +1,6 @@
 //! Whether a node that was started again is back: it has stayed up, and shows itself as well as it did before.
 //!
-//! That Docker has started a container says little: one whose data is gone, or whom its cluster refuses, ends within a
+//! That Docker has started a container says little: one whose data is gone, or that its cluster refuses, ends within a
 //! second.
 
 use std::time::Duration;

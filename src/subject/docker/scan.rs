@@ -176,7 +176,7 @@ impl TikvSubject {
         Ok(Some(Some(survey)))
     }
 
-    /// Where fill files of ours may be: the data folder, where that is known, and the top of each volume.
+    /// Where our fill files may be: the data folder, where that is known, and the top of each volume.
     async fn folders(&self, node: &Node) -> Vec<String> {
         let data = self.data_dir(node).await;
         if let Err(error) = &data {

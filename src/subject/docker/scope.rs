@@ -1,4 +1,4 @@
-//! Whom a fault is for: from the words in which that was asked to nodes and ports. Pure.
+//! The peers of a fault: from the words in which they were asked for to nodes and ports. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use crate::{
     subject::SubjectError,
 };
 
-/// Whom a fault is for.
+/// The peers of a fault.
 pub(super) struct Aim {
     /// Its ports, and the ports of others that lead to nodes; the addresses are those of the nodes.
     pub(super) filter: Filter,
@@ -28,7 +28,7 @@ pub(super) struct Aim {
     pub(super) warnings: Vec<String>,
 }
 
-/// Whom the scope means, for a fault of `node`.
+/// The peers that the scope means, for a fault of `node`.
 pub(super) fn aim(cluster: &Snapshot, node: &Node, scope: &Scope, known: &Known) -> Result<Aim, SubjectError> {
     let routes = Routes::of(cluster);
     // What is between nodes of one network namespace passes no interface of it.
@@ -43,7 +43,7 @@ pub(super) fn aim(cluster: &Snapshot, node: &Node, scope: &Scope, known: &Known)
             clients = true;
             continue;
         }
-        // It stays what it is, whoever has it.
+        // It stays as it is, whichever node has it.
         if word.parse::<IpAddr>().is_ok() {
             continue;
         }

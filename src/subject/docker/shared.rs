@@ -83,7 +83,7 @@ pub struct Sharer {
     pub name: String,
 }
 
-/// Whatever runs in the network namespace of that container, by way of others too, without helpers of ours: each after
+/// Whatever runs in the network namespace of that container, by way of others too, without our helpers: each after
 /// the one that it joined.
 pub fn sharers(running: &[ContainerSummary], owner: &str) -> Vec<Sharer> {
     let mut children: BTreeMap<&str, Vec<&ContainerSummary>> = BTreeMap::new();

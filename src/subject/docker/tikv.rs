@@ -382,7 +382,7 @@ impl TikvSubject {
             let warnings = planned.warnings.into_iter().chain(swarm::warning(&metadata)).collect();
             plans.push(Plan { metadata, commands: planned.commands, undo, warnings, verdict });
         }
-        // Whoever cleans up from the first object alone finds the others in it.
+        // `cleanup` from the first object alone finds the others in it.
         if let Some(first) = plans.first_mut() {
             first.metadata.fault.set_far(far);
         }

@@ -106,7 +106,7 @@ pub fn popup(pen: &mut Pen, screen: Rect, id: &InjectionId) {
     popup::read(pen, screen, &title, lines);
 }
 
-/// What should be known by whoever looks with `ping`, where that shows something else.
+/// What to know about `ping`, where that shows something else.
 pub fn ping_note(pen: &Pen, metadata: &Metadata, room: usize) -> Vec<Line<'static>> {
     let network = metadata.network();
     let note = network.as_ref().and_then(|fault| fault.shape()?.ping_note()).unwrap_or_default();

@@ -31,7 +31,7 @@ fn start() -> (Cluster, Program) {
     (cluster, program)
 }
 
-/// The addresses in the rules of ours that stand in a table of the node's namespace, by iptables itself.
+/// The addresses in our rules in a table of the node's namespace, by iptables itself.
 fn met(cluster: &Cluster, node: usize, table: &str) -> BTreeSet<String> {
     let rules = cluster.in_namespace(node, &["iptables-nft-save", "-t", table]);
     let ours = rules.lines().filter(|line| line.starts_with("-A TIKV-CHAOS-"));
@@ -193,7 +193,7 @@ fn peer_without_address_is_not_measured_and_met_again_once_recreated() {
     assert!(said.contains("not measured") && !said.contains("as asked"), "{said}");
     assert!(said.contains(&format!("{} has none now", cluster.nodes[1])), "{said}");
 
-    // Somebody else has its address when it comes back as another container of its name.
+    // Another node has its address when it comes back as another container of its name.
     cluster.run_further(9, &["--network", &cluster.networks[0]]);
     cluster.recreate(1);
     let anew = cluster.ip(1).unwrap();

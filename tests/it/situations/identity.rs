@@ -143,7 +143,7 @@ fn container_is_named_as_a_node_or_hidden_by_flag_and_configuration() {
     let wrong = program.run(&[&["nodes"], &configured[..]].concat());
     assert!(wrong.status == 2 && wrong.stderr.contains("ours.toml:3: [nodes]: \"kv-1\""), "{wrong:?}");
 
-    // What was chosen by its name is undone by whoever does not know that.
+    // What was chosen by its name is undone by a command without it.
     let killed = program.inject(&["node_kill", "--target", &unknown, "--node", &as_tikv]);
     assert!(!is_running(&unknown));
     program.run(&["revert", killed["id"].as_str().unwrap()]).ok();

@@ -1,4 +1,4 @@
-//! Records of a node's former life; several faults on one path; what nobody measured; the undo of one by hand.
+//! Records of a node's former life; several faults on one path; what was not measured; the undo of one by hand.
 
 mod beside;
 mod by_hand;

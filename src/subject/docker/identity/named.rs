@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-/// What a container is, because somebody says so.
+/// What a container is by `--node` or `[nodes]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
     Tikv,

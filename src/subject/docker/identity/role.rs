@@ -1,4 +1,4 @@
-//! Whether a container is a node: by what somebody said, by what runs in it, by its command, its image, its names. Pure.
+//! Whether a container is a node: by what was configured, by what runs in it, by its command, its image, its names. Pure.
 
 use std::collections::HashMap;
 
@@ -73,7 +73,7 @@ pub enum Said {
     Nothing,
 }
 
-/// What somebody said of the container: `--node` and the configuration, then labels. A helper of ours is never a node.
+/// What was configured for the container: `--node` and `[nodes]`, then labels. Our helpers are never nodes.
 pub fn said(facts: &Facts, names: &Names) -> Said {
     let label = facts.label(ROLE_LABEL);
     if matches!(label, Some("holder" | "relay")) {

@@ -1,4 +1,4 @@
-//! Who is a member of PD: whom PD lists, where it was heard. A container of PD's image may run something else, and a member
+//! The members of PD: those that PD lists, where it answered. A container of PD's image may run something else, and a member
 //! may have no container here. Pure.
 
 use super::super::node::Node;

@@ -1,4 +1,4 @@
-//! Several faults on one path are judged by what all of them should do; what nobody tried, and what nobody can tell, is said.
+//! Several faults on one path are judged by what all of them should do; what was not tried or cannot be told is said.
 
 use serde_json::Value;
 use support::{cluster::Options, docker_is_here, run};
@@ -87,7 +87,7 @@ fn delay_behind_a_partition_of_either_end_is_hidden_and_not_as_asked() {
 }
 
 #[test]
-fn reach_says_not_tried_of_what_nobody_tried() {
+fn reach_says_not_tried_where_no_probe_ran() {
     if !docker_is_here() {
         return;
     }

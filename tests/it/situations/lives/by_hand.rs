@@ -50,7 +50,7 @@ fn undo_by_hand_of_one_of_two_shaper_faults_leaves_the_other() {
     by_hand(&one);
     assert!((38..58).contains(&late(&cluster, 1)));
 
-    // Nor does the next change bring it back, whoever makes it.
+    // Nor does the next change by any program bring it back.
     let third = shaped(&program, "tikv1", &["latency", "--mean-ms", "20"]);
     assert_eq!(rules(&cluster, 1, &one), Vec::<String>::new());
     assert!((58..80).contains(&late(&cluster, 1)));

@@ -1,4 +1,4 @@
-//! A record is compared with the life of its container, by whoever reads it.
+//! Every reader of a record compares it with the life of its container.
 
 use serde_json::Value;
 use support::{Program, cluster::Options, docker_is_here, pty::Terminal, run};
@@ -79,7 +79,7 @@ fn paused_node_that_was_restarted_or_unpaused_since_is_not_judged_as_paused() {
 }
 
 #[test]
-fn killed_node_that_somebody_started_is_lost_and_a_fill_outlives_the_restart() {
+fn killed_node_started_by_hand_is_lost_and_a_fill_outlives_the_restart() {
     if !docker_is_here() {
         return;
     }
@@ -94,7 +94,7 @@ fn killed_node_that_somebody_started_is_lost_and_a_fill_outlives_the_restart() {
     let states: Vec<_> =
         listed.iter().map(|one| (one["id"].as_str().unwrap(), one["state"].as_str().unwrap())).collect();
     assert_eq!(states, [(killed.as_str(), "lost"), (full.as_str(), "active")]);
-    // It was started by somebody else, who may stop it again: that is not ours to undo.
+    // It was started by hand and may be stopped again: that is not ours to undo.
     run("docker", &["stop", "-t", "0", &cluster.nodes[0]]);
     program.run(&["recover"]).ok();
     assert_eq!(cluster.inspect(0, "{{.State.Status}}"), "exited");

@@ -59,7 +59,7 @@ fn data_that_outlives_the_node_is_no_reason_to_refuse() {
         let said = lab.reasons(&["node_kill", "--target", node]);
         assert!(!said.contains("memory") && !said.contains("lost when"), "{node}: {said}");
     }
-    // A keeper that has ended keeps nothing, and neither does a helper of ours.
+    // A keeper that has ended keeps nothing, and neither does our helper.
     run("docker", &["rm", "-f", &lab.name("keeper")]);
     lab.program.inject(&["network_partition", "--target", "tikv0", "--ttl", "none"]);
     let said = lab.reasons(&["node_kill", "--target", "tikv0"]);
