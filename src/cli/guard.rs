@@ -135,6 +135,10 @@ impl Work for Guard<'_> {
                     }
                 }
             }
+            // What went with its target has no peers to follow.
+            if !all && let Err(error) = session::settle(&*subject, store, true).await {
+                tracing::warn!(%error, "what is recorded is not compared with the nodes");
+            }
             all
         });
         followed.unwrap_or_else(|error| {

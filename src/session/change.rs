@@ -184,8 +184,8 @@ pub(super) async fn make<S: Subject>(
     }
 }
 
-/// Somebody reverted it although it was ours, as one does whose owner stands still: what was made since is undone again.
-async fn overtaken<S: Subject>(subject: &S, store: &Store, made: &Metadata) -> LifeError {
+/// Another program reverted it although it was ours, as happens where a program is stopped: what was made since is undone.
+pub(super) async fn overtaken<S: Subject>(subject: &S, store: &Store, made: &Metadata) -> LifeError {
     let Err(undo_error) = subject.cleanup(made).await else { return LifeError::Overtaken(made.id.to_string()) };
     let reason = "it was reverted by somebody else while it was being changed".to_owned();
     // It stands, so the record must say so.
@@ -207,23 +207,20 @@ async fn change_back<S: Subject>(
     (cause, blame): (SubjectError, impl Fn(&SubjectError) -> String + Send),
 ) -> LifeError {
     let id = &held.metadata.id;
-    if held.metadata.network().is_some() && matches!(cause, SubjectError::TargetChanged { .. }) {
-        // Its network went, and both went with it: there is nothing to choose between.
-        let note = held.note.clone();
-        if let Err(error) = store.update(id, Durability::Synced, |injection| settle(injection, &held.metadata, note)) {
-            tracing::error!(%error, %id, "the journal could not be written");
-        }
-        return LifeError::ChangedBack { id: id.to_string(), cause };
-    }
-    let back = subject.change(&held.metadata, left(held.deadline, Timestamp::now())).await;
-    if back.is_ok() {
+    // Its network went, and both went with it: there is nothing to choose between.
+    let is_gone = held.metadata.network().is_some() && matches!(cause, SubjectError::TargetChanged { .. });
+    let back = match is_gone {
+        true => Ok(held.metadata.clone()),
+        false => subject.change(&held.metadata, left(held.deadline, Timestamp::now())).await,
+    };
+    if back.is_ok() && !is_gone {
         step(Step::ChangedBack);
     }
     let write = |injection: &mut Injection| {
         (injection.deadline, injection.deadline_since_boot_ms) = (held.deadline, held.deadline_since_boot_ms);
         match &back {
             Ok(metadata) => {
-                settle(injection, metadata, Some(blame(&cause)));
+                settle(injection, metadata, if is_gone { held.note.clone() } else { Some(blame(&cause)) });
                 injection.measured.clone_from(&held.measured);
             }
             Err(error) => injection.note = Some(format!("{}; nor changed back: {error}", blame(&cause))),

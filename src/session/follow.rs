@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{
-    change::{Other, left, make, settle},
+    change::{Other, left, make, overtaken, settle},
     claim::Claim,
     journal::{Durability, JournalError, Store},
     life::LifeError,
@@ -29,6 +29,11 @@ impl Injection {
         self.note.as_ref().is_some_and(|note| [ASTRAY, UNKNOWN].iter().any(|text| note.starts_with(text)))
     }
 
+    /// Whether its peers can be followed: it is active, or a follower has left it half done.
+    pub fn can_follow(&self) -> bool {
+        self.state == Life::Active || self.is_cut_short()
+    }
+
     /// Whether its follower died while it followed: it is written down where the peers are, and perhaps done.
     fn is_cut_short(&self) -> bool {
         let only_moved = |former: &Metadata| former.differs_in_aim(&self.metadata);
@@ -44,8 +49,7 @@ impl Injection {
 /// Whether the injection's peers are the guard's to follow.
 pub fn is_guards(seen: &Seen, injection: &Injection) -> bool {
     let program_follows = seen.alive && seen.file.command == FOLLOWS;
-    let may_be = injection.state == Life::Active || injection.is_cut_short();
-    may_be && injection.metadata.names_peers() && !program_follows
+    injection.can_follow() && injection.metadata.names_peers() && !program_follows
 }
 
 /// Makes an injection hold for its peers where they are now; `None` where it does, or is not active. If that fails, its
@@ -104,8 +108,14 @@ async fn go_on<S: Subject>(
         Err(error) => Err(error),
     };
     let made = made.map_err(|error| not_followed(store, id, &error))?;
-    let settled = store.update(id, Durability::Visible, |injection| settle(injection, &made, None));
-    settled.map_err(|error| LifeError::NotFollowed { id: id.to_string(), reason: error.to_string(), refused: false })
+    match store.update(id, Durability::Visible, |injection| settle(injection, &made, None)) {
+        Ok(Some(injection)) if injection.state != Life::Active => Err(overtaken(subject, store, &made).await),
+        settled => settled.map_err(|error| LifeError::NotFollowed {
+            id: id.to_string(),
+            reason: error.to_string(),
+            refused: false,
+        }),
+    }
 }
 
 /// In the record, and as an error.

@@ -85,8 +85,10 @@ async fn write<S: Subject>(subject: &S, store: &Store, lost: &Injection, was: Li
             return false;
         }
     };
+    let mut closed = false;
     let close = |one: &mut Injection| {
         if one.state == was {
+            closed = true;
             (one.state, one.former) = (Life::Lost, None);
             one.note.clone_from(&lost.note);
         }
@@ -96,6 +98,9 @@ async fn write<S: Subject>(subject: &S, store: &Store, lost: &Injection, was: Li
         return false;
     }
     drop(claim);
+    if !closed {
+        return false;
+    }
     if let Err(error) = subject.forget(&lost.metadata).await {
         tracing::warn!(%error, %id, "lost, and its helper stays");
     }

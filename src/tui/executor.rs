@@ -297,11 +297,7 @@ impl Executor {
         }
         // What Docker's absence kept from being undone can be undone now.
         self.shared.tried.lock().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(|last| *last = None);
-        let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let lost = |loaded: Loaded| loaded.open().iter().any(|(seen, one)| may_be_lost(seen, one, snapshot, &self.met));
-        if told.is_some_and(lost) {
-            self.settle();
-        }
+        self.settle_what_shows();
         self.met.extend(snapshot.nodes.iter().map(|node| node.id.clone()));
         self.follow(self.shared.behind(true));
     }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{SETTLED, Shared, name};
 use crate::{
-    session::{self, Injection, Life, Loaded, moved},
+    session::{self, Injection, Loaded, moved},
     subject::ErrorKind,
     tui::Level,
 };
@@ -37,7 +37,7 @@ impl Shared {
             Some(Some(again)) => news || *again <= Instant::now(),
         };
         let open = told.as_ref().map(Loaded::open).unwrap_or_default().into_iter();
-        let mine = open.filter(|(seen, one)| seen.mine && one.state == Life::Active).map(|(_, one)| one);
+        let mine = open.filter(|(seen, one)| seen.mine && one.can_follow()).map(|(_, one)| one);
         let wanted: Vec<Injection> = mine.filter(|one| wanted(one) && may(one)).cloned().collect();
         following.extend(wanted.iter().map(|one| (one.metadata.id.clone(), None)));
         wanted
@@ -58,7 +58,7 @@ impl Shared {
         }
         match result {
             Ok(Some(now)) => {
-                let what = moved(&injection.metadata, &now.metadata);
+                let what = moved(injection.former.as_ref().unwrap_or(&injection.metadata), &now.metadata);
                 self.say(Level::Info, format!("{} follows its peers: {what}", name(&injection))).await;
                 self.tell_sessions().await;
                 // The end of the program does not wait for it.
