@@ -77,9 +77,7 @@ impl FaultMetadata {
         }
         fault
     }
-}
 
-impl FaultMetadata {
     fn aimed_nowhere(&self) -> Self {
         let nowhere = |one: &Peer| Peer {
             container_id: String::new(),

@@ -169,10 +169,7 @@ impl NetworkFault {
     /// Whether there is an address that it means, so that something of it is in the kernel while it holds.
     pub fn means_any(&self) -> bool {
         match self {
-            Self::Shape(shape) => {
-                let Filter { peers, ends, .. } = &shape.filter;
-                !ends.is_empty() || peers.as_ref().is_none_or(|peers| !peers.is_empty())
-            }
+            Self::Shape(shape) => !shape.filter.is_nothing(),
             Self::Drop(cut) => !cut.ips.is_empty() || !cut.ends.is_empty(),
         }
     }

@@ -59,10 +59,11 @@ impl TikvSubject {
         }
     }
 
-    /// Lets the processes go on. Another life of the container was never frozen by us.
+    /// Lets the processes go on.
     pub(super) async fn unpause(&self, metadata: &Metadata) -> Result<Cleaned, SubjectError> {
-        let ours = |node: &Node| node.started_at == metadata.container_started_at && node.state == State::Paused;
+        let ours = |node: &Node| node.state == State::Paused;
         let found = self.find_target(metadata).await?;
+        // Another life of the container was never frozen by us.
         if let Fate::Gone(how) = fate(metadata, found.as_ref()) {
             return Ok(lost(metadata, how));
         }

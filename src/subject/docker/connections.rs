@@ -8,6 +8,7 @@ use super::{
     act::is_alive,
     host::TikvSubject,
     node::{Node, Snapshot},
+    plan::odd_answer,
     ways::{Known, Routes},
 };
 use crate::{
@@ -85,7 +86,7 @@ impl TikvSubject {
     async fn connections(&self, node: &Node) -> Result<Vec<Connection>, SubjectError> {
         match self.ask(node, Ask::Connections).await? {
             Answer::Connections { connections } => Ok(connections),
-            other => Err(SubjectError::Holder { target: node.name.clone(), reason: format!("it answered {other:?}") }),
+            other => Err(odd_answer(node, &other)),
         }
     }
 }

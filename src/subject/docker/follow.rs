@@ -7,7 +7,7 @@ use super::{
     act::is_alive,
     host::TikvSubject,
     node::{Node, Snapshot},
-    plan::interfaces_of,
+    plan::{interfaces_of, odd_answer},
 };
 use crate::{
     chaos::{FaultMetadata, Metadata, Peer, network::NetworkFault},
@@ -127,10 +127,7 @@ impl TikvSubject {
                         ips.retain(has);
                     }
                 }
-                other => {
-                    let reason = format!("it answered {other:?}");
-                    return Err(SubjectError::Holder { target: target.name.clone(), reason });
-                }
+                other => return Err(odd_answer(target, &other)),
             }
         }
         let now = Metadata { fault, ..metadata.clone() };
@@ -147,10 +144,7 @@ impl TikvSubject {
                 let reason = "shows nothing of it any more: it was undone by other means and is not made again";
                 Err(SubjectError::Refused { target: target.name.clone(), reason: reason.to_owned() })
             }
-            other => {
-                let reason = format!("it answered {other:?}");
-                Err(SubjectError::Holder { target: target.name.clone(), reason })
-            }
+            other => Err(odd_answer(target, &other)),
         }
     }
 

@@ -22,6 +22,7 @@ use super::{
     identity::Identity,
     image,
     node::{Node, Snapshot},
+    plan::odd_answer,
     reach::Readings,
     restored::BACK_LIMIT,
     told::Told,
@@ -212,9 +213,13 @@ impl TikvSubject {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
     }
 
-    /// What a watch says now, else what the last plan saw.
-    pub(super) fn at_hand(&self) -> Option<Snapshot> {
-        self.live().or_else(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    /// What a watch says now, else what the last plan saw, else what Docker says.
+    pub(super) async fn at_hand(&self) -> Result<Snapshot, SubjectError> {
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match self.live().or_else(seen) {
+            Some(snapshot) => Ok(snapshot),
+            None => self.snapshot().await,
+        }
     }
 
     /// The one gate that everything passes which changes or makes something.
@@ -352,7 +357,7 @@ impl TikvSubject {
                 disk::same_mount(node, &real.mount, &found)?;
                 Ok((real.mount, Disk { shared: real.shared_with.or(found.shared), ..found }))
             }
-            other => Err(SubjectError::Holder { target: node.name.clone(), reason: format!("it answered {other:?}") }),
+            other => Err(odd_answer(node, &other)),
         }
     }
 

@@ -154,10 +154,7 @@ impl TikvSubject {
 
     /// The connections with its peers that the fault does not meet.
     async fn unmet(&self, metadata: &Metadata, asked: &Asked, holder: &Holder) -> Result<Vec<String>, SubjectError> {
-        let snapshot = match self.at_hand() {
-            Some(snapshot) => snapshot,
-            None => self.snapshot().await?,
-        };
+        let snapshot = self.at_hand().await?;
         let peers = places::meant(&snapshot, metadata, asked);
         if peers.is_empty() {
             return Ok(Vec::new());
@@ -176,10 +173,7 @@ impl TikvSubject {
         holder: &Holder,
     ) -> Result<Vec<Place>, String> {
         // What a plan or a watch has seen is at hand at once: asking Docker first would let the moment pass.
-        let snapshot = match self.at_hand() {
-            Some(snapshot) => snapshot,
-            None => self.snapshot().await.map_err(|error| error.to_string())?,
-        };
+        let snapshot = self.at_hand().await.map_err(|error| error.to_string())?;
         let mut here = snapshot.by_id(&metadata.container_id).ok_or("its target is gone")?.clone();
         if let Some(shape) = fault.shape()
             && here.networks.len() > 1

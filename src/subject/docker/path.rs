@@ -25,11 +25,7 @@ impl TikvSubject {
         if others.is_empty() {
             return none();
         }
-        let snapshot = match self.at_hand() {
-            Some(snapshot) => Ok(snapshot),
-            None => self.snapshot().await,
-        };
-        let snapshot = match snapshot {
+        let snapshot = match self.at_hand().await {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 tracing::warn!(%error, "what else holds on the way is not known");

@@ -319,7 +319,7 @@ fn not_cut_off(peer: &Node) -> String {
     }
 }
 
-fn odd_answer(node: &Node, answer: &Answer) -> SubjectError {
+pub(super) fn odd_answer(node: &Node, answer: &Answer) -> SubjectError {
     SubjectError::Holder { target: node.name.clone(), reason: format!("it answered {answer:?}") }
 }
 

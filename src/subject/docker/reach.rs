@@ -194,6 +194,7 @@ impl TikvSubject {
         self.readings.known().ways.retain(|(id, start, _), _| lives(id, start));
         let reach = Reach { subject: self, nodes, daemon: Daemon::of(&client::host()) };
         let (rosters, project) = (rosters(snapshot), self.options.project.as_deref());
+        // A watch puts nodes in other clusters by what PD says, and asks none itself.
         let (states, _) = tokio::join!(self.readings.reader.read(&rosters, &reach), self.settle(snapshot, project));
         states
     }

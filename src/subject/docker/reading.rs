@@ -33,8 +33,6 @@ pub async fn read_on(
         }
         // Without Docker there is nobody to ask: the watch says so.
         let Ok(snapshot) = subject.snapshot().await else { continue };
-        // The watch puts nodes in other clusters by what PD says, and asks none.
-        subject.settle(&snapshot, subject.options.project.as_deref()).await;
         let states = subject.cluster_states(&snapshot).await;
         if sender.send(states).await.is_err() {
             return;

@@ -27,7 +27,7 @@ use crate::{
 
 /// A node that has neither a health check nor a port that answered counts as back once it has run for so long. What
 /// cannot work ends earlier: it finds its folder empty, or is refused by its cluster, with the first things it does.
-const SETTLED: Duration = Duration::from_secs(2);
+pub(super) const SETTLED: Duration = Duration::from_secs(2);
 /// The longest that a health check or a port is waited for: Docker's own default is a check each 30 s, and TiKV opens its
 /// status port last.
 pub const BACK_LIMIT: Duration = Duration::from_secs(60);

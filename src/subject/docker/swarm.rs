@@ -14,6 +14,7 @@ use super::{
     client, helpers,
     host::TikvSubject,
     node::{Health, Node, State},
+    restored::SETTLED,
     watch,
 };
 use crate::{
@@ -23,8 +24,6 @@ use crate::{
 
 /// Swarm waits for 5 s before it starts a task anew (`restart_policy.delay`), and may have to pull its image.
 const PATIENCE: Duration = client::LONG_PATIENCE;
-/// A task without a health check counts as back once it ran for so long.
-const SETTLED: Duration = Duration::from_secs(2);
 
 /// The nodes that there are, and the ids of the tasks that were replaced by one of them.
 pub fn without_history(nodes: Vec<Node>) -> (Vec<Node>, Vec<(String, Task)>) {

@@ -92,36 +92,46 @@ async fn follow(
     let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
     recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<Snapshot> = None;
+    let mut may_differ = true;
     loop {
-        let snapshot = clusters.group(known.nodes.values().cloned().collect()).only(project);
-        if told.as_ref() != Some(&snapshot) {
-            let up = Live::Up { engine: engine.clone(), snapshot: snapshot.clone() };
-            if sender.send(up).await.is_err() {
-                return Ok(());
+        if may_differ {
+            let snapshot = clusters.group(known.nodes.values().cloned().collect()).only(project);
+            if told.as_ref() != Some(&snapshot) {
+                let up = Live::Up { engine: engine.clone(), snapshot: snapshot.clone() };
+                if sender.send(up).await.is_err() {
+                    return Ok(());
+                }
+                told = Some(snapshot);
             }
-            told = Some(snapshot);
         }
-        tokio::select! {
+        may_differ = tokio::select! {
             events = events.next() => match events {
                 Some(events) => {
                     for event in events {
                         let event = event.map_err(|error| client::failed("follow the events of", "Docker", &error))?;
                         note(&mut named, &event);
                     }
-                    continue;
+                    false
                 }
                 None => return Err(SubjectError::NoDocker { host: client::host(), reason: "it closed the event stream".into() }),
             },
             () = sleep_until(asked + GATHER), if !named.is_empty() => {
                 known.refresh(&docker, identity, std::mem::take(&mut named)).await?;
                 asked = Instant::now();
+                true
             }
-            () = starting(identity) => named.extend(identity.due().into_iter().map(|id| (id, false))),
-            _ = recheck.tick() => known.recheck(&docker, identity).await?,
+            () = starting(identity), if named.is_empty() => {
+                named.extend(identity.due().into_iter().map(|id| (id, false)));
+                false
+            }
+            _ = recheck.tick() => {
+                known.recheck(&docker, identity).await?;
+                true
+            }
             // What a PD says may put nodes in other clusters.
-            Ok(()) = heard.changed() => {}
+            Ok(()) = heard.changed() => true,
             () = sender.closed() => return Ok(()),
-        }
+        };
     }
 }
 
@@ -236,6 +246,8 @@ impl Known {
         let new: BTreeSet<&str> = candidates(&found, identity).collect();
         let is_meant = |id: &str| self.nodes.contains_key(id) || new.contains(id);
         let asked = there.iter().map(|(id, _)| id).filter(|id| is_meant(id)).cloned().collect();
+        // It has ended and was no node: nothing is still starting in it.
+        there.iter().filter(|(id, _)| !is_meant(id)).for_each(|(id, _)| identity.forget(id));
         let found = inspect_all(docker, identity, asked).await?;
         self.take(found);
         Ok(())
@@ -282,7 +294,10 @@ async fn inspect_all(
     let one = |id: String| async move {
         let node = match client::container(docker, &id).await? {
             Some(found) => identity.node(docker, &found).await,
-            None => None,
+            None => {
+                identity.forget(&id);
+                None
+            }
         };
         let node = match node {
             Some(node) => Some(shared::complete(docker, identity, node).await?),
